@@ -1,0 +1,1 @@
+"""K/V cache types and the memory they take."""

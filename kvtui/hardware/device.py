@@ -1,0 +1,48 @@
+"""The plain value every other part knows a device by."""
+
+from dataclasses import dataclass
+
+# llama.cpp names a device by its back end and a number; the prefix is the back end.
+BACKENDS = ("CUDA", "ROCm", "Vulkan", "MTL", "SYCL", "RPC")
+DEFAULT_MARGIN_BYTES = 1024 * 2**20  # common/fit.cpp: fit's target is 1024 MiB a device
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device as llama-server sees it, in llama.cpp's order. Bytes; bandwidths in bytes a second."""
+
+    name: str  # CUDA0, RPC1, ...
+    free_bytes: int
+    total_bytes: int
+    bandwidth: float | None = None
+    link: float | None = None  # PCIe or network bytes a second to the host
+    shared: bool = False  # one pool with RAM, counted once
+    endpoint: str | None = None  # host:port of a real RPC device
+    description: str = ""  # "NVIDIA GeForce RTX 3090"
+    pci_id: str | None = None
+    bandwidth_source: str | None = None  # NVML, preset, measured, given
+    simulated: bool = False
+
+    @property
+    def backend(self) -> str:
+        """The back end by the name's prefix; "" for an unknown one."""
+        return next((b for b in BACKENDS if self.name.startswith(b)), "")
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """RAM of the machine that runs llama-server."""
+
+    free_bytes: int
+    total_bytes: int
+    bandwidth: float | None = None
+    bandwidth_source: str | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Devices in llama.cpp's order, and RAM."""
+
+    devices: tuple[Device, ...]
+    ram: HostMemory

@@ -1,0 +1,1 @@
+"""The screen; nothing outside this package imports it."""
