@@ -1,0 +1,56 @@
+"""Where a header comes from: one file, or a split set (`-00001-of-0000N`) joined into one header."""
+
+import mmap
+import os
+import re
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+from kvtui.header.reader import Header, HeaderError, read_header
+
+_SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+
+
+def open_header(path: Path) -> Header:
+    """Header of `path`, its split set joined. Raises HeaderError, which names the file."""
+    match = _SPLIT.match(path.name)
+    if match is None:
+        return _one(path)
+    count = int(match["count"])
+    parts = [_one(path.with_name(f"{match['stem']}-{i + 1:05}-of-{count:05}.gguf")) for i in range(count)]
+    for i, part in enumerate(parts):
+        if part.metadata.get("split.count", count) != count or part.metadata.get("split.no", i) != i:
+            raise HeaderError(f"{path.name}: part {i + 1} says it is part of another split set")
+    tensors = tuple(t for part in parts for t in part.tensors)
+    if len({t.name for t in tensors}) != len(tensors):
+        raise HeaderError(f"{path.name}: a tensor occurs in two parts of the split set")
+    expected = parts[0].metadata.get("split.tensors.count", len(tensors))
+    if expected != len(tensors):
+        raise HeaderError(f"{path.name}: the split set says {expected} tensors and holds {len(tensors)}")
+    return replace(parts[0], tensors=tensors, file_bytes=sum(p.file_bytes for p in parts))
+
+
+def _one(path: Path) -> Header:
+    try:
+        # O_NONBLOCK: a FIFO must not hang the program
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise HeaderError(f"{path}: no such file") from None
+    except OSError as e:
+        raise HeaderError(f"{path}: {e.strerror}") from None
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise HeaderError(f"{path}: is a directory, not a GGUF file")
+        if not stat.S_ISREG(status.st_mode):
+            raise HeaderError(f"{path}: is not a regular file")
+        if status.st_size == 0:
+            raise HeaderError(f"{path}: the file is empty")
+        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
+            try:
+                return read_header(data)
+            except HeaderError as e:
+                raise HeaderError(f"{path}: {e}") from None
+    finally:
+        os.close(descriptor)
