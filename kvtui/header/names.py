@@ -1,7 +1,7 @@
 """ggml and GGUF constants from the `gguf` package, without the 0.15 s that importing all of it costs.
 
-`import gguf` brings numpy, its reader and its vocabularies; only `gguf/constants.py` is needed here, so that file alone is
-loaded."""
+`import gguf` brings numpy, its reader and its vocabularies; only `gguf/constants.py` is needed here,
+so that file alone is loaded."""
 
 import importlib.util
 import sys

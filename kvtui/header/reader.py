@@ -3,6 +3,7 @@
 Long arrays (a vocabulary) are stepped over, not built: their length is kept, numbers are unpacked only when short."""
 
 import struct
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,12 +11,9 @@ from typing import Protocol
 
 from kvtui.header.names import block_sizes
 
-Scalar = str | int | float | bool
-Value = Scalar | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | tuple[bool, ...] | "SkippedArray"
-
 MAX_ARRAY = 4096  # longer arrays are vocabularies: no per-layer array is (llama-hparams.h, LLAMA_MAX_LAYERS 512)
 MAX_DIMS = 4  # ggml.h, GGML_MAX_DIMS
-MAX_NAME = 65535  # bytes of a key
+_CHUNK = 1 << 20  # bytes read at a time while stepping over a vocabulary
 
 
 class HeaderError(Exception):
@@ -27,6 +25,10 @@ class SkippedArray:
     """An array stepped over: only its length is known."""
 
     length: int
+
+
+Scalar = str | int | float | bool
+Value = Scalar | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | tuple[bool, ...] | SkippedArray
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,15 @@ class Header:
     file_bytes: int  # of all files together
 
 
-class Bytes(Protocol):
-    """Random access to the header's bytes: an mmap, bytes, or a remote file fetched as it is read."""
+class Source(Protocol):
+    """Random access to a file's bytes: local, in memory, or remote and fetched as it is read."""
 
-    def __len__(self) -> int: ...
-    def __getitem__(self, key: slice, /) -> bytes: ...
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+
+    def read(self, at: int, n: int) -> bytes:
+        """`n` bytes from `at`; fewer only if the file became shorter."""
 
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -73,21 +79,29 @@ _STRING, _ARRAY = 8, 9
 
 
 class _Walk:
-    """A position in the bytes; every read is checked against the end."""
+    """A position in the source; every step is checked against the end. Holds one chunk of the bytes at a time."""
 
-    def __init__(self, data: Bytes) -> None:
-        self.data = data
-        self.size = len(data)
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.size = source.size
         self.at = 0
+        self.chunk = b""
+        self.chunk_at = 0
+
+    def _check(self, n: int, what: str) -> None:
+        if self.at + n > self.size:
+            raise HeaderError(f"the header is cut off at byte {self.at}: {what} goes past the end of the file")
 
     def take(self, n: int, what: str) -> bytes:
-        if n < 0 or self.at + n > self.size:
-            raise HeaderError(f"the header is cut off at byte {self.at}: {what} goes past the end of the file")
-        out = self.data[self.at : self.at + n]
-        if len(out) != n:
-            raise HeaderError(f"the file became shorter while it was read (byte {self.at})")
+        self._check(n, what)
+        start = self.at - self.chunk_at
+        if start < 0 or start + n > len(self.chunk):
+            want = min(max(n, _CHUNK), self.size - self.at)
+            self.chunk, self.chunk_at, start = self.source.read(self.at, want), self.at, 0
+            if len(self.chunk) < want:
+                raise HeaderError(f"the file became shorter while it was read (byte {self.at + len(self.chunk)})")
         self.at += n
-        return out
+        return self.chunk[start : start + n]
 
     def u32(self, what: str) -> int:
         return int(_U32.unpack(self.take(4, what))[0])
@@ -99,19 +113,21 @@ class _Walk:
         return self.take(self.u64(what), what).decode("utf-8", "replace")
 
     def skip(self, n: int, what: str) -> None:
-        if n < 0 or self.at + n > self.size:
-            raise HeaderError(f"the header is cut off at byte {self.at}: {what} goes past the end of the file")
+        self._check(n, what)
         self.at += n
 
     def skip_texts(self, count: int, what: str) -> None:
-        data, at, size, unpack = self.data, self.at, self.size, _U64.unpack
-        for _ in range(count):
-            if at + 8 > size:
-                raise HeaderError(f"the header is cut off at byte {at}: {what} goes past the end of the file")
-            at += 8 + unpack(data[at : at + 8])[0]
-        if at > size:
-            raise HeaderError(f"the header is cut off at byte {self.at}: {what} goes past the end of the file")
-        self.at = at
+        unpack, left = _U64.unpack_from, count
+        while left:
+            self.take(8, what)  # brings the chunk that holds the next length
+            self.at -= 8
+            chunk, at = self.chunk, self.at - self.chunk_at
+            last = len(chunk) - 8
+            while left and at <= last:
+                at += 8 + unpack(chunk, at)[0]
+                left -= 1
+            self.at = self.chunk_at + at
+            self._check(0, what)
 
 
 def _array(walk: _Walk, key: str) -> Value:
@@ -167,13 +183,13 @@ def _tensor(walk: _Walk) -> TensorInfo:
     if count >= 2**63:
         raise HeaderError(f"the tensor {name!r} has impossible dimensions {dims}")
     if dims and dims[0] % block:
-        raise HeaderError(f"the tensor {name!r} has rows of {dims[0]} values, no multiple of {type_name}'s block {block}")
+        raise HeaderError(f"the tensor {name!r} has rows of {dims[0]} values, {type_name} needs multiples of {block}")
     return TensorInfo(name, dims, type_name, count // block * size, offset)
 
 
-def read_header(data: Bytes) -> Header:
+def read_header(source: Source) -> Header:
     """Header of one file. Raises HeaderError with a sentence for anything llama.cpp could not load."""
-    walk = _Walk(data)
+    walk = _Walk(source)
     if walk.size == 0:
         raise HeaderError("the file is empty")
     if walk.take(min(4, walk.size), "the magic") != b"GGUF":
@@ -192,8 +208,14 @@ def read_header(data: Bytes) -> Header:
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
         raise HeaderError(f"general.alignment is {alignment!r}, not a power of two")
     tensors = tuple(_tensor(walk) for _ in range(n_tensors))
-    if len({t.name for t in tensors}) != len(tensors):
-        seen: set[str] = set()
-        twice = next(t.name for t in tensors if t.name in seen or seen.add(t.name))  # type: ignore[func-returns-value]
+    names = [t.name for t in tensors]
+    if len(set(names)) != len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
         raise HeaderError(f"the tensor {twice!r} occurs twice")
-    return Header(metadata, tensors, (walk.at + alignment - 1) // alignment * alignment, walk.size)
+    data_offset = (walk.at + alignment - 1) // alignment * alignment
+    for t in tensors:
+        if t.offset % alignment:
+            raise HeaderError(f"the tensor {t.name!r} is at offset {t.offset}, not aligned to {alignment}")
+        if data_offset + t.offset + t.n_bytes > walk.size:
+            raise HeaderError(f"the tensor {t.name!r} goes past the end of the file: cut off, or still downloading")
+    return Header(metadata, tensors, data_offset, walk.size)

@@ -1,15 +1,38 @@
 """Where a header comes from: one file, or a split set (`-00001-of-0000N`) joined into one header."""
 
-import mmap
 import os
 import re
 import stat
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kvtui.header.reader import Header, HeaderError, read_header
 
 _SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+
+
+@dataclass(frozen=True)
+class _File:
+    """A local file read by position. Not mapped: a mapped file that shrinks kills the process with SIGBUS."""
+
+    descriptor: int
+    size: int
+
+    def read(self, at: int, n: int) -> bytes:
+        os.lseek(self.descriptor, at, os.SEEK_SET)
+        return os.read(self.descriptor, n)
+
+
+@dataclass(frozen=True)
+class HeaderBytes:
+    """The first bytes of a file of `size` bytes, in memory: a bundled header."""
+
+    data: bytes
+    size: int
+
+    def read(self, at: int, n: int) -> bytes:
+        """As Source; what lies past the bundled bytes is not there."""
+        return self.data[at : at + n]
 
 
 def open_header(path: Path) -> Header:
@@ -47,10 +70,11 @@ def _one(path: Path) -> Header:
             raise HeaderError(f"{path}: is not a regular file")
         if status.st_size == 0:
             raise HeaderError(f"{path}: the file is empty")
-        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
-            try:
-                return read_header(data)
-            except HeaderError as e:
-                raise HeaderError(f"{path}: {e}") from None
+        try:
+            return read_header(_File(descriptor, status.st_size))
+        except HeaderError as e:
+            raise HeaderError(f"{path}: {e}") from None
+        except OSError as e:
+            raise HeaderError(f"{path}: {e.strerror}") from None
     finally:
         os.close(descriptor)
