@@ -98,7 +98,7 @@ class _Walk:
         if start < 0 or start + n > len(self.chunk):
             want = min(max(n, _CHUNK), self.size - self.at)
             self.chunk, self.chunk_at, start = self.source.read(self.at, want), self.at, 0
-            if len(self.chunk) < want:
+            if len(self.chunk) < n:
                 raise HeaderError(f"the file became shorter while it was read (byte {self.at + len(self.chunk)})")
         self.at += n
         return self.chunk[start : start + n]

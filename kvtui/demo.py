@@ -1,0 +1,44 @@
+"""The bundled model header and the simulated machine of `kvtui demo`."""
+
+from importlib.resources import files
+
+from kvtui.hardware.device import Device, HostMemory, Machine
+from kvtui.header.reader import Header, read_header
+from kvtui.header.source import HeaderBytes
+
+DEMO_NAME = "kimi-k2-q4_k_m.gguf"
+_MODEL_BYTES = 666_071_228_960  # what the shapes of Kimi K2 take in Q4_K_M
+_GIB = 2**30
+
+
+def demo_header() -> Header:
+    """Header of a model with Kimi K2's published shapes: 1,096 tensors, no weights."""
+    data = files("kvtui.data").joinpath("kimi-k2.head").read_bytes()
+    return read_header(HeaderBytes(data, _MODEL_BYTES))
+
+
+def demo_machine() -> Machine:
+    """Two 24 GiB and two 16 GiB cards, 768 GiB of RAM; bandwidths as published for these cards."""
+
+    def card(name: str, description: str, gib: float, bandwidth: float) -> Device:
+        total = int(gib * _GIB)
+        return Device(
+            name=name,
+            free_bytes=total - 300 * 2**20,
+            total_bytes=total,
+            bandwidth=bandwidth,
+            link=25e9,
+            description=description,
+            bandwidth_source="preset",
+            simulated=True,
+        )
+
+    return Machine(
+        devices=(
+            card("CUDA0", "RTX 3090", 24, 936e9),
+            card("CUDA1", "RTX 3090", 24, 936e9),
+            card("CUDA2", "RTX A4000", 16, 448e9),
+            card("CUDA3", "RTX A4000", 16, 448e9),
+        ),
+        ram=HostMemory(700 * _GIB, 768 * _GIB, bandwidth=300e9, bandwidth_source="preset", simulated=True),
+    )
