@@ -67,8 +67,8 @@ class Source(Protocol):
     def size(self) -> int:
         """Bytes of the whole file."""
 
-    def read(self, at: int, n: int) -> bytes:
-        """`n` bytes from `at`; fewer only if the file became shorter."""
+    def read(self, at: int, least: int, most: int) -> bytes:
+        """Between `least` and `most` bytes from `at`; fewer than `least` only if the file became shorter."""
 
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -97,7 +97,7 @@ class _Walk:
         start = self.at - self.chunk_at
         if start < 0 or start + n > len(self.chunk):
             want = min(max(n, _CHUNK), self.size - self.at)
-            self.chunk, self.chunk_at, start = self.source.read(self.at, want), self.at, 0
+            self.chunk, self.chunk_at, start = self.source.read(self.at, n, want), self.at, 0
             if len(self.chunk) < n:
                 raise HeaderError(f"the file became shorter while it was read (byte {self.at + len(self.chunk)})")
         self.at += n

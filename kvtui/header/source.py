@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +19,9 @@ class _File:
     descriptor: int
     size: int
 
-    def read(self, at: int, n: int) -> bytes:
+    def read(self, at: int, least: int, most: int) -> bytes:
         os.lseek(self.descriptor, at, os.SEEK_SET)
-        return os.read(self.descriptor, n)
+        return os.read(self.descriptor, most)  # a regular file gives all there is
 
 
 @dataclass(frozen=True)
@@ -30,27 +31,34 @@ class HeaderBytes:
     data: bytes
     size: int
 
-    def read(self, at: int, n: int) -> bytes:
+    def read(self, at: int, least: int, most: int) -> bytes:
         """As Source; what lies past the bundled bytes is not there."""
-        return self.data[at : at + n]
+        return self.data[at : at + most]
 
 
 def open_header(path: Path) -> Header:
     """Header of `path`, its split set joined. Raises HeaderError, which names the file."""
-    match = _SPLIT.match(path.name)
+    return join_split_set(path.name, lambda name: _one(path.with_name(name)))
+
+
+def join_split_set(name: str, read: Callable[[str], Header]) -> Header:
+    """Header of the file `name`, or of all parts of its split set; `read` gives the header of one file by its name."""
+    match = _SPLIT.match(name)
     if match is None:
-        return _one(path)
+        return read(name)
     count = int(match["count"])
-    parts = [_one(path.with_name(f"{match['stem']}-{i + 1:05}-of-{count:05}.gguf")) for i in range(count)]
+    if not 1 <= int(match["number"]) <= count:
+        raise HeaderError(f"{name}: there is no part {int(match['number'])} of {count}")
+    parts = [read(f"{match['stem']}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
     for i, part in enumerate(parts):
         if part.metadata.get("split.count", count) != count or part.metadata.get("split.no", i) != i:
-            raise HeaderError(f"{path.name}: part {i + 1} says it is part of another split set")
+            raise HeaderError(f"{name}: part {i + 1} says it is part of another split set")
     tensors = tuple(t for part in parts for t in part.tensors)
     if len({t.name for t in tensors}) != len(tensors):
-        raise HeaderError(f"{path.name}: a tensor occurs in two parts of the split set")
+        raise HeaderError(f"{name}: a tensor occurs in two parts of the split set")
     expected = parts[0].metadata.get("split.tensors.count", len(tensors))
     if expected != len(tensors):
-        raise HeaderError(f"{path.name}: the split set says {expected} tensors and holds {len(tensors)}")
+        raise HeaderError(f"{name}: the split set says {expected} tensors and holds {len(tensors)}")
     return replace(parts[0], tensors=tensors, file_bytes=sum(p.file_bytes for p in parts))
 
 
