@@ -1,11 +1,14 @@
-"""What llama.cpp makes of a header: blocks, their attention and caches, and tensors by role."""
+"""What llama.cpp makes of a header: blocks, their attention and caches, and tensors by role. Frozen values only."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from kvtui.header.reader import Header
+from kvtui.model.families import Family
 
-TensorClass = Literal["input", "repeating", "output"]  # llama-arch.cpp, llm_tensor_info: which device list a tensor follows
+# src/llama-arch.cpp, LLM_TENSOR_INFOS: which device list a tensor follows
+TensorClass = Literal["input", "repeating", "output"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,12 @@ class Tensor:
     loaded: bool
     looked_up: bool  # only rows are read at each token: embeddings
     active: float  # share of the bytes read at each token: expert_used_count / expert_count for *_exps
+    expert: bool = False  # one of a block's `_exps` tensors
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A block's shapes, as llama-hparams.cpp resolves them."""
+    """A block's shapes, as src/llama-hparams.cpp resolves them. Counts are values, not bytes."""
 
     index: int
     n_head: int
@@ -37,40 +41,61 @@ class Layer:
     is_swa: bool
     is_recurrent: bool
     loaded: bool  # False: an MTP block that is not asked for
+    has_cache: bool = False  # a row in the K/V cache
+    state: int = 0  # f32 values of recurrent state a slot: n_embd_r + n_embd_s (+ the PLE history)
+    index_k: int = 0  # values of an indexer key a cell
+    index_v: int = 0
+    compress_ratio: int = 0  # deepseek4: 4 or 128 tokens a compressed cell
 
     @property
     def n_embd_k_gqa(self) -> int:
-        """Values of K a token (llama-hparams.cpp, n_embd_k_gqa)."""
+        """Values of K a token (n_embd_k_gqa)."""
         return self.head_k * self.n_head_kv
 
     @property
     def n_embd_v_gqa(self) -> int:
-        """Values of V a token."""
+        """Values of V a token (n_embd_v_gqa)."""
         return self.head_v * self.n_head_kv
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as llama.cpp b11434 would load it."""
+    """A model as llama.cpp b11434 would load it. `n_layer_all` counts MTP blocks, `n_layer` does not."""
 
     architecture: str
     name: str
-    n_layer_all: int  # block_count, MTP blocks too
-    n_layer: int  # without MTP blocks
+    family: Family
+    known: bool  # the architecture has a record in families.py
+    n_layer_all: int
+    n_layer: int
     n_ctx_train: int
     n_embd: int
     n_vocab: int
     n_expert: int
     n_expert_used: int
     is_mla: bool
-    n_swa: int
-    layers: tuple[Layer, ...]  # n_layer_all of them
+    n_swa: int  # 0: no sliding window
+    top_k: int  # cells a sparse-attention block reads; 0: dense
+    layers: tuple[Layer, ...]
     tensors: tuple[Tensor, ...]
     tied_output: bool  # no output.weight: token_embd is held once more where the output runs
-    known: bool  # the architecture has a record in families.py
+    mtp: bool  # MTP blocks are loaded
     header: Header = field(repr=False, compare=False)
 
-    @property
+    def __hash__(self) -> int:
+        return id(self)
+
+    @cached_property
     def weights_bytes(self) -> int:
         """Bytes of all tensors in the file."""
         return sum(t.n_bytes for t in self.tensors)
+
+    @cached_property
+    def n_embd_v_gqa_max(self) -> int:
+        """The largest V row of any block (llama-hparams.cpp, n_embd_v_gqa_max)."""
+        return max((x.n_embd_v_gqa for x in self.layers), default=0)
+
+    @cached_property
+    def recurrent(self) -> bool:
+        """Whether any block keeps recurrent state."""
+        return any(x.state for x in self.layers)
