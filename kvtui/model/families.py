@@ -1,9 +1,9 @@
 """What each architecture of llama.cpp b11434 does with caches: one record an architecture, one field a rule.
 
-Each record names the function it was read from: `load_arch_hparams` of src/models/SOURCE.cpp; which memory a model gets
-is `llama_model::create_memory` in src/llama-model.cpp, which architectures are recurrent or hybrid
-`llm_arch_is_recurrent` and `llm_arch_is_hybrid` in src/llama-arch.cpp. A plain record (the default) means full attention
-in every block, heads as the header says, no further cache."""
+Each record names the function it was read from: `load_arch_hparams` of src/models/SOURCE.cpp; which memory a model
+gets is `llama_model::create_memory` in src/llama-model.cpp, which architectures are recurrent or hybrid
+`llm_arch_is_recurrent` and `llm_arch_is_hybrid` in src/llama-arch.cpp. A plain record (the default) means full
+attention in every block, heads as the header says, no further cache."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -77,106 +77,19 @@ class Family:
     keeps_nextn: bool = False  # MTP blocks are loaded and cached with the rest
 
 
-_PLAIN = [
-    "llama",
-    "deci",
-    "falcon",
-    "grok",
-    "gpt2",
-    "gptj",
-    "gptneox",
-    "mpt",
-    "baichuan",
-    "starcoder",
-    "refact",
-    "bloom",
-    "stablelm",
-    "qwen",
-    "qwen2",
-    "qwen2moe",
-    "qwen2vl",
-    "qwen3",
-    "qwen3moe",
-    "qwen3vl",
-    "qwen3vlmoe",
-    "phi2",
-    "phi3",
-    "phimoe",
-    "plamo",
-    "codeshell",
-    "orion",
-    "internlm2",
-    "minicpm",
-    "minicpm3",
-    "gemma",
-    "starcoder2",
-    "xverse",
-    "command-r",
-    "dbrx",
-    "olmo",
-    "olmoe",
-    "openelm",
-    "arctic",
-    "deepseek",
-    "deepseek2",
-    "deepseek2-ocr",
-    "chatglm",
-    "glm4",
-    "glm4moe",
-    "bitnet",
-    "t5",
-    "jais",
-    "jais2",
-    "nemotron",
-    "exaone",
-    "granite",
-    "granitemoe",
-    "chameleon",
-    "plm",
-    "bailingmoe",
-    "bailingmoe2",
-    "dots1",
-    "arcee",
-    "ernie4_5",
-    "ernie4_5-moe",
-    "hunyuan-moe",
-    "hunyuan-dense",
-    "hunyuan_vl",
-    "hy_v3",
-    "smollm3",
-    "seed_oss",
-    "grovemoe",
-    "apertus",
-    "hrm_text",
-    "minimax-m2",
-    "cogvlm",
-    "pangu-embedded",
-    "mistral3",
-    "mistral4",
-    "paddleocr",
-    "maincoder",
-    "talkie",
-    "qwen3tts",
-    "pockettts",
-    "eagle3",
-    "llama-embed",
-]
-_ENCODERS = [
-    "bert",
-    "jina-bert-v2",
-    "jina-bert-v3",
-    "nomic-bert",
-    "nomic-bert-moe",
-    "neo-bert",
-    "eurobert",
-    "wavtokenizer-dec",
-    "dream",
-    "llada",
-    "llada-moe",
-    "rnd1",
-    "clef",
-    "t5encoder",
-]
+_PLAIN = """
+llama deci falcon grok gpt2 gptj gptneox mpt baichuan starcoder refact bloom stablelm qwen qwen2 qwen2moe
+qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe phi2 phi3 phimoe plamo codeshell orion internlm2 minicpm minicpm3
+gemma starcoder2 xverse command-r dbrx olmo olmoe openelm arctic deepseek deepseek2 deepseek2-ocr chatglm
+glm4 glm4moe bitnet t5 jais jais2 nemotron exaone granite granitemoe chameleon plm bailingmoe bailingmoe2
+dots1 arcee ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense hunyuan_vl hy_v3 smollm3 seed_oss grovemoe
+apertus hrm_text minimax-m2 cogvlm pangu-embedded mistral3 mistral4 paddleocr maincoder talkie qwen3tts
+pockettts eagle3 llama-embed
+"""
+_ENCODERS = """
+bert jina-bert-v2 jina-bert-v3 nomic-bert nomic-bert-moe neo-bert eurobert wavtokenizer-dec dream llada
+llada-moe rnd1 clef t5encoder
+"""
 _SOURCES = {  # where the file's name is not the architecture's
     "deepseek2-ocr": "deepseek2ocr",
     "glm4moe": "glm4-moe",
@@ -191,8 +104,8 @@ _SOURCES = {  # where the file's name is not the architecture's
 }
 
 FAMILIES: dict[str, Family] = {
-    **{name: Family(_SOURCES.get(name, name)) for name in _PLAIN},
-    **{name: Family(_SOURCES.get(name, name), memory="none") for name in _ENCODERS},
+    **{name: Family(_SOURCES.get(name, name)) for name in _PLAIN.split()},
+    **{name: Family(_SOURCES.get(name, name), memory="none") for name in _ENCODERS.split()},
     "grok": Family("grok", no_flash_attention=True),
     # sliding windows
     "afmoe": Family("afmoe", window=Window(4, needs_key=True)),

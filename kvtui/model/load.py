@@ -255,6 +255,12 @@ def _layers(keys: Keys, family: Family, n_all: int, n_layer: int, mtp: bool) -> 
             return False
         return family.attention_everywhere or not recurrent[il]
 
+    def indexes(il: int) -> bool:
+        if not (il < n_layer and full[il] and attends(il)):
+            return False
+        # sliding blocks keep no indexer keys, but for deepseek4, whose compressed caches are apart from its window
+        return ratios[il] == _CSA_RATIO if family.memory == "dsv4" else not slides[il]
+
     layers = [
         Layer(
             index=il,
@@ -268,12 +274,8 @@ def _layers(keys: Keys, family: Family, n_all: int, n_layer: int, mtp: bool) -> 
             loaded=il < n_layer or mtp,
             has_cache=attends(il),
             state=state + (ple if il in ple_blocks else 0) if recurrent[il] and il < n_layer else 0,
-            index_k=index_k
-            if il < n_layer and full[il] and attends(il) and not slides_no_index(family, slides[il])
-            else 0,
-            index_v=kv_heads[il] and head_v
-            if family.indexer and family.indexer.keeps_v and il < n_layer and full[il]
-            else 0,
+            index_k=index_k if indexes(il) else 0,
+            index_v=head_v if indexes(il) and family.indexer and family.indexer.keeps_v else 0,
             compress_ratio=ratios[il] if ratios[il] in (_CSA_RATIO, _HCA_RATIO) and il < n_layer else 0,
         )
         for il in range(n_all)
@@ -288,11 +290,6 @@ def _layers(keys: Keys, family: Family, n_all: int, n_layer: int, mtp: bool) -> 
             raise HeaderError(f"the model loops its blocks {loops} times; llama.cpp takes {MAX_LAYERS} blocks in all")
         layers = [replace(layers[i % n_all], index=i) for i in range(n_all * loops)]
     return tuple(layers), n_swa
-
-
-def slides_no_index(family: Family, slides: bool) -> bool:
-    """Sliding blocks keep no indexer keys, but for deepseek4, whose compressed caches are apart from its window."""
-    return slides and family.memory != "dsv4"
 
 
 def _kpool(keys: Keys, n_all: int) -> bool:
