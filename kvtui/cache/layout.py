@@ -67,8 +67,9 @@ def flash_attention(model: ModelSpec, ctx: ContextParams) -> bool:
 
 
 def physical_batch(model: ModelSpec, ctx: ContextParams) -> int:
-    """n_ubatch: at most n_batch, itself at most n_ctx (src/llama-context.cpp, llama_context)."""
-    return min(ctx.n_ubatch, ctx.n_batch, ctx.cells(model.n_ctx_train))
+    """n_ubatch: at most n_batch, itself at most n_ctx before padding (src/llama-context.cpp, llama_context)."""
+    n_batch = min(ctx.n_batch, ctx.n_ctx or model.n_ctx_train)
+    return min(n_batch, ctx.n_ubatch or n_batch)
 
 
 def cache_layout(model: ModelSpec, ctx: ContextParams) -> CacheLayout:

@@ -2,6 +2,14 @@
 
 from dataclasses import dataclass
 
+from kvtui.cache.context import ContextParams
+from kvtui.cache.layout import CacheLayout, cache_layout
+from kvtui.hardware.device import Machine
+from kvtui.memory.assignment import CPU, Assignment
+from kvtui.memory.compute import DEFAULT_BUILD, ComputeModel
+from kvtui.memory.weights import weights
+from kvtui.model.spec import ModelSpec
+
 
 @dataclass(frozen=True)
 class DeviceMemory:
@@ -38,7 +46,51 @@ class HostUse:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Memory of one configuration; `devices` in the machine's order."""
+    """Memory of one configuration; `devices` in the machine's order. `basis`: what the compute figures rest on."""
 
     devices: tuple[DeviceMemory, ...]
     host: HostUse
+    basis: str
+
+
+def estimate(
+    model: ModelSpec,
+    context: ContextParams,
+    assignment: Assignment,
+    machine: Machine,
+    build: str = DEFAULT_BUILD,
+    *,
+    compute: ComputeModel | None = None,
+    layout: CacheLayout | None = None,
+    cache_ram_bytes: int = 0,
+    checkpoints: int = 0,
+) -> Estimate:
+    """Memory of `model` under `assignment`. `compute` and `layout` may be given where many assignments are tried."""
+    compute = compute or ComputeModel(model, context, machine, build)
+    layout = layout or cache_layout(model, context)
+    held = weights(model, assignment, machine)
+    buffers = compute.bytes(assignment)
+    cache, state = [0] * (len(machine.devices) + 1), [0] * (len(machine.devices) + 1)  # CPU is -1: the last
+    for home, layer in zip(assignment.layer_devices, layout.layers, strict=False):
+        place = home if context.offload_kqv else CPU
+        cache[place] += layer.cache_bytes
+        state[place] += layer.state_bytes
+    devices = tuple(
+        DeviceMemory(held.devices[i], cache[i], state[i], buffers.devices[i]) for i in range(len(machine.devices))
+    )
+    host = HostUse(
+        held.host,
+        cache[CPU],
+        state[CPU],
+        buffers.host,
+        prompt_cache_bytes=cache_ram_bytes,
+        checkpoint_bytes=checkpoint_bytes(model, layout, checkpoints, context.slots),
+    )
+    return Estimate(devices, host, buffers.basis)
+
+
+def checkpoint_bytes(model: ModelSpec, layout: CacheLayout, checkpoints: int, slots: int) -> int:
+    """Ceiling of context checkpoints: each holds a slot's sliding-window cache and recurrent state
+    (tools/server/server-context.cpp, create_checkpoint)."""
+    windows = sum(x.cache_bytes for x, block in zip(layout.layers, model.layers, strict=True) if block.is_swa)
+    return (windows + layout.state_bytes) // max(slots, 1) * checkpoints * slots

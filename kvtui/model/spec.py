@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Literal
 
 from kvtui.header.reader import Header
@@ -26,6 +27,11 @@ class Tensor:
     looked_up: bool  # only rows are read at each token: embeddings
     active: float  # share of the bytes read at each token: expert_used_count / expert_count for *_exps
     expert: bool = False  # one of a block's `_exps` tensors
+
+    @property
+    def elements(self) -> int:
+        """Number of values."""
+        return prod(self.dims)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""From flags to an Assignment: where llama-server would put every block and tensor (src/llama-model.cpp,
+load_tensors; src/llama-model-loader.cpp, create_tensor)."""
+
+from collections.abc import Sequence
+
+from kvtui.findings import UsageError
+from kvtui.hardware.device import Device, Machine
+from kvtui.memory.assignment import CPU, Assignment
+from kvtui.memory.layers import layer_devices
+from kvtui.memory.overrides import Override, buffer_device, compiled
+from kvtui.memory.server_flags import ServerFlags
+from kvtui.model.spec import ModelSpec
+
+
+def used_devices(flags: ServerFlags, devices: Sequence[Device]) -> tuple[int, ...]:
+    """Indices of the devices in use, in order: -dev, then -sm none with -mg (src/llama.cpp,
+    llama_model_load_from_file_impl). Raises UsageError."""
+    chosen = list(range(len(devices)))
+    if flags.devices is not None:
+        names = {d.name: i for i, d in enumerate(devices)}
+        unknown = next((n for n in flags.devices if n not in names), None)
+        if unknown is not None:
+            raise UsageError(f"-dev {unknown}: no such device; there are {', '.join(names) or 'none'}")
+        chosen = [names[n] for n in flags.devices]
+    if flags.split_mode == "none" and chosen:
+        if flags.main_gpu < 0:
+            return ()
+        if flags.main_gpu >= len(chosen):
+            raise UsageError(f"-mg {flags.main_gpu}: there are only {len(chosen)} devices")
+        return (chosen[flags.main_gpu],)
+    return tuple(chosen)
+
+
+def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment:
+    """Where everything goes under `flags`. Raises UsageError."""
+    used = used_devices(flags, machine.devices)
+    splits: list[float] = [float(machine.devices[i].free_bytes) for i in used]
+    if any(flags.tensor_split):
+        splits = [flags.tensor_split[k] if k < len(flags.tensor_split) else 0.0 for k in range(len(used))]
+    by_split = layer_devices(model.n_layer_all, flags.n_gpu_layers, splits)
+    layers = tuple(CPU if d == CPU else used[d] for d in by_split)
+    return Assignment(
+        layer_devices=layers,
+        tensor_devices=tensor_devices(model, layers, flags.overrides, machine.devices),
+        overridden=bool(flags.overrides),
+    )
+
+
+def tensor_devices(
+    model: ModelSpec, layers: Sequence[int], overrides: Sequence[Override], devices: Sequence[Device]
+) -> tuple[int, ...]:
+    """One device a tensor: its block's, the output's, or RAM for what is only looked up; overrides win."""
+    rules = [(compiled(o.pattern), buffer_device(o.buffer, devices)) for o in overrides]
+    places = []
+    for tensor in model.tensors:
+        place = next((device for pattern, device in rules if pattern.search(tensor.name)), None)
+        if place is None:
+            if tensor.kind == "input":
+                place = CPU
+            elif tensor.kind == "output":
+                place = layers[-1]
+            else:
+                place = layers[tensor.block or 0]
+        places.append(place)
+    return tuple(places)

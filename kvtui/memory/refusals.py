@@ -1,0 +1,71 @@
+"""What llama-server would refuse for a model and a context, found before it is launched, with the server's own reason.
+
+src/llama-context.cpp, llama_init_from_model and the constructor of llama_context."""
+
+from kvtui.cache.context import ContextParams
+from kvtui.cache.types import CACHE_TYPES
+from kvtui.findings import Finding
+from kvtui.model.spec import ModelSpec
+
+MAX_SEQUENCES = 256  # src/llama-cparams.h, LLAMA_MAX_SEQ
+_NEEDS_TARGET = ("gemma4-assistant",)  # src/llama-context.cpp: created only beside its target model
+_NEEDS_TARGET_UNLESS_COMPLETE = ("eagle3", "dflash")  # likewise, where they bring no embeddings or output of their own
+UNTESTED_HEAD = "untested-head-size"
+
+
+def equal_types_needed(model: ModelSpec) -> bool:
+    """Whether K and V must have one type: MLA models and deepseek4."""
+    return model.is_mla or model.family.equal_types
+
+
+def refusals(model: ModelSpec, ctx: ContextParams) -> tuple[Finding, ...]:
+    """Errors for what is refused, warnings for what the server takes untested. Empty: it is accepted."""
+    found = []
+    k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
+    flash_off = ctx.flash_attn == "off" or model.family.no_flash_attention
+    if ctx.slots > MAX_SEQUENCES:
+        found.append(_error("too-many-slots", f"n_seq_max must be <= {MAX_SEQUENCES}, not {ctx.slots}"))
+    if ctx.n_ubatch == 0 and ctx.n_batch == 0:
+        found.append(_error("no-batch", "n_batch and n_ubatch cannot both be zero"))
+    if model.architecture in _NEEDS_TARGET or (
+        model.architecture in _NEEDS_TARGET_UNLESS_COMPLETE and not _complete(model)
+    ):
+        found.append(
+            _error("needs-target", f"{model.architecture} is a draft model: it runs only beside its target (-md)")
+        )
+    if equal_types_needed(model) and k.name != v.name:
+        found.append(
+            _error(
+                "different-types",
+                f"model does not support different K ({k.name}) and V ({v.name}) cache types",
+            )
+        )
+    if v.quantized and flash_off:
+        why = " (flash attention is off for this architecture)" if model.family.no_flash_attention else ""
+        found.append(_error("quantized-v", f"quantized V cache requires flash_attn to be enabled{why}"))
+    for letter, cache_type, sizes in (
+        ("K", k, {x.head_k for x in model.layers[: model.n_layer]}),
+        ("V", v, {x.head_v for x in model.layers[: model.n_layer]}),
+    ):
+        bad = sorted(s for s in sizes if s % cache_type.block_values)
+        if not bad:
+            continue
+        text = (
+            f"{letter} cache type {cache_type.name} with block size {cache_type.block_values} "
+            f"does not divide n_embd_head_{letter.lower()}={bad[0]}"
+        )
+        if flash_off:
+            found.append(
+                Finding(UNTESTED_HEAD, "warning", f"{text}: llama-server takes it without flash attention, untested")
+            )
+        else:
+            found.append(_error("head-size", text))
+    return tuple(found)
+
+
+def _complete(model: ModelSpec) -> bool:
+    return {"token_embd.weight", "output.weight"} <= {t.name for t in model.tensors}
+
+
+def _error(code: str, message: str) -> Finding:
+    return Finding(code, "error", message)

@@ -1,0 +1,60 @@
+"""Weight bytes on every device and in RAM (src/llama-model-loader.cpp and src/llama-model.cpp, load_tensors)."""
+
+from dataclasses import dataclass
+
+from kvtui.hardware.device import Machine
+from kvtui.memory.assignment import CPU, Assignment
+from kvtui.model.spec import ModelSpec, Tensor
+
+_ALIGNMENT = {"CUDA": 128, "ROCm": 128, "RPC": 32, "Vulkan": 64, "MTL": 32, "SYCL": 128}
+_CUDA_ROW = 512  # ggml-cuda.cu, MATRIX_ROW_PADDING: a quantised row is padded to a multiple of it
+_FLOATS = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
+# ggml/src/ggml-cpu/repack.cpp, ggml_repack_get_optimal_repack_type on x86-64 with AVX2: types repacked when the rows
+# are a multiple of 8
+_REPACKED = frozenset(("q4_0", "q4_k", "q2_k", "iq4_nl", "mxfp4"))
+
+
+@dataclass(frozen=True)
+class WeightBytes:
+    """Bytes: `devices` in the machine's order; `host` with the RAM copy of a tied output."""
+
+    devices: tuple[int, ...]
+    host: int
+
+
+def _padded(tensor: Tensor, backend: str) -> int:
+    """Bytes a tensor takes in a buffer: aligned, and with CUDA's row padding (ggml_backend_cuda_buffer_type_get_alloc_size)."""
+    size = tensor.n_bytes
+    if backend in ("CUDA", "ROCm") and tensor.type_name not in _FLOATS and tensor.dims and tensor.dims[0] % _CUDA_ROW:
+        rows = tensor.elements // tensor.dims[0]
+        size += size // rows * (_CUDA_ROW - tensor.dims[0] % _CUDA_ROW) // tensor.dims[0]
+    alignment = _ALIGNMENT.get(backend, 32)
+    return (size + alignment - 1) // alignment * alignment
+
+
+def weights(model: ModelSpec, assignment: Assignment, machine: Machine) -> WeightBytes:
+    """Where the weights of `model` are under `assignment`."""
+    backends = [d.backend for d in machine.devices]
+    taken = [0] * len(backends)
+    host = 0
+    for tensor, place in zip(model.tensors, assignment.tensor_devices, strict=True):
+        if not tensor.loaded:
+            continue
+        if place == CPU:
+            host += tensor.n_bytes
+        else:
+            taken[place] += _padded(tensor, backends[place])
+    if model.tied_output:
+        embedding = next(t for t in model.tensors if t.name == "token_embd.weight")
+        here, there = assignment.tensor_devices[embedding.index], assignment.layer_devices[-1]
+        # an override that matches token_embd moves both copies to one buffer, where they are one
+        if there != here and here == CPU:
+            taken[there] += _padded(embedding, backends[there])
+        elif there == CPU and here == CPU and _repacks(embedding):
+            host += embedding.n_bytes
+    return WeightBytes(tuple(taken), host)
+
+
+def _repacks(tensor: Tensor) -> bool:
+    """Whether the CPU back end keeps a matrix repacked, apart from the plain copy that rows are looked up in."""
+    return tensor.type_name in _REPACKED and len(tensor.dims) > 1 and tensor.dims[1] % 8 == 0
