@@ -1,0 +1,93 @@
+"""Devices and RAM that a person describes instead of having: --device and --ram."""
+
+import re
+
+from kvtui.findings import UsageError
+from kvtui.hardware.device import Device, HostMemory
+from kvtui.sizes import parse_bandwidth, parse_size
+
+_NAME = re.compile(r"^(?P<name>[A-Za-z]+[A-Za-z0-9_]*)(?:\[(?P<endpoint>[^\]]+)\])?$")
+
+
+def _memory(text: str, what: str) -> tuple[int, int | None, float | None]:
+    """(free, total, bandwidth) of `FREE[/TOTAL][@BANDWIDTH]`."""
+    sizes, at, bandwidth = text.partition("@")
+    free, slash, total = sizes.partition("/")
+    try:
+        free_bytes = parse_size(free)
+        total_bytes = parse_size(total) if slash else None
+        rate = parse_bandwidth(bandwidth) if at else None
+    except UsageError as e:
+        raise UsageError(f"{what}: {e}") from None
+    if total_bytes is not None and free_bytes > total_bytes:
+        raise UsageError(f"{what}: more is free ({free}) than there is ({total})")
+    if rate is not None and rate <= 0:
+        raise UsageError(f"{what}: a bandwidth is more than 0")
+    return free_bytes, total_bytes, rate
+
+
+def parse_device(text: str) -> Device:
+    """`NAME=FREE[/TOTAL][@BANDWIDTH][,link=BANDWIDTH][,shared]`; `RPC0[host:port]=...`. Raises UsageError."""
+    what = f"--device {text}"
+    name, equals, rest = text.partition("=")
+    match = _NAME.match(name)
+    if not equals or match is None:
+        raise UsageError(f"{what}: write it as NAME=FREE[/TOTAL][@BANDWIDTH], for example CUDA0=22.8GiB/24GiB@936GB/s")
+    memory, *extras = rest.split(",")
+    free, total, bandwidth = _memory(memory, what)
+    link, shared = None, False
+    for extra in extras:
+        key, _, value = extra.partition("=")
+        if key == "link" and value:
+            link = parse_bandwidth(value)
+        elif extra == "shared":
+            shared = True
+        else:
+            raise UsageError(f"{what}: {extra!r} is neither link=BANDWIDTH nor shared")
+    return Device(
+        name=match["name"],
+        free_bytes=free,
+        total_bytes=total if total is not None else free,
+        bandwidth=bandwidth,
+        bandwidth_source="given" if bandwidth else None,
+        link=link,
+        shared=shared,
+        endpoint=match["endpoint"],
+        simulated=True,
+    )
+
+
+def parse_devices(texts: tuple[str, ...]) -> tuple[Device, ...]:
+    """Several of them; a name given twice is an error."""
+    devices = tuple(parse_device(t) for t in texts)
+    names = [d.name for d in devices]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--device {twice}: given twice")
+    if "CPU" in names:
+        raise UsageError("--device CPU: host memory is --ram, not a device")
+    return devices
+
+
+def parse_ram(text: str) -> HostMemory:
+    """`FREE[@BANDWIDTH]`. Raises UsageError."""
+    free, total, bandwidth = _memory(text, f"--ram {text}")
+    return HostMemory(
+        free_bytes=free,
+        total_bytes=total if total is not None else free,
+        bandwidth=bandwidth,
+        bandwidth_source="given" if bandwidth else None,
+        simulated=True,
+    )
+
+
+def parse_margins(text: str | None, count: int, default: int) -> tuple[int, ...]:
+    """`SIZE[,SIZE...]`, one for each of `count` devices; a single one holds for all. Raises UsageError."""
+    if text is None:
+        return (default,) * count
+    sizes = tuple(parse_size(part) for part in text.split(","))
+    if len(sizes) == 1:
+        return sizes * count
+    if len(sizes) != count:
+        raise UsageError(f"--margin {text}: {len(sizes)} margins for {count} devices")
+    return sizes
