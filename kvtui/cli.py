@@ -1,5 +1,336 @@
-"""Commands."""
+"""The command line. Data goes to stdout, words to stderr; the heavy parts are imported by the command that needs them."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from kvtui import __version__
+from kvtui.findings import UsageError
+from kvtui.options import Options, context_params, shared_options
+
+if TYPE_CHECKING:
+    from kvtui.hardware.device import Machine
+    from kvtui.model.spec import ModelSpec
+    from kvtui.placement.request import Request
+
+EXIT_OK, EXIT_NO, EXIT_USAGE = 0, 1, 2
+COMMANDS = ("plan", "table", "estimate", "verify", "devices", "serve", "demo")
+
+
+class _App(click.Group):
+    """A group whose first word may be a model: `kvtui MODEL` is the app."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "--version")):
+            args = ["app", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS]
+
+
+@click.group(cls=_App, context_settings={"help_option_names": ["--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="kvtui")
+def cli() -> None:
+    """Plan K/V cache types and tensor placement of a GGUF model for llama.cpp, and run llama-server with the plan.
+
+    `kvtui [MODEL]` opens the app; `kvtui demo` shows it on a bundled model and a simulated machine.
+    """
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point: one line and exit code 2 for what a person can mend."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as e:
+        _fail(e.format_message())
+    except UsageError as e:
+        _fail(str(e))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_OK)
+
+
+def _fail(message: str) -> NoReturn:
+    from kvtui.text import printable
+
+    line = " ".join(printable(message).split())
+    click.echo(f"kvtui: {line}", err=True)
+    sys.exit(EXIT_USAGE)
+
+
+def load(model: str, options: Options) -> "ModelSpec":
+    """The model a person named: a path or a URL. Raises UsageError."""
+    from kvtui.header.reader import HeaderError
+    from kvtui.header.remote import is_url, open_remote_header
+    from kvtui.model.load import load_model, model_from_header
+
+    spec_types = tuple((options.spec_type or "").split(",")) if options.spec_type else ()
+    try:
+        if is_url(model):
+            name = Path(model.partition("?")[0]).stem
+            return model_from_header(open_remote_header(model, _fetched), name, spec_types)
+        return load_model(Path(model), spec_types)
+    except HeaderError as e:
+        raise UsageError(str(e)) from None
+
+
+def _fetched(n_bytes: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\rreading the header: {n_bytes / 1000:,.0f} kB", nl=False, err=True)
+
+
+def machine_of(options: Options) -> "Machine":
+    """The devices and RAM that were described, or the ones found."""
+    from kvtui.hardware.device import Machine
+    from kvtui.hardware.simulated import parse_devices, parse_ram
+
+    devices = parse_devices(options.device)
+    if options.device and options.ram:
+        return Machine(devices, parse_ram(options.ram))
+    from kvtui.hardware.probe import find_machine
+
+    found = find_machine()
+    return Machine(devices or found.devices, parse_ram(options.ram) if options.ram else found.ram)
+
+
+def request_of(model: "ModelSpec", options: Options) -> "Request":
+    """What a plan is asked for. Raises UsageError."""
+    from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
+    from kvtui.hardware.simulated import parse_margins
+    from kvtui.memory.compute import DEFAULT_BUILD
+    from kvtui.placement.request import Pin, Request
+
+    machine = machine_of(options)
+    pins = []
+    for text in options.pin:
+        pattern, equals, device = text.rpartition("=")
+        if not equals or not pattern:
+            raise UsageError(f"--pin {text}: write it as REGEX=DEVICE")
+        pins.append(Pin(pattern, device))
+    unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
+    if unknown is not None:
+        raise UsageError(f"--exclude {unknown}: no such device")
+    request = Request(
+        model=model,
+        context=context_params(options),
+        machine=machine,
+        margins=parse_margins(options.margin, len(machine.devices), DEFAULT_MARGIN_BYTES),
+        pins=tuple(pins),
+        excluded=options.exclude,
+        no_ram=options.no_ram,
+        load_mode=options.load_mode,
+        build=options.build or DEFAULT_BUILD,
+    )
+    if pins:
+        from kvtui.placement.plan import check_pins
+
+        check_pins(request)
+    return request
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, ensure_ascii=True))
+
+
+@cli.command()
+@click.argument("model")
+@shared_options
+@click.option("--time", "seconds", type=float, help="How long to go on proving, in seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> None:
+    """The best placement of MODEL."""
+    from kvtui.placement.plan import make_plan
+    from kvtui.report import plan_json
+
+    began = time.perf_counter()
+    spec = load(model, options)
+    read = time.perf_counter()
+    made = make_plan(request_of(spec, options), seconds)
+    timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
+    if as_json:
+        _print_json(plan_json(made, model, timings))
+    else:
+        from kvtui.plain import plan_lines
+
+        _echo_lines(plan_lines(made, model))
+    sys.exit(EXIT_OK if made.fits else EXIT_NO)
+
+
+@cli.command(context_settings={"ignore_unknown_options": False})
+@click.argument("model")
+@shared_options
+@click.option("--explain", is_flag=True, help="Each figure's formula with its numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: Sequence[str]) -> None:
+    """What llama-server would allocate for MODEL with exactly these FLAGS (after `--`): nothing is optimized."""
+    from kvtui.memory.described import describe_flags
+    from kvtui.memory.server_flags import ServerFlags, parse_flags
+    from kvtui.report import estimate_json
+
+    began = time.perf_counter()
+    server_flags = parse_flags(flags, ServerFlags(context=context_params(options)))
+    joined = replace(options, spec_type=",".join(server_flags.context.spec_types) or None)
+    spec = load(model, joined)
+    read = time.perf_counter()
+    request = replace(request_of(spec, options), context=server_flags.context)
+    described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
+    timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
+    if as_json:
+        _print_json(estimate_json(described, model, tuple(flags), timings))
+    else:
+        from kvtui.plain import estimate_lines
+
+        _echo_lines(estimate_lines(described, model, explain=explain))
+    sys.exit(EXIT_OK if described.fits else EXIT_NO)
+
+
+def _echo_lines(lines: Sequence[str]) -> None:
+    from kvtui.text import printable
+
+    for line in lines:
+        click.echo(printable(line))
+
+
+@cli.command()
+@click.argument("model")
+@shared_options
+@click.option("--all", "all_pairs", is_flag=True, help="All 81 pairs.")
+@click.option("--markdown", is_flag=True, help="A table to paste.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def table(model: str, options: Options, all_pairs: bool, markdown: bool, as_json: bool) -> None:
+    """One row for each pair of K and V types."""
+    from kvtui.placement.plan import quick_plan
+    from kvtui.placement.table import pair_rows
+    from kvtui.report import table_json
+
+    shown = quick_plan(request_of(load(model, options), options))
+    rows = pair_rows(shown, all_pairs=all_pairs)
+    if as_json:
+        _print_json(table_json(rows))
+        return
+    from kvtui.plain import table_lines
+
+    _echo_lines(table_lines(rows, markdown=markdown))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def devices(as_json: bool) -> None:
+    """What this machine has."""
+    from kvtui.hardware import nvml
+    from kvtui.hardware.probe import find_machine
+    from kvtui.report import machine_json
+
+    machine = find_machine()
+    problem = None if machine.devices else nvml.poll().problem
+    if as_json:
+        _print_json(machine_json(machine, problem))
+    else:
+        from kvtui.plain import machine_lines
+
+        _echo_lines(machine_lines(machine, problem))
+
+
+@cli.command()
+@click.argument("model")
+@shared_options
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) -> None:
+    """The plan (or exactly FLAGS), and llama-server's own dry run beside it."""
+    from kvtui.memory.described import describe_flags
+    from kvtui.memory.server_flags import ServerFlags, parse_flags
+    from kvtui.placement.plan import make_plan
+    from kvtui.report import verify_json
+    from kvtui.server.binary import choose_server
+    from kvtui.server.dry_run import dry_run
+
+    spec = load(model, options)
+    request = request_of(spec, options)
+    server = choose_server(options.llama_server)
+    if flags:
+        server_flags = parse_flags(flags, ServerFlags(context=request.context))
+        described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
+        predicted, argv = described.estimate, tuple(flags)
+    else:
+        made = make_plan(request)
+        predicted, argv = made.estimate, made.argv
+    answer = dry_run(server, Path(model), argv, devices=request.machine.devices)
+    if as_json:
+        _print_json(verify_json(request.machine, predicted, answer))
+    else:
+        from kvtui.plain import verify_lines
+
+        _echo_lines(verify_lines(request.machine, predicted, answer))
+    sys.exit(EXIT_NO if answer.refused else EXIT_OK)
+
+
+@cli.command()
+@click.argument("model")
+@shared_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+def serve(model: str, options: Options, host: str, port: int) -> None:
+    """Plan, and run llama-server in the foreground; its exit code is this command's."""
+    from kvtui.placement.plan import make_plan
+    from kvtui.server.binary import choose_server
+    from kvtui.server.foreground import run_foreground
+
+    made = make_plan(request_of(load(model, options), options))
+    if not made.fits:
+        errors = [f.message for f in made.findings if f.severity == "error"]
+        click.echo(f"kvtui: {'; '.join(errors)}", err=True)
+        sys.exit(EXIT_NO)
+    sys.exit(run_foreground(choose_server(options.llama_server), Path(model), made.argv, dict(made.env), host, port))
+
+
+def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--lean/--no-lean", default=None, help="Fewer bytes on the line; on by itself over SSH.")(command)
+    return click.option("--theme", metavar="NAME", help="Colours.")(command)
+
+
+@cli.command(name="app", hidden=True)
+@click.argument("model", required=False)
+@shared_options
+@_app_options
+def app_command(model: str | None, options: Options, lean: bool | None, theme: str | None) -> None:
+    """The terminal app."""
+    from kvtui.tui.app import run_app
+    from kvtui.tui.session import Session
+
+    request = request_of(load(model, options), options) if model is not None else None
+    machine = request.machine if request is not None else machine_of(options)
+    simulated = bool(options.device)
+    run_app(
+        Session(
+            path=Path(model) if model is not None else None,
+            request=request,
+            machine=machine,
+            simulated=simulated,
+            server=options.llama_server,
+            lean=lean,
+            theme=theme,
+        )
+    )
+
+
+@cli.command()
+@_app_options
+def demo(lean: bool | None, theme: str | None) -> None:
+    """The app on a bundled model header and a simulated machine: needs no GPU, model or llama.cpp."""
+    from kvtui.demo import demo_request
+    from kvtui.tui.app import run_app
+    from kvtui.tui.session import Session
+
+    request = demo_request()
+    run_app(Session(path=None, request=request, machine=request.machine, simulated=True, lean=lean, theme=theme, demo=True))

@@ -1,10 +1,14 @@
 """The bundled model header and the simulated machine of `kvtui demo`."""
 
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from kvtui.hardware.device import Device, HostMemory, Machine
 from kvtui.header.reader import Header, read_header
 from kvtui.header.source import HeaderBytes
+
+if TYPE_CHECKING:
+    from kvtui.placement.request import Request
 
 DEMO_NAME = "kimi-k2-q4_k_m.gguf"
 _MODEL_BYTES = 666_071_228_960  # what the shapes of Kimi K2 take in Q4_K_M
@@ -42,3 +46,13 @@ def demo_machine() -> Machine:
         ),
         ram=HostMemory(700 * _GIB, 768 * _GIB, bandwidth=300e9, bandwidth_source="preset", simulated=True),
     )
+
+
+def demo_request() -> "Request":
+    """The demo's starting point: 132,000 tokens, as in the guide."""
+    from kvtui.cache.context import ContextParams
+    from kvtui.model.load import model_from_header
+    from kvtui.placement.request import Request
+
+    model = model_from_header(demo_header(), "Kimi K2 (demo)")
+    return Request(model, ContextParams(n_ctx=132000, n_parallel=1), demo_machine())

@@ -51,9 +51,7 @@ def _option(*names: str, **settings: Any) -> Callable[[F], F]:
 
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
-    _option(
-        "--device", multiple=True, metavar="NAME=FREE[/TOTAL][@BANDWIDTH]", help="Plan for this device (repeatable)."
-    ),
+    _option("--device", multiple=True, metavar="NAME=FREE[/TOTAL][@BANDWIDTH]", help="Plan for this device (repeatable)."),
     _option("--ram", metavar="FREE[@BANDWIDTH]", help="Plan for this much host memory."),
     _option("--margin", metavar="SIZE[,SIZE...]", help="Memory to leave free on each device [default: 1024MiB]."),
     _option("-c", "--ctx-size", metavar="N", help="Context in tokens (132000, 132k)."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvtui.cache.context import ContextParams
 from kvtui.findings import Finding
@@ -10,6 +10,10 @@ from kvtui.hardware.device import Machine
 from kvtui.memory.assignment import CPU, Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from kvtui.memory.described import Described
+    from kvtui.placement.plan import Plan
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -83,8 +87,7 @@ def findings_json(findings: Iterable[Finding]) -> list[Json]:
     """Errors first."""
     order = {"error": 0, "warning": 1, "note": 2}
     return [
-        {"code": f.code, "severity": f.severity, "message": f.message}
-        for f in sorted(findings, key=lambda f: order[f.severity])
+        {"code": f.code, "severity": f.severity, "message": f.message} for f in sorted(findings, key=lambda f: order[f.severity])
     ]
 
 
@@ -97,3 +100,87 @@ def fits(machine: Machine, margins: Sequence[int], estimate: Estimate) -> bool:
         if device.shared:
             pooled += use.used_bytes
     return estimate.host.used_bytes + pooled <= machine.ram.free_bytes
+
+
+def estimate_json(described: "Described", path: str, argv: Sequence[str], timings: Json) -> Json:
+    """The JSON of `kvtui estimate`."""
+    model, machine, context = described.model, described.machine, described.flags.context
+    return {
+        "schema": SCHEMA,
+        "build": described.build,
+        "model": model_json(model, path),
+        "context": context_json(model, context),
+        "devices": devices_json(machine, described.margins, described.estimate),
+        "host": host_json(machine, described.estimate),
+        "layer_devices": layer_devices_json(machine, described.assignment),
+        "fits": described.fits,
+        "speed": None,
+        "compute_basis": described.estimate.basis,
+        "argv": list(argv),
+        "env": {},
+        "timings": timings,
+        "findings": findings_json(described.findings),
+    }
+
+
+def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
+    """The JSON of `kvtui plan`."""
+    request = plan.request
+    return {
+        "schema": SCHEMA,
+        "build": request.build,
+        "model": model_json(request.model, path),
+        "context": context_json(request.model, request.context),
+        "devices": devices_json(request.machine, request.margin_bytes, plan.estimate),
+        "host": host_json(request.machine, plan.estimate),
+        "layer_devices": layer_devices_json(request.machine, plan.assignment),
+        "fits": plan.fits,
+        "speed": None
+        if plan.speed is None
+        else {
+            "decode_seconds_per_token": plan.speed.decode_seconds_per_token,
+            "tokens_per_second": plan.speed.tokens_per_second,
+            "low": plan.speed.low,
+            "high": plan.speed.high,
+            "prompt_tokens_per_second": plan.speed.prompt_tokens_per_second,
+        },
+        "optimality": {
+            "bound_seconds_per_token": plan.optimality.bound_seconds,
+            "gap": plan.optimality.gap,
+            "proven": plan.optimality.proven,
+        },
+        "compute_basis": plan.estimate.basis,
+        "argv": list(plan.argv),
+        "env": dict(plan.env),
+        "timings": timings,
+        "findings": findings_json(plan.findings),
+    }
+
+
+def machine_json(machine: Machine, problem: str | None) -> Json:
+    """The JSON of `kvtui devices`."""
+    return {
+        "schema": SCHEMA,
+        "problem": problem,
+        "devices": [
+            {
+                "name": d.name,
+                "description": d.description,
+                "total_bytes": d.total_bytes,
+                "free_bytes": d.free_bytes,
+                "bandwidth_bytes_per_second": d.bandwidth,
+                "bandwidth_source": d.bandwidth_source,
+                "link_bytes_per_second": d.link,
+                "pci_id": d.pci_id,
+                "shared": d.shared,
+                "simulated": d.simulated,
+            }
+            for d in machine.devices
+        ],
+        "ram": {
+            "total_bytes": machine.ram.total_bytes,
+            "free_bytes": machine.ram.free_bytes,
+            "bandwidth_bytes_per_second": machine.ram.bandwidth,
+            "bandwidth_source": machine.ram.bandwidth_source,
+        },
+    }

@@ -14,9 +14,7 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def cgroup_memory(
-    root: Path = Path("/sys/fs/cgroup"), cgroup: Path = Path("/proc/self/cgroup")
-) -> tuple[int, int] | None:
+def cgroup_memory(root: Path = Path("/sys/fs/cgroup"), cgroup: Path = Path("/proc/self/cgroup")) -> tuple[int, int] | None:
     """(limit, used) in bytes of the tightest cgroup, v2 or v1, or None where there is no limit."""
     try:
         lines = cgroup.read_text().splitlines()

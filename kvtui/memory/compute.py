@@ -121,11 +121,7 @@ class ComputeModel:
         """Block -> indices of its large FFN tensors."""
         found: dict[int, list[int]] = {}
         for t in self.model.tensors:
-            if (
-                t.block is not None
-                and ".ffn_" in t.name
-                and (t.expert or ".ffn_up." in t.name or ".ffn_down." in t.name)
-            ):
+            if t.block is not None and ".ffn_" in t.name and (t.expert or ".ffn_up." in t.name or ".ffn_down." in t.name):
                 found.setdefault(t.block, []).append(t.index)
         return found
 

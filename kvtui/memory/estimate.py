@@ -75,9 +75,7 @@ def estimate(
         place = home if context.offload_kqv else CPU
         cache[place] += layer.cache_bytes
         state[place] += layer.state_bytes
-    devices = tuple(
-        DeviceMemory(held.devices[i], cache[i], state[i], buffers.devices[i]) for i in range(len(machine.devices))
-    )
+    devices = tuple(DeviceMemory(held.devices[i], cache[i], state[i], buffers.devices[i]) for i in range(len(machine.devices)))
     host = HostUse(
         held.host,
         cache[CPU],

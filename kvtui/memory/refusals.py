@@ -27,12 +27,8 @@ def refusals(model: ModelSpec, ctx: ContextParams) -> tuple[Finding, ...]:
         found.append(_error("too-many-slots", f"n_seq_max must be <= {MAX_SEQUENCES}, not {ctx.slots}"))
     if ctx.n_ubatch == 0 and ctx.n_batch == 0:
         found.append(_error("no-batch", "n_batch and n_ubatch cannot both be zero"))
-    if model.architecture in _NEEDS_TARGET or (
-        model.architecture in _NEEDS_TARGET_UNLESS_COMPLETE and not _complete(model)
-    ):
-        found.append(
-            _error("needs-target", f"{model.architecture} is a draft model: it runs only beside its target (-md)")
-        )
+    if model.architecture in _NEEDS_TARGET or (model.architecture in _NEEDS_TARGET_UNLESS_COMPLETE and not _complete(model)):
+        found.append(_error("needs-target", f"{model.architecture} is a draft model: it runs only beside its target (-md)"))
     if equal_types_needed(model) and k.name != v.name:
         found.append(
             _error(
@@ -55,9 +51,7 @@ def refusals(model: ModelSpec, ctx: ContextParams) -> tuple[Finding, ...]:
             f"does not divide n_embd_head_{letter.lower()}={bad[0]}"
         )
         if flash_off:
-            found.append(
-                Finding(UNTESTED_HEAD, "warning", f"{text}: llama-server takes it without flash attention, untested")
-            )
+            found.append(Finding(UNTESTED_HEAD, "warning", f"{text}: llama-server takes it without flash attention, untested"))
         else:
             found.append(_error("head-size", text))
     return tuple(found)

@@ -130,9 +130,7 @@ FAMILIES: dict[str, Family] = {
     "muse-glimmer": Family("muse-glimmer", window=Window(4)),
     "olmo2": Family("olmo2", window=Window(4, needs_key=True)),
     "plamo3": Family("plamo3", window=Window(8, needs_key=True)),
-    "smallthinker": Family(
-        "smallthinker", window=Window(4, dense_first=True, size=4096, fixed_size=True, needs_key=True)
-    ),
+    "smallthinker": Family("smallthinker", window=Window(4, dense_first=True, size=4096, fixed_size=True, needs_key=True)),
     "spark2_5": Family("spark2-5", window=Window(None)),
     "step35": Family("step35", window=Window(None)),
     "dflash": Family("dflash", window=Window(None, needs_key=True)),
@@ -148,18 +146,14 @@ FAMILIES: dict[str, Family] = {
     "falcon-h1": Family("falcon-h1", memory="hybrid", recurrent="all", attention_everywhere=True),
     "plamo2": Family("plamo2", memory="hybrid", recurrent="no-kv-heads"),
     "granitehybrid": Family("granite-hybrid", memory="hybrid", recurrent="no-kv-heads"),
-    "lfm2": Family(
-        "lfm2", memory="hybrid", recurrent="no-kv-heads", window=Window(needs_key=True, attention_blocks=True)
-    ),
+    "lfm2": Family("lfm2", memory="hybrid", recurrent="no-kv-heads", window=Window(needs_key=True, attention_blocks=True)),
     "lfm2moe": Family("lfm2moe", memory="hybrid", recurrent="no-kv-heads"),
     "nemotron_h": Family("nemotron-h", memory="hybrid", recurrent="no-kv-heads-no-ff"),
     "nemotron_h_moe": Family("nemotron-h-moe", memory="hybrid", recurrent="no-kv-heads-no-ff"),
     "qwen3next": Family("qwen3next", memory="hybrid", recurrent="interval"),
     "qwen35": Family("qwen35", memory="hybrid", recurrent="interval"),
     "qwen35moe": Family("qwen35moe", memory="hybrid", recurrent="interval"),
-    "minimax-01": Family(
-        "minimax-01", memory="hybrid", recurrent="interval", interval=8, state_head_is_key_length=True
-    ),
+    "minimax-01": Family("minimax-01", memory="hybrid", recurrent="interval", interval=8, state_head_is_key_length=True),
     "kimi-linear": Family("kimi-linear", memory="hybrid", recurrent="no-kv-heads"),
     "kimi-k3": Family("kimi-k3", memory="hybrid", recurrent="no-kv-heads", head_v_is_kv_lora_rank=True),
     "bailingmoe3": Family("bailingmoe3", memory="hybrid", recurrent="no-kv-heads"),
@@ -167,9 +161,7 @@ FAMILIES: dict[str, Family] = {
     "deepseek32": Family("deepseek32", memory="dsa", indexer=Indexer()),
     "glm-dsa": Family("glm-dsa", memory="dsa", indexer=Indexer(types=True, default_full="glm")),
     "hy_v4": Family("hy-v4", memory="dsa", indexer=Indexer(types=True, default_full=False, optional=True)),
-    "dots3note": Family(
-        "dots3note", memory="dsa", window=Window(None), indexer=Indexer(types=True, default_full=False)
-    ),
+    "dots3note": Family("dots3note", memory="dsa", window=Window(None), indexer=Indexer(types=True, default_full=False)),
     "minimax-m3": Family("minimax-m3", memory="msa", indexer=Indexer(after_dense_lead=True, keeps_v=True)),
     "glm5-next": Family(
         "glm5-next",

@@ -117,9 +117,7 @@ def _vocabulary(keys: Keys) -> int:
     return keys.number("vocab_size", rows)
 
 
-def _recurrent(
-    keys: Keys, family: Family, n_all: int, n_layer: int, kv: Sequence[int], ff: Sequence[int]
-) -> list[bool]:
+def _recurrent(keys: Keys, family: Family, n_all: int, n_layer: int, kv: Sequence[int], ff: Sequence[int]) -> list[bool]:
     """is_recr_impl."""
     if family.recurrent is None:
         return [False] * n_all
@@ -135,9 +133,7 @@ def _recurrent(
     return [il < n_layer and kv[il] == 0 and not (no_ff and ff[il]) for il in range(n_all)]
 
 
-def _window(
-    keys: Keys, window: Window | None, n_all: int, n_layer: int, recurrent: list[bool]
-) -> tuple[int, list[bool]]:
+def _window(keys: Keys, window: Window | None, n_all: int, n_layer: int, recurrent: list[bool]) -> tuple[int, list[bool]]:
     """(n_swa, is_swa_impl): load_swa_pattern in src/llama-model.cpp, set_swa_pattern in src/llama-hparams.cpp."""
     dense = [False] * n_all
     if window is None or (window.only_layers is not None and n_layer != window.only_layers):
@@ -294,6 +290,4 @@ def _layers(keys: Keys, family: Family, n_all: int, n_layer: int, mtp: bool) -> 
 
 def _kpool(keys: Keys, n_all: int) -> bool:
     """Whether indexer keys are pooled: glm5-next by attention.indexer.kpool, qwen4exp by its compress ratios."""
-    return bool(
-        keys.number("attention.indexer.kpool", 0) or any(keys.per_layer("attention.compress_ratios", n_all, (0,)))
-    )
+    return bool(keys.number("attention.indexer.kpool", 0) or any(keys.per_layer("attention.compress_ratios", n_all, (0,))))

@@ -1,0 +1,75 @@
+"""What exact flags of llama-server would allocate, with findings: the value behind `kvtui estimate`."""
+
+from dataclasses import dataclass, field
+
+from kvtui.findings import DOES_NOT_FIT, Finding
+from kvtui.hardware.device import Machine
+from kvtui.memory.assign import assign
+from kvtui.memory.assignment import Assignment
+from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.refusals import refusals
+from kvtui.memory.server_flags import ServerFlags
+from kvtui.model.spec import ModelSpec
+from kvtui.sizes import mib
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Described:
+    """One configuration, nothing optimized."""
+
+    model: ModelSpec = field(repr=False)
+    machine: Machine
+    margins: tuple[int, ...]
+    build: str
+    flags: ServerFlags
+    assignment: Assignment
+    estimate: Estimate
+    fits: bool
+    findings: tuple[Finding, ...]
+
+
+def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...], build: str, flags: ServerFlags) -> Described:
+    """What `flags` would take. Raises UsageError for devices and buffers that are not there."""
+    assignment = assign(model, flags, machine)
+    memory = estimate(
+        model,
+        flags.context,
+        assignment,
+        machine,
+        build,
+        cache_ram_bytes=max(flags.cache_ram_mib, 0) * _MIB,
+        checkpoints=max(flags.checkpoints, 0),
+    )
+    found = list(refusals(model, flags.context))
+    found += _split_mode(flags)
+    if not model.known:
+        found.append(
+            Finding("unknown-architecture", "warning", f"{model.architecture} has no record here: the plain rule is used")
+        )
+    lacking = [
+        f"{device.name} lacks {mib(use.used_bytes - device.free_bytes + margin)}"
+        for device, use, margin in zip(machine.devices, memory.devices, margins, strict=True)
+        if use.used_bytes and use.used_bytes > device.free_bytes - margin
+    ]
+    if memory.host.used_bytes > machine.ram.free_bytes:
+        lacking.append(f"RAM lacks {mib(memory.host.used_bytes - machine.ram.free_bytes)}")
+    if lacking:
+        found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking)}"))
+    if memory.host.used_bytes + memory.host.prompt_cache_bytes > machine.ram.free_bytes and not lacking:
+        found.append(
+            Finding(
+                "prompt-cache", "warning", f"a full prompt cache ({mib(memory.host.prompt_cache_bytes)}) would not fit in RAM"
+            )
+        )
+    fits = not any(f.severity == "error" for f in found)
+    return Described(model, machine, margins, build, flags, assignment, memory, fits, tuple(found))
+
+
+def _split_mode(flags: ServerFlags) -> list[Finding]:
+    if flags.split_mode in ("row", "tensor"):
+        return [
+            Finding("split-mode", "error", f"-sm {flags.split_mode} splits tensors across devices, which kvtui does not estimate")
+        ]
+    return []

@@ -1,0 +1,202 @@
+"""A plan: where everything goes, what it takes, how fast it will be, and the flags that say so. One frozen value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from kvtui.cache.context import ContextParams
+from kvtui.findings import DOES_NOT_FIT, Finding, UsageError
+from kvtui.memory.assignment import CPU, Assignment
+from kvtui.memory.estimate import Estimate
+from kvtui.memory.overrides import Override
+from kvtui.memory.refusals import refusals
+from kvtui.placement.context_search import largest_context
+from kvtui.placement.flags import placement_flags
+from kvtui.placement.problem import Problem, build_problem
+from kvtui.placement.request import Request
+from kvtui.placement.search import Candidate, search
+from kvtui.placement.speed import Speed, speed_of
+from kvtui.placement.yardstick import bound
+from kvtui.sizes import gib, mib
+
+PROVEN_GAP = 1e-4
+
+
+@dataclass(frozen=True)
+class Optimality:
+    """How far from the best a plan can be. `gap`: of `bound_seconds`, hand-offs left out of both; `proven`: a solver
+    showed that no plan with these rules is better."""
+
+    bound_seconds: float
+    gap: float
+    proven: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the screen, the JSON, the flags and the comparison with the server are views of."""
+
+    request: Request
+    assignment: Assignment
+    estimate: Estimate
+    argv: tuple[str, ...]  # after `-m MODEL`, complete
+    env: tuple[tuple[str, str], ...]
+    overrides: tuple[Override, ...]
+    fits: bool
+    speed: Speed | None
+    optimality: Optimality
+    findings: tuple[Finding, ...]
+    homes: tuple[int, ...] = field(default=(), repr=False)
+    places: tuple[int, ...] = field(default=(), repr=False)
+
+    @property
+    def refused(self) -> bool:
+        """Whether llama-server would refuse it."""
+        return any(f.severity == "error" and f.code != DOES_NOT_FIT for f in self.findings)
+
+
+def quick_plan(request: Request) -> Plan:
+    """The first answer, by search alone. Raises UsageError for pins that cannot be."""
+    request, notes = _with_context(request)
+    problem = build_problem(request)
+    return plan_of(problem, search(problem), proven=False, notes=notes)
+
+
+def make_plan(request: Request, seconds: float | None = None, should_stop: Callable[[], bool] | None = None) -> Plan:
+    """The best plan: search, then the exact solver for a fixed amount of work, or for `seconds`."""
+    from kvtui.placement.exact import solve
+
+    request, notes = _with_context(request)
+    problem = build_problem(request)
+    first = search(problem)
+    better, proven = solve(problem, first, seconds=seconds, should_stop=should_stop)
+    return plan_of(problem, better, proven=proven, notes=notes)
+
+
+def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
+    """`plan`, improved or proven by the exact solver; stops soon after `should_stop` says so."""
+    from kvtui.placement.exact import solve
+    from kvtui.placement.search import evaluate
+
+    problem = build_problem(plan.request)
+    first = evaluate(problem, plan.homes, plan.places)
+    better, proven = solve(problem, first, should_stop=should_stop)
+    notes = tuple(f for f in plan.findings if f.code == CONTEXT_CHOSEN)
+    return plan_of(problem, better, proven=proven, notes=notes)
+
+
+CONTEXT_CHOSEN = "context-chosen"
+
+
+def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:
+    """Without -c: the smaller of the trained context and the largest that fits, and a finding that says which."""
+    if request.context.n_ctx:
+        return request, ()
+    trained = request.model.n_ctx_train
+    most = largest_context(request, trained)
+    chosen = trained if most is None else min(trained, most)
+    text = f"{chosen:,} tokens: the trained context"
+    if most is not None and most < trained:
+        text = f"{chosen:,} tokens: the most that fits; the model was trained for {trained:,}"
+    context = replace(request.context, n_ctx=chosen)
+    return replace(request, context=context), (Finding(CONTEXT_CHOSEN, "note", text),)
+
+
+def plan_of(problem: Problem, candidate: Candidate, *, proven: bool, notes: tuple[Finding, ...] = ()) -> Plan:
+    """The plan of a placement."""
+    request = problem.request
+    assignment = problem.assignment(candidate.homes, candidate.places)
+    flags = placement_flags(request.model, assignment, request.machine)
+    rooms = [cap - use.compute_bytes for cap, use in zip(request.capacities, candidate.estimate.devices, strict=True)]
+    least = bound(problem, rooms)
+    gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
+    fits = candidate.over_bytes == 0
+    found = [*notes, *refusals(request.model, request.context), *_warnings(request)]
+    if not fits:
+        found.append(_does_not_fit(problem, candidate))
+    load_mode = request.load_mode or _load_mode(candidate, fits)
+    return Plan(
+        request=request,
+        assignment=assignment,
+        estimate=candidate.estimate,
+        argv=(*context_flags(request.model.n_ctx_train, request.context), *flags.argv, "-lm", load_mode),
+        env=(("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),) if any(d.backend == "CUDA" for d in request.machine.devices) else (),
+        overrides=flags.overrides,
+        fits=fits and not any(f.severity == "error" for f in found),
+        speed=speed_of(problem, candidate),
+        optimality=Optimality(least, gap, proven),
+        findings=tuple(found),
+        homes=candidate.homes,
+        places=candidate.places,
+    )
+
+
+def _load_mode(candidate: Candidate, fits: bool) -> str:
+    """`none` when experts stay in RAM and RAM suffices (llama-model-loader.cpp advises it), else llama.cpp's choice."""
+    return "none" if fits and CPU in candidate.places else "auto"
+
+
+def context_flags(trained: int, context: ContextParams) -> tuple[str, ...]:
+    """Every context flag, explicit, and `--fit off`."""
+    flags = ["--fit", "off", "-c", str(context.n_ctx or trained), "-ctk", context.type_k, "-ctv", context.type_v]
+    flags += ["-np", str(context.slots), "-kvu" if context.unified else "-no-kvu"]
+    flags += ["-b", str(context.n_batch), "-ub", str(context.n_ubatch), "-fa", context.flash_attn]
+    flags += ["--swa-full"] if context.swa_full else []
+    flags += [] if context.offload_kqv else ["-nkvo"]
+    flags += [] if context.op_offload else ["--no-op-offload"]
+    flags += ["--spec-type", ",".join(context.spec_types)] if context.spec_types else []
+    return tuple(flags)
+
+
+def _warnings(request: Request) -> list[Finding]:
+    found = []
+    model, context, devices = request.model, request.context, request.machine.devices
+    if not model.known:
+        found.append(
+            Finding(
+                "unknown-architecture",
+                "warning",
+                f"{model.architecture} has no record here: its cache is estimated by the plain rule; "
+                "a dry run of llama-server tells the truth",
+            )
+        )
+    per_slot = context.cells_per_slot(model.n_ctx_train)
+    if context.n_ctx > model.n_ctx_train and per_slot > model.n_ctx_train:
+        found.append(
+            Finding(
+                "beyond-training",
+                "warning",
+                f"{per_slot:,} tokens a slot are more than the {model.n_ctx_train:,} the model was trained for",
+            )
+        )
+    if any(d.backend == "RPC" and d.endpoint is None for d in devices):
+        found.append(Finding("no-endpoint", "note", "RPC devices without host:port: the command can't run as it is"))
+    if not devices:
+        found.append(Finding("no-device", "note", "no GPU: everything is in RAM"))
+    return found
+
+
+def _does_not_fit(problem: Problem, candidate: Candidate) -> Finding:
+    """What lacks how much, and the shortest change that would make it fit."""
+    request, lacking = problem.request, []
+    for device, use, cap, margin in zip(
+        request.machine.devices, candidate.estimate.devices, request.capacities, request.margin_bytes, strict=True
+    ):
+        over = use.used_bytes - cap
+        if use.used_bytes and over > 0:
+            hint = f" (its margin is {mib(margin)})" if margin else ""
+            lacking.append(f"{device.name} lacks {mib(over)}{hint}")
+    over = candidate.estimate.host.used_bytes - request.machine.ram.free_bytes
+    if over > 0:
+        lacking.append(f"RAM lacks {mib(over)} of {gib(candidate.estimate.host.used_bytes)}")
+    most = largest_context(request, request.context.n_ctx)
+    change = f"; {most:,} tokens of context would fit" if most else "; no context fits: fewer bits of weights are needed"
+    if request.pins:
+        change += ", or fewer pins"
+    return Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking) or 'nothing is free'}{change}")
+
+
+def check_pins(request: Request) -> None:
+    """Raises UsageError for a pin that matches nothing or names no device."""
+    problem = build_problem(request)
+    if request.pins and not problem.pinned:
+        raise UsageError(f"--pin {request.pins[0].pattern}: matches no tensor")

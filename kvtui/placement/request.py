@@ -1,0 +1,48 @@
+"""What a plan is asked for: one frozen value, so that a change of a key is a new one."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from kvtui.cache.context import ContextParams
+from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
+from kvtui.memory.compute import DEFAULT_BUILD
+from kvtui.model.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Tensors whose name the pattern matches stay on `device`, a device's name or CPU."""
+
+    pattern: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides a plan. `margins`: bytes to leave free, one a device; empty: the default for all."""
+
+    model: ModelSpec = field(repr=False)
+    context: ContextParams
+    machine: Machine
+    margins: tuple[int, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    excluded: tuple[str, ...] = ()  # devices not to use
+    no_ram: bool = False  # nothing but embeddings in RAM
+    load_mode: str | None = None
+    build: str = DEFAULT_BUILD
+
+    @cached_property
+    def margin_bytes(self) -> tuple[int, ...]:
+        """One margin a device."""
+        count = len(self.machine.devices)
+        if len(self.margins) == count:
+            return self.margins
+        return (self.margins[0] if self.margins else DEFAULT_MARGIN_BYTES,) * count
+
+    @cached_property
+    def capacities(self) -> tuple[int, ...]:
+        """Bytes each device may hold: free minus margin, nothing on an excluded one."""
+        return tuple(
+            0 if d.name in self.excluded else max(d.free_bytes - margin, 0)
+            for d, margin in zip(self.machine.devices, self.margin_bytes, strict=True)
+        )
