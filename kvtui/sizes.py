@@ -16,7 +16,7 @@ _SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-z]*)\s*$", re.IGNOR
 def parse_size(text: str) -> int:
     """Bytes of `text`. Raises UsageError."""
     match = _SIZE.match(text)
-    unit = _UNITS.get(match[2].lower()) if match else None
+    unit: int | None = _UNITS.get(match[2].lower()) if match else None
     if match is None or unit is None:
         raise UsageError(f"{text!r} is not a size; write it as 22.8GiB, 24GB or bytes")
     value = float(match[1]) * unit

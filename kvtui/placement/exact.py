@@ -3,7 +3,10 @@
 Home of each block in device order (RAM first), device of each movable tensor, capacities with compute buffers, hand-offs
 priced. Works to a fixed number of nodes, or to a time, and can be cancelled."""
 
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kvtui.memory.assignment import CPU
@@ -110,6 +113,20 @@ def _home_reserve(problem: Problem, measured: Sequence[int]) -> list[int]:
     return [m or known for m in measured]
 
 
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """HiGHS greets on the process's standard output when it is made, past every option: sent to nowhere."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _solve(
     problem: Problem,
     start: Candidate,
@@ -135,7 +152,8 @@ def _solve(
     lp.a_matrix_.index_ = np.array(rows.index)
     lp.a_matrix_.value_ = np.array(rows.value)
     lp.integrality_ = [highspy.HighsVarType.kInteger if i else highspy.HighsVarType.kContinuous for i in integer]
-    solver = highspy.Highs()
+    with _silent_stdout():
+        solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("mip_rel_gap", _GAP)
