@@ -1,5 +1,6 @@
 """Is a port free, and if not, who has it."""
 
+import errno
 import socket
 from dataclasses import dataclass
 
@@ -36,8 +37,6 @@ def is_free(port: int, host: str) -> bool:
         except PermissionError:
             return False  # below 1024
         except OSError as error:
-            import errno
-
             if error.errno == errno.EADDRINUSE:
                 return False
             raise
@@ -45,12 +44,13 @@ def is_free(port: int, host: str) -> bool:
 
 
 def port_owner(port: int) -> str:
-    """"llama-server (pid 123)", or "another program" where that is not for us to see."""
+    """ "llama-server (pid 123)", or "another program" where that is not for us to see."""
     import psutil
 
     try:
-        listeners = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port]
-        pid = next((c.pid for c in listeners if c.pid), None)
+        connections = psutil.net_connections("tcp")
+        listening = [c for c in connections if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port]
+        pid = next((c.pid for c in listening if c.pid), None)
         return f"{psutil.Process(pid).name()} (pid {pid})" if pid else "another program"
     except (psutil.Error, OSError):
         return "another program"

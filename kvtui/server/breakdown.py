@@ -1,0 +1,152 @@
+"""What llama-server's log says of memory: buffer lines while it loads, and its table of all of it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+MIB = 2**20
+
+# "load_tensors:  CPU_Mapped model buffer size = 202.39 MiB" and its like: src/llama-model.cpp, llama_model::load_tensors;
+# src/llama-kv-cache.cpp and llama-memory-recurrent.cpp, their constructors; src/llama-kv-cache-dsv4.cpp (a state with
+# a name); src/llama-context.cpp, sched_reserve; src/llama-adapter.cpp. The output buffer is in no table of the server's.
+_BUFFER = re.compile(r"(?:^|\s)([\w:~]+):\s+(\S+) (model|LoRA|KV|RS|DSV4 \S+ state|compute) buffer size =\s*([\d.]+) MiB")
+_PART = {"model": "model", "LoRA": "model", "compute": "compute"}  # everything else is context
+_CONTEXT = re.compile(r"llama_context: constructing llama_context")
+_USING = re.compile(r"using device (\S+) \((.*)\) \([^()]*\) - (\d+) MiB free")
+_TABLE = re.compile(r"memory breakdown \[MiB\]")
+_DEVICE_ROW = re.compile(
+    r"\|\s+- (\S+) \((.*)\)\s*\|\s*(\d+) =\s*(\d+) \+ \(\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\) \+\s*(-?\d+) \|"
+)
+_OTHER_ROW = re.compile(r"\|\s+- (\S+)\s*\|\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\s*\|")
+_RPC_BUFFER = re.compile(r"(RPC\d+)\[(.+)\]$")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Bytes of one device or host buffer type; the server's table rounds each down to whole MiB."""
+
+    model: int = 0
+    context: int = 0
+    compute: int = 0
+
+    @property
+    def total(self) -> int:
+        """All three."""
+        return self.model + self.context + self.compute
+
+    def __add__(self, other: "Parts") -> "Parts":
+        return Parts(self.model + other.model, self.context + other.context, self.compute + other.compute)
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """One table: devices by name in llama.cpp's order, host rows by buffer type, what was free, and the rest that
+    the server cannot explain (total - free - its own)."""
+
+    devices: Mapping[str, Parts]
+    host: Mapping[str, Parts]
+    free_bytes: Mapping[str, int] = field(default_factory=dict)
+    unaccounted_bytes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoggedMemory:
+    """Sums of the buffer lines (hundredths of a MiB), `free_bytes` of each device before the load, and the last
+    table where the log has one (a clean exit prints it)."""
+
+    devices: Mapping[str, Parts]
+    host: Mapping[str, Parts]
+    free_bytes: Mapping[str, int]
+    endpoints: Mapping[str, str]  # device: what stands in brackets after it, host:port of RPC devices
+    table: Breakdown | None = None
+
+
+def logged_memory(lines: Iterable[str]) -> LoggedMemory:
+    """Read the log of a load (-lv 4)."""
+    # a context that reserves again replaces its compute buffers; another context (a draft's) adds its own
+    sizes: dict[tuple[int, str, str, str], float] = {}
+    endpoints: dict[str, str] = {}
+    free: dict[str, int] = {}
+    context = 0
+    table: list[str] | None = None
+    last: Breakdown | None = None
+    for line in lines:
+        if _CONTEXT.search(line):
+            context += 1
+        elif found := _BUFFER.search(line):
+            where, buffer, kind, mib = found.groups()
+            key = (context, where, buffer, kind)
+            sizes[key] = float(mib) + (sizes.get(key, 0.0) if kind != "compute" else 0.0)
+        elif found := _USING.search(line):
+            free.setdefault(found[1], int(found[3]) * MIB)
+            endpoints[found[1]] = found[2]
+        elif _TABLE.search(line):
+            table = []
+            continue
+        if table is not None:
+            if " - " in line and "|" in line:
+                table.append(line)
+            else:
+                last, table = parse_table(table), None
+    if table:
+        last = parse_table(table)
+    devices = {name: Parts() for name in free}
+    host: dict[str, Parts] = {}
+    for (_, _, buffer, kind), mib in sizes.items():
+        name = device_of_buffer(buffer, endpoints)
+        part = Parts(**{_PART.get(kind, "context"): round(mib * MIB)})
+        target = host if name is None else devices
+        target[name or buffer] = target.get(name or buffer, Parts()) + part
+    return LoggedMemory(devices, host, free, endpoints, last)
+
+
+def device_of_buffer(buffer: str, endpoints: Mapping[str, str]) -> str | None:
+    """Device of a buffer type's name, `None` for host memory. `endpoints`: RPC devices in order, with host:port; in
+    "RPC1[host:port]" the number counts on that server (ggml-rpc.cpp, ggml_backend_rpc_buffer_type)."""
+    if buffer.startswith("CPU") or buffer.endswith("_Host"):
+        return None
+    if rpc := _RPC_BUFFER.match(buffer):
+        there = [name for name, endpoint in endpoints.items() if endpoint == rpc[2]]
+        number = int(rpc[1][3:])
+        return there[number] if number < len(there) else buffer
+    return buffer
+
+
+def parse_table(lines: Iterable[str]) -> Breakdown:
+    """The rows of "memory breakdown [MiB]" (common/fit.cpp, common_memory_breakdown_print)."""
+    devices: dict[str, Parts] = {}
+    host: dict[str, Parts] = {}
+    free: dict[str, int] = {}
+    unaccounted: dict[str, int] = {}
+    for line in lines:
+        if row := _DEVICE_ROW.search(line):
+            name, _, _, free_mib, *numbers, rest = row.groups()
+            devices[name] = Parts(*(int(n) * MIB for n in numbers))
+            free[name], unaccounted[name] = int(free_mib) * MIB, int(rest) * MIB
+        elif row := _OTHER_ROW.search(line):
+            host[row[1]] = Parts(*(int(n) * MIB for n in row.groups()[1:]))
+    return Breakdown(devices, host, free, unaccounted)
+
+
+def parse_event(line: str) -> Breakdown | None:
+    """A `fit_memory_breakdown` event of --log-jsonl; `None` for any other line."""
+    if '"fit_memory_breakdown"' not in line:
+        return None
+    try:
+        event = json.loads(line)
+        if event["type"] != "fit_memory_breakdown":
+            return None
+        rows = [
+            (r["kind"], str(r["name"]), Parts(*(int(r[k]) * MIB for k in ("model", "context", "compute"))), r)
+            for r in event["data"]["rows"]
+        ]
+        on_device = [(name, parts, row) for kind, name, parts, row in rows if kind == "device"]
+        return Breakdown(
+            {name: parts for name, parts, _ in on_device},
+            {name: parts for kind, name, parts, _ in rows if kind != "device"},
+            {name: int(row["free"]) * MIB for name, _, row in on_device},
+            {name: int(row["unaccounted"]) * MIB for name, _, row in on_device},
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

