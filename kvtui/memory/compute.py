@@ -21,7 +21,8 @@ _F32, _F16 = 4, 2
 # rows of n_embd values that are alive at the peak beside a block's own tensors
 _ROWS_BLOCK = 4
 _ROWS_ATTENTION = 3
-_ROWS_INNER = 2  # fewer on a device without the output
+_ROWS_INNER = 2  # fewer where the first block is elsewhere
+_ROWS_EXPERTS_ONLY = 3  # fewer on a device that holds experts and no block
 _ROWS_PIPELINE_FIRST, _ROWS_PIPELINE = 12, 7
 _ROWS_HOST, _ROWS_HOST_PIPELINE = 4, 10
 
@@ -74,8 +75,10 @@ class ComputeModel:
 
     def _attention(self, layer: Layer) -> int:
         """Peak of a block's attention: queries, the output, and without flash attention the scores."""
+        if layer.is_recurrent and self._state_row:
+            return self._state_row
         q = layer.n_head * layer.head_k * self.ubatch * _F32
-        peak = 3 * q + _ROWS_ATTENTION * self.row
+        peak = 3 * q + (0 if self.model.is_mla else _ROWS_ATTENTION * self.row)
         if layer.has_cache and not flash_attention(self.model, self.context):
             cells = self.context.cells_per_slot(self.model.n_ctx_train)
             peak += cells * self.ubatch * layer.n_head * _F32
@@ -100,12 +103,24 @@ class ComputeModel:
         for layer in model.layers:
             width = self._expert_width.get(layer.index, 0)
             if width:
-                used = model.n_expert_used
-                peak = used * self.row + 3 * used * width * self.ubatch * _F32
+                hidden = model.n_expert_used * width * self.ubatch * _F32
+                output = model.n_expert_used * self.row
+                # up, gate and product; the output fits in the hole of the first two, or comes after them
+                peak = 3 * hidden + (output if output > 2 * hidden else 0)
             else:
                 peak = 3 * layer.n_ff * self.ubatch * _F32
             out.append(peak + _ROWS_BLOCK * self.row)
         return tuple(out)
+
+    @cached_property
+    def _state_row(self) -> int:
+        """Peak of a Mamba block (src/models/mamba-base.cpp, build_mamba2_layer): input projection, convolution, scan."""
+        keys, arch = self.model.header.metadata, self.model.architecture
+        inner, state, groups = (keys.get(f"{arch}.ssm.{k}", 0) for k in ("inner_size", "state_size", "group_count"))
+        if not (isinstance(inner, int) and isinstance(state, int) and isinstance(groups, int)):
+            return 0
+        values = (2 * inner + 2 * groups * state) + 2 * (inner + 2 * groups * state) + 4 * inner
+        return values * self.ubatch * _F32 + self.row
 
     @cached_property
     def _expert_width(self) -> dict[int, int]:
@@ -140,18 +155,17 @@ class ComputeModel:
         """Compute buffers under `assignment`."""
         copies = _COPIES if self.pipelined(assignment) else 1
         peaks = self._peaks(assignment)
-        order = [d for d in dict.fromkeys(assignment.layer_devices) if d != CPU]
-        first = order[0] if order else CPU
+        first = assignment.layer_devices[0]
         devices = []
         for i in range(len(self.machine.devices)):
             peak = peaks.get(i, 0)
             if i not in assignment.layer_devices:
-                devices.append(peak)
+                devices.append(max(peak - _ROWS_EXPERTS_ONLY * self.row, 0))
                 continue
             if copies > 1:
                 rows = _ROWS_PIPELINE_FIRST if i == first else _ROWS_PIPELINE
             else:
-                rows = 0 if i == first or i == assignment.layer_devices[-1] else -_ROWS_INNER
+                rows = 0 if i == first else -_ROWS_INNER
             has_blocks = i in assignment.layer_devices[:-1]
             devices.append(max(peak + copies * self.masks * has_blocks + rows * self.row, 0))
         host = copies * self.masks + (_ROWS_HOST_PIPELINE if copies > 1 else _ROWS_HOST) * self.row
@@ -171,10 +185,16 @@ class ComputeModel:
                 places = [assignment.tensor_devices[t] for t in self._ffn_tensors[layer.index]]
             if attention > peaks.get(home, 0):
                 peaks[home] = attention
+            if len(set(places)) > 1:  # an FFN over two devices: what crosses is held once more
+                feed_forward += self._crossing(layer)
             for place in places:
                 if feed_forward > peaks.get(place, 0):
                     peaks[place] = feed_forward
         return peaks
+
+    def _crossing(self, layer: Layer) -> int:
+        width = self._expert_width.get(layer.index, 0)
+        return self.model.n_expert_used * width * self.ubatch * _F32 if width else self.row
 
     def _basis(self) -> str:
         if any(d.backend in ("CUDA", "ROCm") for d in self.machine.devices):
