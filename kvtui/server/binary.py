@@ -95,7 +95,7 @@ class ListedDevice:
 def inspect(path: Path, cache: Path | None = None) -> ServerBinary:
     """Ask a binary what it is (0.03 s; seconds where a GPU driver starts), or remember it. OSError if it won't
     start. `declined` is set if it is something else than a llama-server that kvtui knows."""
-    key = _stamp(path)
+    key = stamp(path)
     store = (cache or cache_folder()) / "binaries" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
     known = _recall(store, key)
     if known is not None:
@@ -193,7 +193,7 @@ def parse_fa_quants(text: str) -> tuple[str, ...] | None:
     return tuple(pair.strip() for pair in re.split(r"[;,]", found[1]) if pair.strip()) if found else None
 
 
-def _stamp(path: Path) -> str:
+def stamp(path: Path) -> str:
     """Name, size and time of the binary and of the libraries beside it: often all the code is in those."""
     resolved = path.resolve()
     files = [resolved, *(f for f in resolved.parent.iterdir() if re.search(r"\.(so|dylib|dll)\b", f.name))]

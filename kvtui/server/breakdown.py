@@ -12,9 +12,9 @@ MIB = 2**20
 # a name); src/llama-context.cpp, sched_reserve; src/llama-adapter.cpp. The output buffer is in no table of the server's.
 _BUFFER = re.compile(r"(?:^|\s)([\w:~]+):\s+(\S+) (model|LoRA|KV|RS|DSV4 \S+ state|compute) buffer size =\s*([\d.]+) MiB")
 _PART = {"model": "model", "LoRA": "model", "compute": "compute"}  # everything else is context
-_CONTEXT = re.compile(r"llama_context: constructing llama_context")
-_USING = re.compile(r"using device (\S+) \((.*)\) \([^()]*\) - (\d+) MiB free")
-_TABLE = re.compile(r"memory breakdown \[MiB\]")
+_CONTEXT = re.compile(_START + r"llama_context: constructing llama_context")
+_USING = re.compile(_START + r"\w+: using device (\S+) \((.*)\) \([^()]*\) - (\d+) MiB free")
+_TABLE = re.compile(_START + r"\w*memory_breakdown_print: \| memory breakdown \[MiB\]")
 _DEVICE_ROW = re.compile(
     r"\|\s+- (\S+) \((.*)\)\s*\|\s*(\d+) =\s*(\d+) \+ \(\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\) \+\s*(-?\d+) \|"
 )
@@ -72,7 +72,9 @@ def logged_memory(lines: Iterable[str]) -> LoggedMemory:
     table: list[str] | None = None
     last: Breakdown | None = None
     for line in lines:
-        if _CONTEXT.search(line):
+        if event := parse_event(line):
+            last = event
+        elif _CONTEXT.search(line):
             context += 1
         elif found := _BUFFER.search(line):
             where, buffer, kind, mib = found.groups()
@@ -99,6 +101,11 @@ def logged_memory(lines: Iterable[str]) -> LoggedMemory:
         target = host if name is None else devices
         target[name or buffer] = target.get(name or buffer, Parts()) + part
     return LoggedMemory(devices, host, free, endpoints, last)
+
+
+def is_table(line: str) -> bool:
+    """Whether the table begins here."""
+    return _TABLE.search(line) is not None
 
 
 def device_of_buffer(buffer: str, endpoints: Mapping[str, str]) -> str | None:

@@ -1,5 +1,6 @@
 """llama-server's log: safe lines with a level, followed in a file without ever blocking or growing."""
 
+import json
 import os
 import re
 from collections import deque
@@ -16,6 +17,7 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "info", "debug")
 # common/log.cpp, common_log_entry::print: "M.SS.mmm.uuu L text"; both parts are optional.
 _PREFIX = re.compile(r"(?:\d+\.\d\d\.\d{3}\.\d{3} )?([EWID]) ")
 _LETTERS: dict[str, Level] = {"E": "error", "W": "warning", "I": "info", "D": "debug"}
+_JSON_LEVELS: dict[str, Level] = {"error": "error", "warn": "warning", "info": "info", "debug": "debug"}
 # What does not go through llama.cpp's log: aborts, assertions, back ends' own words, the argument parser.
 _RAW_ERROR = re.compile(
     r"^error[: ]|GGML_ASSERT\(|CUDA error|terminate called|what\(\):|Failed to connect|: Remote RPC server|"
@@ -48,10 +50,22 @@ def level_of(text: str) -> Level:
 def parse_line(raw: bytes, number: int = 0, secrets: Sequence[str] = ()) -> LogLine:
     """A line as it lies in the file; `secrets` are blotted out."""
     text = raw[: 4 * LINE_LIMIT].decode("utf-8", "replace").rstrip("\r\n")
+    level: Level | None = None
+    if text.startswith('{"type":"log"'):  # --log-jsonl
+        level, text = _unwrapped(text)
     for secret in secrets:
         text = text.replace(secret, "****")
     text = printable(text, LINE_LIMIT)
-    return LogLine(number, level_of(text), text)
+    return LogLine(number, level or level_of(text), text)
+
+
+def _unwrapped(text: str) -> tuple[Level | None, str]:
+    """Level and words of a line of --log-jsonl (common/log.cpp, common_log_entry::print)."""
+    try:
+        entry = json.loads(text)
+        return _JSON_LEVELS.get(entry["level"]), str(entry["msg"]).rstrip("\n")
+    except (ValueError, KeyError, TypeError):
+        return None, text
 
 
 def matching(lines: Iterable[LogLine], least: Level = "debug", words: str = "") -> list[LogLine]:

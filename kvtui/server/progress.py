@@ -1,0 +1,48 @@
+"""How far a load has come, by the log's own lines."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Where each stage begins (their functions: tools/server/server-context.cpp, load_model; src/llama-model-loader.cpp;
+# src/llama-model.cpp, load_tensors; src/llama-context.cpp; common/common.cpp, common_init_from_params). The shares
+# are of a load where weights take nearly all the time.
+STAGES: tuple[tuple[re.Pattern[str], str, float], ...] = (
+    (re.compile(r"loading model '"), "opening the model", 0.0),
+    (re.compile(r"loaded meta data with"), "reading the header", 0.02),
+    (re.compile(r"loading model tensors"), "loading weights", 0.10),
+    (re.compile(r"constructing llama_context"), "making the context", 0.85),
+    (re.compile(r"sched_reserve: reserving|reserve_worst_case"), "reserving compute buffers", 0.90),
+    (re.compile(r"warming up the model"), "warming up", 0.93),
+    (re.compile(r"server is listening|listening on http|model loaded$"), "ready", 1.0),
+)
+_DOTS = re.compile(r"^\.+$")  # older builds print one for each hundredth of the weights (src/llama.cpp)
+WEIGHTS = 2
+
+
+@dataclass(frozen=True)
+class LoadProgress:
+    """The stage a load is in; `fraction` from 0 to 1, by stages (and dots, where the build prints them)."""
+
+    stage: str = "starting"
+    fraction: float = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers requests."""
+        return self.fraction >= 1.0
+
+    def after(self, lines: Iterable[str]) -> "LoadProgress":
+        """Progress after these further lines; it never goes back."""
+        now = self
+        for line in lines:
+            if now.ready:
+                return now
+            if _DOTS.match(line):
+                begin, end = STAGES[WEIGHTS][2], STAGES[WEIGHTS + 1][2]
+                fraction = begin + (end - begin) * min(len(line), 100) / 100
+                now = LoadProgress(STAGES[WEIGHTS][1], max(now.fraction, fraction))
+            for pattern, stage, fraction in STAGES:
+                if (fraction > now.fraction or now.stage == "starting") and pattern.search(line):
+                    now = LoadProgress(stage, fraction)
+        return now
