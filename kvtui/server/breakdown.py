@@ -10,7 +10,8 @@ MIB = 2**20
 # "load_tensors:  CPU_Mapped model buffer size = 202.39 MiB" and its like: src/llama-model.cpp, llama_model::load_tensors;
 # src/llama-kv-cache.cpp and llama-memory-recurrent.cpp, their constructors; src/llama-kv-cache-dsv4.cpp (a state with
 # a name); src/llama-context.cpp, sched_reserve; src/llama-adapter.cpp. The output buffer is in no table of the server's.
-_BUFFER = re.compile(r"(?:^|\s)([\w:~]+):\s+(\S+) (model|LoRA|KV|RS|DSV4 \S+ state|compute) buffer size =\s*([\d.]+) MiB")
+_START = r"^(?:[\d.]+ )?(?:[IWED] )?(?:\w+\s+)?"  # nothing that a model's metadata could say further right
+_BUFFER = re.compile(_START + r"([\w:~]+):\s+(\S+)\s+(model|LoRA|KV|RS|DSV4 \S+ state|compute) buffer size =\s*([\d.]+) MiB")
 _PART = {"model": "model", "LoRA": "model", "compute": "compute"}  # everything else is context
 _CONTEXT = re.compile(_START + r"llama_context: constructing llama_context")
 _USING = re.compile(_START + r"\w+: using device (\S+) \((.*)\) \([^()]*\) - (\d+) MiB free")
