@@ -14,6 +14,7 @@ from kvtui.model.spec import ModelSpec
 if TYPE_CHECKING:
     from kvtui.memory.described import Described
     from kvtui.placement.plan import Plan
+    from kvtui.placement.table import PairRow
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -183,4 +184,35 @@ def machine_json(machine: Machine, problem: str | None) -> Json:
             "bandwidth_bytes_per_second": machine.ram.bandwidth,
             "bandwidth_source": machine.ram.bandwidth_source,
         },
+    }
+
+
+def table_json(rows: Sequence["PairRow"]) -> Json:
+    """The JSON of `kvtui table`."""
+    return {
+        "schema": SCHEMA,
+        "rows": [
+            {
+                "type_k": r.type_k,
+                "type_v": r.type_v,
+                "cache_bytes": r.cache_bytes,
+                "device_bytes": r.device_bytes,
+                "saved_fraction": r.saved_fraction,
+                "max_context": r.max_context,
+                "max_context_gpu": r.max_context_gpu,
+                "tokens_per_second": r.tokens_per_second,
+                "accepted": r.accepted,
+                "runs": r.runs,
+                "quality": {
+                    "label": r.quality.label,
+                    "why": r.quality.why,
+                    "figures": [
+                        {"metric": f.metric, "value": f.value, "model": f.model, "rotated": f.rotated, "source": f.source}
+                        for f in r.quality.figures
+                    ],
+                },
+                "findings": findings_json(r.findings),
+            }
+            for r in rows
+        ],
     }
