@@ -61,3 +61,23 @@ def _picture(control: str) -> str:
     if code < 0x20:
         return chr(0x2400 + code)
     return "\u2421" if code == 0x7F else REPLACEMENT
+
+
+def columns(text: str) -> int:
+    """Columns that printable text takes on a terminal: wide characters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def cut(text: str, width: int) -> str:
+    """Printable text of at most `width` columns, with an ellipsis where it was cut."""
+    if columns(text) <= width:
+        return text
+    kept, used = [], 0
+    for c in text:
+        used += columns(c)
+        if used > width - 1:
+            break
+        kept.append(c)
+    return "".join(kept) + "…" if width > 0 else ""

@@ -1,0 +1,21 @@
+"""What the command line hands to the app."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvtui.hardware.device import Machine
+from kvtui.placement.request import Request
+
+
+@dataclass(frozen=True)
+class Session:
+    """`request` is None until a model is chosen; `path` is None for the bundled model, which cannot be launched."""
+
+    path: Path | None
+    request: Request | None
+    machine: Machine
+    simulated: bool
+    server: str | None = None
+    lean: bool | None = None  # None: by itself over SSH
+    theme: str | None = None
+    demo: bool = False

@@ -1,0 +1,103 @@
+"""Themes: TOML files with one style a name, from the package, a checkout, and the person's config folder."""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.errors import StyleSyntaxError
+from rich.style import Style
+
+STYLE_NAMES = (
+    "text",
+    "dim",
+    "strong",
+    "accent",
+    "title",
+    "title-focus",
+    "cursor",
+    "note",
+    "warning",
+    "error",
+    "key",
+    "other",
+    "weights",
+    "kv",
+    "compute",
+    "free",
+    "margin",
+    "device0",
+    "device1",
+    "device2",
+    "device3",
+    "device4",
+    "device5",
+    "device6",
+    "device7",
+)
+DEFAULT, MONOCHROME, SIXTEEN = "dark", "monochrome", "sixteen"
+
+
+class ThemeError(Exception):
+    """What is wrong with a theme file; one sentence."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """`background`: a colour, or `ansi_default` for the terminal's own. `styles`: every name of STYLE_NAMES."""
+
+    name: str
+    background: str
+    styles: dict[str, Style]
+
+    @property
+    def ansi(self) -> bool:
+        """Whether it keeps to the terminal's own colours."""
+        return self.background == "ansi_default"
+
+
+def parse_theme(text: str) -> Theme:
+    """A theme file's content, checked. Raises ThemeError."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise ThemeError(f"not a TOML file: {e}") from None
+    name, background, styles = data.get("name"), data.get("background"), data.get("styles")
+    if not isinstance(name, str) or not isinstance(background, str) or not isinstance(styles, dict):
+        raise ThemeError("a theme has a name, a background and a table of styles")
+    missing = [n for n in STYLE_NAMES if n not in styles]
+    unknown = [n for n in styles if n not in STYLE_NAMES]
+    if missing or unknown:
+        raise ThemeError(f"styles {'missing: ' + ', '.join(missing) if missing else 'unknown: ' + ', '.join(unknown)}")
+    try:
+        base = Style.parse(str(styles["text"]))
+        if background != "ansi_default":
+            base += Style.parse(f"on {background}")
+        parsed = {n: base + Style.parse(str(styles[n])) for n in STYLE_NAMES}
+    except StyleSyntaxError as e:
+        raise ThemeError(f"not a style: {e}") from None
+    return Theme(name, background, parsed)
+
+
+def theme_folders() -> Iterator[Path]:
+    """Where themes are: the package or a checkout, then the person's own."""
+    from platformdirs import user_config_path
+
+    package = Path(__file__).resolve().parent.parent
+    yield package / "themes" if (package / "themes").is_dir() else package.parent / "themes"
+    yield user_config_path("kvtui") / "themes"
+
+
+def load_themes() -> tuple[dict[str, Theme], tuple[str, ...]]:
+    """(themes by name, sentences on the files that are broken and were skipped)."""
+    found: dict[str, Theme] = {}
+    broken = []
+    for folder in theme_folders():
+        for path in sorted(folder.glob("*.toml")):
+            try:
+                theme = parse_theme(path.read_text())
+            except (ThemeError, OSError, UnicodeDecodeError) as e:
+                broken.append(f"theme {path.name} is skipped: {e}")
+            else:
+                found[theme.name] = theme
+    return found, tuple(broken)
