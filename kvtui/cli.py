@@ -252,8 +252,8 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     from kvtui.memory.server_flags import ServerFlags, parse_flags
     from kvtui.placement.plan import make_plan
     from kvtui.report import verify_json
-    from kvtui.server.binary import choose_server
     from kvtui.server.dry_run import dry_run
+    from kvtui.server.find import choose_server
 
     spec = load(model, options)
     request = request_of(spec, options)
@@ -265,14 +265,15 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     else:
         made = make_plan(request)
         predicted, argv = made.estimate, made.argv
-    answer = dry_run(server, Path(model), argv, devices=request.machine.devices)
+    answer = dry_run(server, Path(model), argv, devices=[d.name for d in request.machine.devices])
+    value = verify_json(request.machine, predicted, answer, str(server.path))
     if as_json:
-        _print_json(verify_json(request.machine, predicted, answer))
+        _print_json(value)
     else:
         from kvtui.plain import verify_lines
 
-        _echo_lines(verify_lines(request.machine, predicted, answer))
-    sys.exit(EXIT_NO if answer.refused else EXIT_OK)
+        _echo_lines(verify_lines(value))
+    sys.exit(EXIT_NO if answer.refused or answer.impossible else EXIT_OK)
 
 
 @cli.command()
@@ -283,7 +284,7 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
 def serve(model: str, options: Options, host: str, port: int) -> None:
     """Plan, and run llama-server in the foreground; its exit code is this command's."""
     from kvtui.placement.plan import make_plan
-    from kvtui.server.binary import choose_server
+    from kvtui.server.find import choose_server
     from kvtui.server.foreground import run_foreground
 
     made = make_plan(request_of(load(model, options), options))

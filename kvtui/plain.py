@@ -1,6 +1,7 @@
 """The same figures for people: plain text of the command line. Callers make it printable."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kvtui.hardware.device import HostMemory, Machine
 from kvtui.memory.described import Described
@@ -111,3 +112,18 @@ def machine_lines(machine: Machine, problem: str | None) -> list[str]:
 def _ram_line(ram: HostMemory) -> str:
     rate = f", {ram.bandwidth / 1e9:,.0f} GB/s ({ram.bandwidth_source})" if ram.bandwidth else ""
     return f"{'RAM':8} {'':32} {gib(ram.free_bytes)} free of {gib(ram.total_bytes)}{rate}"
+
+
+def verify_lines(verified: Mapping[str, Any]) -> list[str]:
+    """Predicted beside the server's own dry run, MiB."""
+    if verified["refused"] or verified["impossible"]:
+        return [f"llama-server: {verified['refused'] or verified['impossible']}"]
+    lines = [f"{verified['server']['path']}  {verified['server']['build']}  {verified['seconds']:.2f} s", ""]
+    lines.append(f"{'':10}{'model':>20}{'context':>20}{'compute':>20}   predicted | dry run, MiB")
+    for row in verified["devices"]:
+        cells = []
+        for part in ("model", "context", "compute"):
+            theirs = row["dry_run"][part] if row["dry_run"] else None
+            cells.append(f"{row['predicted'][part] / 2**20:,.0f} | {'-' if theirs is None else f'{theirs / 2**20:,.0f}'}")
+        lines.append(f"{row['name']:10}" + "".join(f"{c:>20}" for c in cells))
+    return lines

@@ -91,3 +91,13 @@ def _asked_for(text: str, where: str, cache: Path | None) -> ServerBinary:
     if binary.declined:
         raise UsageError(f"{where}: {binary.declined}")
     return binary
+
+
+def choose_server(explicit: Path | str | None = None) -> ServerBinary:
+    """The first usable binary. UsageError with one line where there is none."""
+    found = find_servers(explicit)
+    usable = next((b for b in found if not b.declined), None)
+    if usable is not None:
+        return usable
+    declined = next((b.declined for b in found if b.declined), None)
+    raise UsageError(declined or "no llama-server found: install llama.cpp, or name one with --llama-server PATH")
