@@ -84,7 +84,17 @@ def shared_options(command: F) -> F:
     def collected(*args: Any, **values: Any) -> Any:
         known = {f.name for f in fields(Options)}
         mine = {name: values.pop(name) for name in list(values) if name in known}
-        return command(*args, options=Options(**mine), **values)
+        options = Options(**mine)
+        if options.config is not None:
+            from pathlib import Path
+
+            from kvtui.config import read_config, under_options
+
+            config = read_config(Path(options.config))
+            options = under_options(config, options)
+            if "model" in values and values["model"] is None:
+                values["model"] = config.model
+        return command(*args, options=options, **values)
 
     collected.__name__ = command.__name__
     collected.__doc__ = command.__doc__

@@ -30,11 +30,10 @@ def explain_lines(model: ModelSpec, ctx: ContextParams) -> list[str]:
         lines.append(f"indexer caches: {index / 2**20:,.1f} MiB")
     if layout.state_bytes:
         lines.append(f"recurrent state: {layout.state_bytes / 2**20:,.1f} MiB, f32, {ctx.slots} slots")
-    full = 2 * model.n_layer_all * model.n_embd * (ctx.n_ctx or model.n_ctx_train) * 2
-    lines.append(
-        f"without GQA or MLA (2 x {model.n_layer_all} blocks x {model.n_embd:,} values x "
-        f"{ctx.n_ctx or model.n_ctx_train:,} tokens x 2 B): {full / 2**30:,.1f} GiB at f16"
-    )
+    tokens = ctx.n_ctx or model.n_ctx_train
+    full = 2 * model.n_layer_all * model.n_embd * tokens * 2
+    lines.append(f"without GQA or MLA: {full / 2**30:,.1f} GiB at f16")
+    lines.append(f"  = 2 x {model.n_layer_all} blocks x {model.n_embd:,} values x {tokens:,} tokens x 2 B")
     return lines
 
 

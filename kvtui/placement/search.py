@@ -78,14 +78,11 @@ def _refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
         ]
         homes = _homes(problem, rooms, whole_blocks=whole_blocks)
         if homes is None:
-            if best is None and max(reserve) > 0:
+            if best is None and max(reserve, default=0) > 0:
                 reserve = [r // 2 for r in reserve]
                 continue
             return best
-        if whole_blocks:
-            places = [homes[m.block] for m in problem.movables]
-        else:
-            places = _places(problem, homes, rooms)
+        places = tuple(homes[m.block] for m in problem.movables) if whole_blocks else _places(problem, homes, rooms)
         candidate = evaluate(problem, homes, places)
         if best is None or _better(candidate, best):
             best = candidate

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kvtui.tui.app import KvtuiApp
 
 KEPT_LINES = 5000
-_READY = "server is listening"
+_READY = "listening on http"
 
 
 class ServerPane:

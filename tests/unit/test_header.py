@@ -27,9 +27,7 @@ def write_model(path: Path, *, part: int | None = None, parts: int = 1, tensors:
         writer.add_int32("split.tensors.count", tensors * parts)
     for i in range(tensors):
         writer.add_tensor(f"blk.{(part or 0) * tensors + i}.w", np.zeros((4, 64), dtype=np.float16))
-    writer.add_tensor(
-        "q", np.zeros((2, 34), dtype=np.uint8), raw_dtype=gguf.GGMLQuantizationType.Q8_0
-    ) if not part else None
+    writer.add_tensor("q", np.zeros((2, 34), dtype=np.uint8), raw_dtype=gguf.GGMLQuantizationType.Q8_0) if not part else None
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -60,9 +58,7 @@ def test_bundled_header_has_the_published_shapes() -> None:
 
 
 def split_set(tmp_path: Path, parts: int = 2) -> list[Path]:
-    return [
-        write_model(tmp_path / f"m-{i + 1:05}-of-{parts:05}.gguf", part=i, parts=parts, tensors=3) for i in range(parts)
-    ]
+    return [write_model(tmp_path / f"m-{i + 1:05}-of-{parts:05}.gguf", part=i, parts=parts, tensors=3) for i in range(parts)]
 
 
 def test_split_set_is_joined(tmp_path: Path) -> None:

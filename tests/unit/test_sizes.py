@@ -1,0 +1,59 @@
+"""Sizes and described devices, as people write them."""
+
+import pytest
+
+from kvtui.findings import UsageError
+from kvtui.hardware.simulated import parse_device, parse_devices, parse_margins, parse_ram
+from kvtui.options import cache_type, tokens
+from kvtui.sizes import parse_bandwidth, parse_size
+
+
+def test_binary_and_decimal_units() -> None:
+    assert parse_size("24GiB") == 24 * 2**30
+    assert parse_size("24GB") == 24_000_000_000
+    assert parse_size("22.8 GiB") == round(22.8 * 2**30)
+    assert parse_size("1024") == 1024
+    assert parse_bandwidth("936GB/s") == 936e9
+
+
+def test_a_device_in_the_contracts_form() -> None:
+    device = parse_device("CUDA0=22.8GiB/24GiB@936GB/s,link=25GB/s,shared")
+    assert (device.name, device.free_bytes, device.total_bytes) == ("CUDA0", round(22.8 * 2**30), 24 * 2**30)
+    assert (device.bandwidth, device.link, device.shared, device.backend) == (936e9, 25e9, True, "CUDA")
+    remote = parse_device("RPC0[10.0.0.2:50052]=8GiB")
+    assert (remote.name, remote.endpoint, remote.total_bytes) == ("RPC0", "10.0.0.2:50052", 8 * 2**30)
+    assert parse_ram("64GiB@60GB/s").bandwidth == 60e9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("CUDA0", "write it as NAME=FREE"),
+        ("CUDA0=lots", "'lots' is not a size"),
+        ("CUDA0=24GiB/22GiB", "more is free"),
+        ("CUDA0=24GiB@fast", "not a bandwidth"),
+        ("CUDA0=24GiB,fast", "neither link="),
+        ("CUDA0=24GiB@0GB/s", "more than 0"),
+    ],
+)
+def test_bad_devices_say_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_device(text)
+
+
+def test_devices_and_margins() -> None:
+    with pytest.raises(UsageError, match="given twice"):
+        parse_devices(("CUDA0=1GiB", "CUDA0=2GiB"))
+    assert parse_margins("1GiB,2GiB", 2, 0) == (2**30, 2**31)
+    assert parse_margins("1GiB", 3, 0) == (2**30,) * 3
+    with pytest.raises(UsageError, match="2 margins for 3 devices"):
+        parse_margins("1GiB,2GiB", 3, 0)
+
+
+def test_tokens_and_types() -> None:
+    assert [tokens(t) for t in ("132000", "132k", "1M", "max", "0")] == [132000, 132000, 1_000_000, 0, 0]
+    for bad in ("-5", "many", "99999999999"):
+        with pytest.raises(UsageError):
+            tokens(bad)
+    with pytest.raises(UsageError, match="did you mean q8_0"):
+        cache_type("-ctk", "Q8_0")
