@@ -3,22 +3,27 @@
 src/llama-kv-cache.cpp (llama_kv_cache), llama-kv-cache-iswa.cpp, -dsa.cpp, -dsa-iswa.cpp, -msa.cpp, -dsv4.cpp,
 llama-memory-recurrent.cpp, llama-memory-hybrid-idx.cpp: the constructors."""
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 from kvtui.cache.context import ContextParams, pad256
 from kvtui.cache.types import CACHE_TYPES, CacheType
+from kvtui.model.blocks import CSA_RATIO, HCA_RATIO
 from kvtui.model.spec import Layer, ModelSpec
 
 F32_BYTES = 4
-_CSA_RATIO, _HCA_RATIO = 4, 128  # src/llama-kv-cache-dsv4.cpp
+DEFAULT_DRAFT = 3  # common/common.h, common_params_speculative_draft: n_max
+# common/common.h, need_n_rs_seq: the --spec-type that draft a few tokens and may take them back
+_ROLLS_BACK = frozenset(("draft-mtp", "draft-eagle3", "draft-dflash", "draft-dspark"))
 
 
 @dataclass(frozen=True)
 class LayerCache:
-    """One block's caches. `cells` counts all streams together; bytes of all cells."""
+    """One block's caches. `cells` counts all streams together, the values are those of one cell; bytes of all cells."""
 
     cells: int = 0
+    k_values: int = 0
+    v_values: int = 0  # 0: no V, MLA reads it out of K
     k_bytes: int = 0
     v_bytes: int = 0
     index_bytes: int = 0  # indexer and compressed caches
@@ -40,12 +45,12 @@ class CacheLayout:
     swa_cells: int  # cells of the window's cache, all streams; 0 without one
     streams: int
 
-    @property
+    @cached_property
     def layer_bytes(self) -> tuple[int, ...]:
         """K/V and indexer bytes a block."""
         return tuple(x.cache_bytes for x in self.layers)
 
-    @property
+    @cached_property
     def recurrent_bytes(self) -> tuple[int, ...]:
         """Bytes of recurrent state a block."""
         return tuple(x.state_bytes for x in self.layers)
@@ -53,12 +58,26 @@ class CacheLayout:
     @property
     def cache_bytes(self) -> int:
         """K/V and indexers of all blocks."""
-        return sum(x.cache_bytes for x in self.layers)
+        return sum(self.layer_bytes)
 
     @property
     def state_bytes(self) -> int:
         """Recurrent state of all blocks."""
-        return sum(x.state_bytes for x in self.layers)
+        return sum(self.recurrent_bytes)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What all blocks of one context share. A cell is one token of one slot, or of all slots where they are unified."""
+
+    full: int  # cells a stream, n_ctx_seq
+    window: int  # cells a stream of the sliding window's cache
+    streams: int
+    states: int  # recurrent states a block: slots x (1 + n_rs_seq)
+    v_values: int  # V rows padded to this many values; 0: as wide as the block's V
+    k_only: bool
+    k: CacheType
+    v: CacheType
 
 
 def flash_attention(model: ModelSpec, ctx: ContextParams) -> bool:
@@ -68,87 +87,127 @@ def flash_attention(model: ModelSpec, ctx: ContextParams) -> bool:
 
 def physical_batch(model: ModelSpec, ctx: ContextParams) -> int:
     """n_ubatch: at most n_batch, itself at most n_ctx before padding (src/llama-context.cpp, llama_context)."""
-    n_batch = min(ctx.n_batch, ctx.n_ctx or model.n_ctx_train)
+    n_batch = min(ctx.n_batch, ctx.n_ctx or model.n_ctx_train) if model.is_causal else ctx.n_batch
     return min(n_batch, ctx.n_ubatch or n_batch)
 
 
+def rollback_rows(model: ModelSpec, ctx: ContextParams) -> int:
+    """n_rs_seq: recurrent states kept to take back drafted tokens (common/common.h, need_n_rs_seq; llama_context)."""
+    if not model.family.rollback or _ROLLS_BACK.isdisjoint(ctx.spec_types):
+        return 0
+    return DEFAULT_DRAFT if ctx.n_draft is None else ctx.n_draft
+
+
 def cache_layout(model: ModelSpec, ctx: ContextParams) -> CacheLayout:
-    """Caches of `model` under `ctx`."""
-    size = ctx.cells_per_slot(model.n_ctx_train)  # n_ctx_seq
-    streams = 1 if ctx.unified else ctx.slots
-    per_window = model.n_swa * (ctx.slots if ctx.unified else 1)
-    if model.family.memory == "dsv4":
-        streams, per_window = ctx.slots, model.n_swa
-    window = size if ctx.swa_full else pad256(min(size, per_window + physical_batch(model, ctx)))
-    rows = ctx.slots * (1 + rollback_rows(model, ctx))
-    v_rows = 0 if flash_attention(model, ctx) else model.n_embd_v_gqa_max
-    k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
-    kinds: dict[tuple[object, ...], LayerCache] = {}
-    layers = []
-    for layer, kind in zip(model.layers, _kinds(model), strict=True):
-        if kind not in kinds:
-            kinds[kind] = _layer(model, layer, size, window, streams, rows, v_rows, k, v)
-        layers.append(kinds[kind])
+    """Caches of `model`'s main context under `ctx`; what drafting adds is draft_layout."""
+    # llama_kv_cache_dsv4 keeps a stream a sequence even when the slots are unified
+    unified = ctx.unified and model.family.memory != "dsv4"
+    k_only = model.is_mla or model.family.memory == "dsv4"
+    sizes = _sizes(model, ctx, unified, k_only, ctx.type_k, ctx.type_v)
+    kinds, index = _kinds(model)
+    caches = [_layer(model, layer, sizes) for layer in kinds]
+    return CacheLayout(
+        tuple([caches[i] for i in index]),
+        cells=ctx.cells(model.n_ctx_train),
+        swa_cells=sizes.window * sizes.streams if model.n_swa else 0,
+        streams=sizes.streams,
+    )
+
+
+def draft_layout(model: ModelSpec, ctx: ContextParams, type_k: str = "f16", type_v: str = "f16") -> CacheLayout:
+    """Caches of the MTP context that --spec-type draft-mtp opens beside the main one (create_memory, ctx_type MTP): as
+    many cells, types of their own (-ctkd, -ctvd). No bytes where no MTP block is loaded."""
+    sizes = _sizes(model, ctx, ctx.unified, model.is_mla, type_k, type_v)
+    layers = [_draft_layer(layer, sizes) if layer.drafts else LayerCache() for layer in model.layers]
     return CacheLayout(
         tuple(layers),
         cells=ctx.cells(model.n_ctx_train),
-        swa_cells=window * streams if model.n_swa else 0,
-        streams=streams,
+        swa_cells=sizes.window * sizes.streams if model.n_swa else 0,
+        streams=sizes.streams,
     )
 
 
-def rollback_rows(model: ModelSpec, ctx: ContextParams) -> int:
-    """n_rs_seq: rows kept to take back drafted tokens (common/speculative.cpp, src/llama-context.cpp)."""
-    return (ctx.n_draft or 0) if model.mtp and model.recurrent else 0
+def _sizes(model: ModelSpec, ctx: ContextParams, unified: bool, k_only: bool, type_k: str, type_v: str) -> _Sizes:
+    full = ctx.cells_per_slot(model.n_ctx_train)
+    window = full
+    if not ctx.swa_full:
+        window = pad256(min(full, model.n_swa * (ctx.slots if unified else 1) + physical_batch(model, ctx)))
+    return _Sizes(
+        full=full,
+        window=window,
+        streams=1 if unified else ctx.slots,
+        states=ctx.slots * (1 + rollback_rows(model, ctx)),
+        v_values=0 if flash_attention(model, ctx) else model.n_embd_v_gqa_max,
+        k_only=k_only,
+        k=CACHE_TYPES[type_k],
+        v=CACHE_TYPES[type_v],
+    )
 
 
 @lru_cache(maxsize=8)
-def _kinds(model: ModelSpec) -> tuple[tuple[object, ...], ...]:
-    """What tells the caches of one block from another's: equal blocks are computed once."""
-    return tuple(
-        (x.has_cache, x.is_swa, x.n_embd_k_gqa, x.n_embd_v_gqa, x.index_k, x.index_v, x.state, x.compress_ratio)
-        for x in model.layers
+def _kinds(model: ModelSpec) -> tuple[tuple[Layer, ...], tuple[int, ...]]:
+    """(one block of each kind, the kind of every block): blocks whose caches are equal are computed once."""
+    kinds: dict[Layer, int] = {}
+    index = []
+    for x in model.layers:
+        trunk = x.index < model.n_layer
+        kind = replace(x, index=0 if trunk else model.n_layer, n_head=0, n_ff=0, loaded=True, drafts=False, draft_index_k=0)
+        index.append(kinds.setdefault(kind, len(kinds)))
+    return tuple(kinds), tuple(index)
+
+
+def _layer(model: ModelSpec, layer: Layer, sizes: _Sizes) -> LayerCache:
+    state = layer.state * F32_BYTES * sizes.states
+    if not layer.has_cache:
+        return LayerCache(state_bytes=state)
+    plain = _attention(layer, sizes)
+    row = (plain.k_bytes + plain.v_bytes) // plain.cells
+    if layer.compress_ratio:
+        return _compressed(model, layer, plain, sizes)
+    index = 0
+    if layer.index_k:
+        index_v = 0 if sizes.k_only else sizes.v.row_bytes(layer.index_v)
+        index = plain.cells * (sizes.k.row_bytes(layer.index_k) + index_v)
+    picked = min(plain.cells, model.top_k * sizes.streams) if layer.is_sparse and model.top_k else plain.cells
+    return replace(plain, index_bytes=index, state_bytes=state, read_bytes=index + picked * row)
+
+
+def _attention(layer: Layer, sizes: _Sizes) -> LayerCache:
+    """K and V of one block (llama_kv_cache)."""
+    cells = (sizes.window if layer.is_swa else sizes.full) * sizes.streams
+    v_values = 0 if sizes.k_only else sizes.v_values or layer.n_embd_v_gqa
+    return LayerCache(
+        cells=cells,
+        k_values=layer.n_embd_k_gqa,
+        v_values=v_values,
+        k_bytes=cells * sizes.k.row_bytes(layer.n_embd_k_gqa),
+        v_bytes=cells * sizes.v.row_bytes(v_values),
     )
 
 
-def _layer(
-    model: ModelSpec,
-    layer: Layer,
-    size: int,
-    window: int,
-    streams: int,
-    rows: int,
-    v_rows: int,
-    k: CacheType,
-    v: CacheType,
-) -> LayerCache:
-    state = layer.state * F32_BYTES * rows
-    if not layer.has_cache:
-        return LayerCache(state_bytes=state)
-    cells = (window if layer.is_swa else size) * streams
-    k_only = model.is_mla or model.family.memory == "dsv4"
-    k_row = k.row_bytes(layer.n_embd_k_gqa)
-    v_row = 0 if k_only else v.row_bytes(v_rows or layer.n_embd_v_gqa)
-    index = 0
-    read = cells * (k_row + v_row)
-    if layer.compress_ratio:
-        index, compressed_state = _compressed(model, layer, size, streams, rows, k)
-        state += compressed_state
-        read += index
-    elif layer.index_k:
-        index_v = v.row_bytes(layer.index_v) if not k_only else 0
-        index = cells * (k.row_bytes(layer.index_k) + index_v)
-        read = index + min(cells, model.top_k * streams or cells) * (k_row + v_row)
-    return LayerCache(cells, cells * k_row, cells * v_row, index, state, read)
+def _compressed(model: ModelSpec, layer: Layer, plain: LayerCache, sizes: _Sizes) -> LayerCache:
+    """deepseek4: beside the raw window a compressed cache, or one with an indexer's, and the compressors' states
+    (llama-kv-cache-dsv4.cpp, llama_kv_cache_dsv4 and llama_dsv4_comp_state)."""
+    ratio, head = layer.compress_ratio, layer.head_k
+    cells = pad256(max(1, -(-sizes.full // ratio))) * sizes.streams
+    row, index_row = sizes.k.row_bytes(layer.n_embd_k_gqa), 0
+    picked, state = cells, ratio * head
+    if ratio == CSA_RATIO:
+        index_row = sizes.k.row_bytes(layer.index_k)
+        picked = min(cells, model.top_k * sizes.streams or cells)
+        state = 2 * ratio * 2 * (head + layer.index_k)
+    else:
+        assert ratio == HCA_RATIO
+    planes = 2 * sizes.states if layer.index < model.n_layer else 0  # of keys and of scores; no MTP block has them
+    return replace(
+        plain,
+        index_bytes=cells * (row + index_row),
+        state_bytes=planes * F32_BYTES * state,
+        read_bytes=plain.k_bytes + cells * index_row + picked * row,
+    )
 
 
-def _compressed(model: ModelSpec, layer: Layer, size: int, streams: int, rows: int, k: CacheType) -> tuple[int, int]:
-    """(bytes of deepseek4's compressed and indexer caches, of its compressor states) of one block:
-    llama-kv-cache-dsv4.cpp, llama_kv_cache_dsv4 and llama_dsv4_comp_state."""
-    ratio = layer.compress_ratio
-    cells = pad256(max(1, -(-size // ratio))) * streams
-    head = layer.head_k
-    if ratio == _HCA_RATIO:
-        return cells * k.row_bytes(layer.n_embd_k_gqa), 2 * rows * F32_BYTES * ratio * head
-    caches = cells * (k.row_bytes(layer.n_embd_k_gqa) + k.row_bytes(layer.index_k))
-    return caches, 2 * rows * F32_BYTES * 2 * ratio * 2 * (head + layer.index_k)
+def _draft_layer(layer: Layer, sizes: _Sizes) -> LayerCache:
+    plain = _attention(layer, sizes)
+    index = plain.cells * sizes.k.row_bytes(layer.draft_index_k)
+    return replace(plain, index_bytes=index, read_bytes=plain.k_bytes + plain.v_bytes + index)

@@ -47,11 +47,14 @@ class Layer:
     is_swa: bool
     is_recurrent: bool
     loaded: bool  # False: an MTP block that is not asked for
-    has_cache: bool = False  # a row in the K/V cache
+    has_cache: bool = False  # K/V in the main context
     state: int = 0  # f32 values of recurrent state a slot: n_embd_r + n_embd_s (+ the PLE history)
     index_k: int = 0  # values of an indexer key a cell
     index_v: int = 0
+    is_sparse: bool = False  # reads only the cells an indexer picks
     compress_ratio: int = 0  # deepseek4: 4 or 128 tokens a compressed cell
+    drafts: bool = False  # an MTP block that is loaded: its K/V are in the MTP context
+    draft_index_k: int = 0  # values of an indexer key in the MTP context
 
     @property
     def n_embd_k_gqa(self) -> int:
@@ -81,11 +84,12 @@ class ModelSpec:
     n_expert_used: int
     is_mla: bool
     n_swa: int  # 0: no sliding window
-    top_k: int  # cells a sparse-attention block reads; 0: dense
+    top_k: int  # cells a sparse block picks at each token
     layers: tuple[Layer, ...]
     tensors: tuple[Tensor, ...]
     tied_output: bool  # no output.weight: token_embd is held once more where the output runs
     mtp: bool  # MTP blocks are loaded
+    is_causal: bool  # attention.causal: the batch is at most the context
     header: Header = field(repr=False, compare=False)
 
     def __hash__(self) -> int:

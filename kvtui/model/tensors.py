@@ -1,11 +1,13 @@
 """Tensors by role: where llama.cpp puts them, and how much of each is read at every token."""
 
 import re
+from collections.abc import Sequence
 
 from kvtui.header.reader import Header
+from kvtui.model.families import Family
 from kvtui.model.spec import Tensor, TensorClass
 
-_BLOCK = re.compile(r"^blk\.(\d+)\.")
+_BLOCK = re.compile(r"^(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d+)\.")
 # src/llama-arch.cpp, LLM_TENSOR_INFOS: LLM_TENSOR_LAYER_INPUT
 _INPUT = ("token_embd.weight", "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight")
 # LLM_TENSOR_LAYER_REPEATING without a block in their name: they follow the first block
@@ -16,9 +18,14 @@ _FIRST_BLOCK = (
     "rope_factors_short",
     "per_layer_model_proj",
     "per_layer_proj_norm",
+    "nextn.pre_projection",
+    "hrm.z_l_init",
+    "conv1d",
 )
 # LLM_TENSOR_INFOS: GGML_OP_NONE, never loaded
-_UNUSED = ("masked_embd_centroids", "masked_embd_ordering")
+_UNUSED = re.compile(r"^masked_embd_(centroids|ordering)|\.cross_attn_rel_b\.")
+# created without TENSOR_SKIP where a record says mtp_head_kept
+_MTP_HEAD = re.compile(r"\.nextn\.(embed_tokens|shared_head_head|shared_head_norm)\.")
 
 
 def _kind(name: str, block: int | None) -> TensorClass:
@@ -27,9 +34,18 @@ def _kind(name: str, block: int | None) -> TensorClass:
     return "input" if name in _INPUT else "output"
 
 
-def classify(header: Header, n_layer: int, n_expert: int, n_used: int, mtp: bool) -> tuple[Tensor, ...]:
-    """All tensors of the file, in its order; those of MTP blocks are loaded only if `mtp`."""
-    share = n_used / n_expert if n_expert else 1.0
+def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: Sequence[int], mtp: bool) -> tuple[Tensor, ...]:
+    """All tensors of the file, in its order. `used`: experts a token takes, a block; `mtp`: MTP blocks are loaded."""
+
+    def share(block: int | None) -> float:
+        experts = used[block] if block is not None and block < len(used) else 0
+        return experts / n_expert if n_expert and experts else 1.0
+
+    def loaded(name: str, block: int | None) -> bool:
+        if block is None or block < n_layer or mtp:
+            return not _UNUSED.search(name)
+        return family.mtp_head_kept and bool(_MTP_HEAD.search(name))
+
     tensors = []
     for i, info in enumerate(header.tensors):
         match = _BLOCK.match(info.name)
@@ -44,9 +60,9 @@ def classify(header: Header, n_layer: int, n_expert: int, n_used: int, mtp: bool
                 n_bytes=info.n_bytes,
                 block=block,
                 kind=_kind(info.name, block),
-                loaded=(block is None or block < n_layer or mtp) and not info.name.startswith(_UNUSED),
+                loaded=loaded(info.name, block),
                 looked_up=info.name in _INPUT,
-                active=share if expert else 1.0,
+                active=share(block) if expert else 1.0,
                 expert=expert,
             )
         )

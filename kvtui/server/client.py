@@ -1,10 +1,12 @@
 """Asking a running llama-server how it is, bounded in time and size whatever answers at that address."""
 
+import contextlib
 import json
 import math
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import socket
+import threading
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,18 +104,20 @@ class ServerClient:
             raise ServerError("/completion answered something else than a completion")
         return completion(answer)
 
-    def stream(self, asked: Mapping[str, Any], timeout_seconds: float) -> Iterator[dict[str, Any]]:
+    def stream(self, asked: Mapping[str, Any], timeout_seconds: float) -> Generator[dict[str, Any]]:
         """Events of a streamed /completion, each a JSON object. Closing the iterator stops the server's work."""
         rest = b""
-        for piece in self._pieces("POST", "/completion", {**asked, "stream": True}, timeout_seconds):
-            *whole, rest = (rest + piece).split(b"\n")
-            if len(rest) > ANSWER_LIMIT_BYTES:
-                raise ServerError("/completion sent a line without end")
-            for line in whole:
-                if line.startswith((b"data: {", b"error: {")):
-                    event = _parse(line.partition(b": ")[2])
-                    if isinstance(event, dict):
-                        yield event
+        asked = {**asked, "stream": True}
+        with contextlib.closing(self._pieces("POST", "/completion", asked, timeout_seconds)) as pieces:
+            for piece in pieces:
+                *whole, rest = (rest + piece).split(b"\n")
+                if len(rest) > ANSWER_LIMIT_BYTES:
+                    raise ServerError("/completion sent a line without end")
+                for line in whole:
+                    if line.startswith((b"data: {", b"error: {")):
+                        event = _parse(line.partition(b": ")[2])
+                        if isinstance(event, dict):
+                            yield event
 
     def _json(self, method: str, path: str, asked: object = None, timeout: float | None = None) -> Any:
         status, body = self._request(method, path, asked, timeout)
@@ -122,26 +126,28 @@ class ServerClient:
         return _parse(body)
 
     def _request(self, method: str, path: str, asked: object = None, timeout: float | None = None) -> tuple[int, bytes]:
-        pieces = self._pieces(method, path, asked, timeout or self._timeout, any_status=True)
-        status = next(pieces)
         body = b""
-        for piece in pieces:
-            body += piece
-            if len(body) > ANSWER_LIMIT_BYTES:
-                raise ServerError(f"{path} answered more than {ANSWER_LIMIT_BYTES // 2**20} MiB")
+        with contextlib.closing(self._pieces(method, path, asked, timeout or self._timeout, any_status=True)) as pieces:
+            status = next(pieces)
+            for piece in pieces:
+                body += piece
+                if len(body) > ANSWER_LIMIT_BYTES:
+                    raise ServerError(f"{path} answered more than {ANSWER_LIMIT_BYTES // 2**20} MiB")
         return int(status), body
 
-    def _pieces(self, method: str, path: str, asked: object, timeout: float, any_status: bool = False) -> Iterator[bytes]:
+    def _pieces(self, method: str, path: str, asked: object, timeout: float, any_status: bool = False) -> Generator[bytes]:
         """Raw pieces of an answer until the deadline; the status first, in decimal, if `any_status`."""
         import httpx
 
-        deadline = time.monotonic() + timeout
         limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        deadline = _Deadline(timeout)
         body: dict[str, Any] = {} if asked is None else {"json": asked}
         try:
             with (
                 httpx.Client(trust_env=False, timeout=limits) as client,
-                client.stream(method, self._url + path, headers=self._headers, **body) as answer,
+                client.stream(
+                    method, self._url + path, headers=self._headers, extensions={"trace": deadline.watch}, **body
+                ) as answer,
             ):
                 if answer.headers.get("content-encoding", "identity") != "identity":
                     raise ServerError(f"{path} answered compressed, unasked")
@@ -149,12 +155,40 @@ class ServerClient:
                     yield str(answer.status_code).encode()
                 elif answer.status_code != 200:
                     raise ServerError(f"{path} answered HTTP {answer.status_code}")
-                for piece in answer.iter_raw(1 << 16):
-                    yield piece
-                    if time.monotonic() > deadline:
-                        raise ServerError(f"{path} did not end within {timeout:g} s")
+                yield from answer.iter_raw()
+                if deadline.passed:
+                    raise ServerError(f"{path} did not end within {timeout:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError) as error:
-            raise ServerError(_plainly(error, path)) from error
+            said = f"{path} did not end within {timeout:g} s" if deadline.passed else _plainly(error, path)
+            raise ServerError(said) from error
+        finally:
+            deadline.cancel()
+
+
+class _Deadline:
+    """Ends a connection when its time is up, however slowly something still trickles in: httpx's own time-outs are
+    for each read."""
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def watch(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore's trace of a request: here the connection is made."""
+        if event == "connection.connect_tcp.complete":
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        self.passed = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def completion(answer: Mapping[str, Any]) -> Completion:

@@ -53,6 +53,8 @@ def systemd_unit(command: Sequence[str], env: Mapping[str, str], description: st
     _check(command, env)
     if not Path(command[0]).is_absolute():
         raise ValueError(f"a unit needs the program's whole path, not {command[0]!r}")
+    if re.search(r"[\"'\\]", command[0]) or not command[0].isprintable():  # systemd: string_is_safe
+        raise ValueError(f"systemd takes no program whose path holds a quote or a backslash: {command[0]!r}")
     # the program itself is taken as it stands, without $ expansion
     words = [_systemd(command[0], dollar=False), *(_systemd(word, dollar=True) for word in command[1:])]
     lines = [

@@ -14,7 +14,7 @@ NAME = "llama-server.exe" if sys.platform == "win32" else "llama-server"
 
 # Below a folder that holds clones or downloads of llama.cpp: their builds.
 CLONES = ("llama.cpp", "llama.cpp-*", "llama-b*", "llama_cpp*")
-BUILDS = ("build/bin", "build/bin/Release", "build-*/bin", "bin", "*")
+BUILDS = ("build/bin", "build/bin/Release", "build-*/bin", "bin", ".")
 HOLDERS = (".", "src", "git", "code", "repos", "projects", "opt", ".local/share")  # in the home folder
 SYSTEM = ("/opt", "/usr/local/src", "/srv")
 WHEELS = (f"*/bin/{NAME}", f"*/{NAME}", f"*/lib/{NAME}")

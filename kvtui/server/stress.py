@@ -144,4 +144,4 @@ def _fill(
     except ServerError as error:
         return f"the answer broke off: {error}"
     finally:
-        events.close()  # type: ignore[attr-defined]  # it is a generator
+        events.close()
