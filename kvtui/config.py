@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from kvtui.cache.types import CACHE_TYPES
 from kvtui.findings import UsageError
@@ -30,7 +30,7 @@ def _model() -> Any:
 
     class Server(BaseModel):
         model_config = ConfigDict(extra="forbid")
-        port: int = Field(8080, ge=1, le=65535)
+        port: Annotated[int, Field(ge=1, le=65535)] = 8080
         host: str = "127.0.0.1"
         args: list[str] = Field(default_factory=list)
         path: str | None = None
