@@ -9,6 +9,7 @@ from kvtui.memory.assignment import CPU, Assignment
 from kvtui.memory.layers import layer_devices
 from kvtui.memory.overrides import Override, buffer_device, compiled
 from kvtui.memory.server_flags import ServerFlags
+from kvtui.memory.weights import EMBEDDING
 from kvtui.model.spec import ModelSpec
 
 
@@ -43,7 +44,17 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         layer_devices=layers,
         tensor_devices=tensor_devices(model, layers, flags.overrides, machine.devices),
         overridden=bool(flags.overrides),
+        tied_output=overridden_device(EMBEDDING, flags.overrides, machine.devices) if model.tied_output else None,
+        repack=flags.repack,
     )
+
+
+def overridden_device(name: str, overrides: Sequence[Override], devices: Sequence[Device]) -> int | None:
+    """Where the first override that matches a tensor's name puts it; None: no override does. Raises UsageError."""
+    for o in overrides:
+        if compiled(o.pattern).search(name):
+            return buffer_device(o.buffer, devices)
+    return None
 
 
 def tensor_devices(
