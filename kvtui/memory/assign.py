@@ -2,6 +2,7 @@
 load_tensors; src/llama-model-loader.cpp, create_tensor)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from kvtui.findings import UsageError
 from kvtui.hardware.device import Device, Machine
@@ -61,10 +62,10 @@ def tensor_devices(
     model: ModelSpec, layers: Sequence[int], overrides: Sequence[Override], devices: Sequence[Device]
 ) -> tuple[int, ...]:
     """One device a tensor: its block's, the output's, or RAM for what is only looked up; overrides win."""
-    rules = [(compiled(o.pattern), buffer_device(o.buffer, devices)) for o in overrides]
+    homes = [buffer_device(o.buffer, devices) for o in overrides]
     places = []
-    for tensor in model.tensors:
-        place = next((device for pattern, device in rules if pattern.search(tensor.name)), None)
+    for tensor, rule in zip(model.tensors, first_matches(model, tuple(o.pattern for o in overrides)), strict=True):
+        place = None if rule is None else homes[rule]
         if place is None:
             if tensor.kind == "input":
                 place = CPU
@@ -74,3 +75,11 @@ def tensor_devices(
                 place = layers[tensor.block or 0]
         places.append(place)
     return tuple(places)
+
+
+@lru_cache(maxsize=64)
+def first_matches(model: ModelSpec, patterns: tuple[str, ...]) -> tuple[int | None, ...]:
+    """For each tensor the position of the first pattern that finds a match in its name, None: none does. Kept for the
+    last few: searching a thousand names for each of -ncmoe's patterns is the dear part of an estimate."""
+    searches = [compiled(p).search for p in patterns]
+    return tuple(next((i for i, search in enumerate(searches) if search(t.name)), None) for t in model.tensors)
