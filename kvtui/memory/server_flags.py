@@ -164,6 +164,8 @@ def _layers(flag: str, value: str) -> int:
 
 
 def _splits(flag: str, value: str) -> tuple[float, ...]:
+    if value[:1] in ("", ",", "/"):  # the first entry is empty for the server's tokenizer
+        raise UsageError(f"{flag} {value}: not a list of numbers")
     parts = [p for p in value.replace("/", ",").split(",") if p]
     if len(parts) > MAX_SPLITS:
         raise UsageError(f"{flag} {value}: llama-server takes at most {MAX_SPLITS} entries")
