@@ -1,8 +1,10 @@
 """CUDA_VISIBLE_DEVICES over GPUs that NVML lists in another order than PCI's."""
 
+from dataclasses import replace
+
 import pytest
 
-from kvtui.hardware.nvml import Gpu
+from kvtui.hardware.nvml import Gpu, as_devices
 from kvtui.hardware.visible import visible
 
 
@@ -30,3 +32,9 @@ _GPUS = (_gpu(0, "81", "GPU-cc11"), _gpu(1, "01", "GPU-aa11"), _gpu(2, "41", "GP
 )
 def test_the_order_llama_server_sees(setting: str | None, indices: list[int]) -> None:
     assert [gpu.index for gpu in visible(_GPUS, setting)] == indices
+
+
+def test_a_gpu_that_tells_no_memory_keeps_its_number() -> None:
+    first, second = _GPUS[1], _GPUS[2]
+    devices = as_devices((replace(first, total_bytes=None, free_bytes=None), second))
+    assert [(d.name, d.pci_id) for d in devices] == [("CUDA1", "00000000:41:00.0")]
