@@ -51,6 +51,7 @@ def ready(server: ServerProcess) -> ServerClient:
     client = ServerClient(server.record.url, server.api_key)
     wait_until(lambda: client.health().state == "ready" or not server.is_running(), "the server is ready")
     assert server.ended() is None, server.ended()
+    client.complete("x", 1)  # by its main loop: only from there on it hears a SIGINT (tools/server/server.cpp)
     return client
 
 
@@ -309,13 +310,17 @@ def _context_lines(command: list[object], binary: ServerBinary, port: str) -> li
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=child_environment(binary.path)
     )
     assert child.stdout is not None
+    bound = threading.Timer(30, child.kill)
+    bound.start()
     lines = []
     for line in child.stdout:
         if found := re.search(r"(llama_context: n_\w+ .*|llama_kv_cache.*size = .*)", line):
             lines.append(found[1])
-        if "listening on" in line:
+        if "all slots are idle" in line:
             child.send_signal(signal.SIGINT)
-    child.wait(30)
+    bound.cancel()
+    child.stdout.close()
+    assert child.wait(30) == 0
     return lines
 
 
