@@ -27,7 +27,12 @@ class LayerCache:
     k_bytes: int = 0
     v_bytes: int = 0
     index_bytes: int = 0  # indexer and compressed caches
+    index_cells: int = 0
+    index_k_values: int = 0  # in the K type
+    index_v_values: int = 0  # in the V type
     state_bytes: int = 0  # recurrent state and compressor states
+    states: int = 0  # each of `state_values` f32 values
+    state_values: int = 0
     read_bytes: int = 0  # what a token at full context reads of the caches
 
     @property
@@ -118,7 +123,10 @@ def draft_layout(model: ModelSpec, ctx: ContextParams, type_k: str = "f16", type
     """Caches of the MTP context that --spec-type draft-mtp opens beside the main one (create_memory, ctx_type MTP): as
     many cells, types of their own (-ctkd, -ctvd). No bytes where no MTP block is loaded."""
     sizes = _sizes(model, ctx, ctx.unified, model.is_mla, type_k, type_v)
-    layers = [_draft_layer(layer, sizes) if layer.drafts else LayerCache() for layer in model.layers]
+    layers = [
+        _with_index(_attention(layer, sizes), layer.draft_index_k, 0, sizes) if layer.drafts else LayerCache()
+        for layer in model.layers
+    ]
     return CacheLayout(
         tuple(layers),
         cells=ctx.cells(model.n_ctx_train),
@@ -157,57 +165,71 @@ def _kinds(model: ModelSpec) -> tuple[tuple[Layer, ...], tuple[int, ...]]:
 
 
 def _layer(model: ModelSpec, layer: Layer, sizes: _Sizes) -> LayerCache:
-    state = layer.state * F32_BYTES * sizes.states
-    if not layer.has_cache:
-        return LayerCache(state_bytes=state)
-    plain = _attention(layer, sizes)
-    row = (plain.k_bytes + plain.v_bytes) // plain.cells
     if layer.compress_ratio:
-        return _compressed(model, layer, plain, sizes)
-    index = 0
-    if layer.index_k:
-        index_v = 0 if sizes.k_only else sizes.v.row_bytes(layer.index_v)
-        index = plain.cells * (sizes.k.row_bytes(layer.index_k) + index_v)
-    picked = min(plain.cells, model.top_k * sizes.streams) if layer.is_sparse and model.top_k else plain.cells
-    return replace(plain, index_bytes=index, state_bytes=state, read_bytes=index + picked * row)
+        return _compressed(model, layer, sizes)
+    cache = _with_index(_attention(layer, sizes), layer.index_k, layer.index_v, sizes) if layer.has_cache else LayerCache()
+    if layer.is_sparse and 0 < model.top_k * sizes.streams < cache.cells:
+        row = (cache.k_bytes + cache.v_bytes) // cache.cells
+        cache = replace(cache, read_bytes=cache.index_bytes + model.top_k * sizes.streams * row)
+    return _with_state(cache, layer.state, sizes.states) if layer.state else cache
 
 
 def _attention(layer: Layer, sizes: _Sizes) -> LayerCache:
     """K and V of one block (llama_kv_cache)."""
     cells = (sizes.window if layer.is_swa else sizes.full) * sizes.streams
     v_values = 0 if sizes.k_only else sizes.v_values or layer.n_embd_v_gqa
+    k_bytes, v_bytes = cells * sizes.k.row_bytes(layer.n_embd_k_gqa), cells * sizes.v.row_bytes(v_values)
     return LayerCache(
         cells=cells,
         k_values=layer.n_embd_k_gqa,
         v_values=v_values,
-        k_bytes=cells * sizes.k.row_bytes(layer.n_embd_k_gqa),
-        v_bytes=cells * sizes.v.row_bytes(v_values),
+        k_bytes=k_bytes,
+        v_bytes=v_bytes,
+        read_bytes=k_bytes + v_bytes,
     )
 
 
-def _compressed(model: ModelSpec, layer: Layer, plain: LayerCache, sizes: _Sizes) -> LayerCache:
+def _with_index(cache: LayerCache, index_k: int, index_v: int, sizes: _Sizes) -> LayerCache:
+    """An indexer's cache beside `cache`, as many cells."""
+    if not index_k:
+        return cache
+    index_v = 0 if sizes.k_only else index_v
+    index = cache.cells * (sizes.k.row_bytes(index_k) + sizes.v.row_bytes(index_v))
+    return replace(
+        cache,
+        index_bytes=index,
+        index_cells=cache.cells,
+        index_k_values=index_k,
+        index_v_values=index_v,
+        read_bytes=cache.read_bytes + index,
+    )
+
+
+def _with_state(cache: LayerCache, values: int, states: int) -> LayerCache:
+    return replace(cache, state_bytes=states * values * F32_BYTES, states=states, state_values=values)
+
+
+def _compressed(model: ModelSpec, layer: Layer, sizes: _Sizes) -> LayerCache:
     """deepseek4: beside the raw window a compressed cache, or one with an indexer's, and the compressors' states
     (llama-kv-cache-dsv4.cpp, llama_kv_cache_dsv4 and llama_dsv4_comp_state)."""
-    ratio, head = layer.compress_ratio, layer.head_k
+    raw, ratio, head = _attention(layer, sizes), layer.compress_ratio, layer.head_k
     cells = pad256(max(1, -(-sizes.full // ratio))) * sizes.streams
-    row, index_row = sizes.k.row_bytes(layer.n_embd_k_gqa), 0
-    picked, state = cells, ratio * head
     if ratio == CSA_RATIO:
-        index_row = sizes.k.row_bytes(layer.index_k)
-        picked = min(cells, model.top_k * sizes.streams or cells)
-        state = 2 * ratio * 2 * (head + layer.index_k)
+        index_k, picked, state = (
+            layer.index_k,
+            min(cells, model.top_k * sizes.streams or cells),
+            2 * ratio * 2 * (head + layer.index_k),
+        )
     else:
         assert ratio == HCA_RATIO
-    planes = 2 * sizes.states if layer.index < model.n_layer else 0  # of keys and of scores; no MTP block has them
-    return replace(
-        plain,
+        index_k, picked, state = 0, cells, ratio * head
+    row, index_row = sizes.k.row_bytes(raw.k_values), sizes.k.row_bytes(index_k)
+    cache = replace(
+        raw,
         index_bytes=cells * (row + index_row),
-        state_bytes=planes * F32_BYTES * state,
-        read_bytes=plain.k_bytes + cells * index_row + picked * row,
+        index_cells=cells,
+        index_k_values=raw.k_values + index_k,
+        read_bytes=raw.k_bytes + cells * index_row + picked * row,
     )
-
-
-def _draft_layer(layer: Layer, sizes: _Sizes) -> LayerCache:
-    plain = _attention(layer, sizes)
-    index = plain.cells * sizes.k.row_bytes(layer.draft_index_k)
-    return replace(plain, index_bytes=index, read_bytes=plain.k_bytes + plain.v_bytes + index)
+    # a state of keys and one of scores; MTP blocks have none
+    return _with_state(cache, 2 * state, sizes.states) if layer.index < model.n_layer else cache
