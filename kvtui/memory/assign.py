@@ -2,6 +2,7 @@
 load_tensors; src/llama-model-loader.cpp, create_tensor)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from kvtui.findings import UsageError
 from kvtui.hardware.device import Device, Machine
@@ -9,6 +10,7 @@ from kvtui.memory.assignment import CPU, Assignment
 from kvtui.memory.layers import layer_devices
 from kvtui.memory.overrides import Override, buffer_device, compiled
 from kvtui.memory.server_flags import ServerFlags
+from kvtui.memory.weights import EMBEDDING
 from kvtui.model.spec import ModelSpec
 
 
@@ -43,17 +45,27 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         layer_devices=layers,
         tensor_devices=tensor_devices(model, layers, flags.overrides, machine.devices),
         overridden=bool(flags.overrides),
+        tied_output=overridden_device(EMBEDDING, flags.overrides, machine.devices) if model.tied_output else None,
+        repack=flags.repack,
     )
+
+
+def overridden_device(name: str, overrides: Sequence[Override], devices: Sequence[Device]) -> int | None:
+    """Where the first override that matches a tensor's name puts it; None: no override does. Raises UsageError."""
+    for o in overrides:
+        if compiled(o.pattern).search(name):
+            return buffer_device(o.buffer, devices)
+    return None
 
 
 def tensor_devices(
     model: ModelSpec, layers: Sequence[int], overrides: Sequence[Override], devices: Sequence[Device]
 ) -> tuple[int, ...]:
     """One device a tensor: its block's, the output's, or RAM for what is only looked up; overrides win."""
-    rules = [(compiled(o.pattern), buffer_device(o.buffer, devices)) for o in overrides]
+    homes = [buffer_device(o.buffer, devices) for o in overrides]
     places = []
-    for tensor in model.tensors:
-        place = next((device for pattern, device in rules if pattern.search(tensor.name)), None)
+    for tensor, rule in zip(model.tensors, first_matches(model, tuple(o.pattern for o in overrides)), strict=True):
+        place = None if rule is None else homes[rule]
         if place is None:
             if tensor.kind == "input":
                 place = CPU
@@ -63,3 +75,11 @@ def tensor_devices(
                 place = layers[tensor.block or 0]
         places.append(place)
     return tuple(places)
+
+
+@lru_cache(maxsize=64)
+def first_matches(model: ModelSpec, patterns: tuple[str, ...]) -> tuple[int | None, ...]:
+    """For each tensor the position of the first pattern that finds a match in its name, None: none does. Kept for the
+    last few: searching a thousand names for each of -ncmoe's patterns is the dear part of an estimate."""
+    searches = [compiled(p).search for p in patterns]
+    return tuple(next((i for i, search in enumerate(searches) if search(t.name)), None) for t in model.tensors)

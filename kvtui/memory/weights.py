@@ -7,6 +7,7 @@ from kvtui.memory.assignment import CPU, Assignment
 from kvtui.model.spec import ModelSpec, Tensor
 
 _ALIGNMENT = {"CUDA": 128, "ROCm": 128, "RPC": 32, "Vulkan": 64, "MTL": 32, "SYCL": 128}
+EMBEDDING = "token_embd.weight"  # a tied output is created from it once more
 _CUDA_ROW = 512  # ggml-cuda.cu, MATRIX_ROW_PADDING: a quantised row is padded to a multiple of it
 _FLOATS = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
 # ggml/src/ggml-cpu/repack.cpp, ggml_repack_get_optimal_repack_type on x86-64 with AVX2: types repacked when the rows
@@ -45,12 +46,13 @@ def weights(model: ModelSpec, assignment: Assignment, machine: Machine) -> Weigh
         else:
             taken[place] += _padded(tensor, backends[place])
     if model.tied_output:
-        embedding = next(t for t in model.tensors if t.name == "token_embd.weight")
-        here, there = assignment.tensor_devices[embedding.index], assignment.layer_devices[-1]
-        # an override that matches token_embd moves both copies to one buffer, where they are one
+        embedding = next(t for t in model.tensors if t.name == EMBEDDING)
+        here = assignment.tensor_devices[embedding.index]
+        # an override that matches token_embd moves both copies to one buffer, where they are one unless the CPU repacks
+        there = assignment.layer_devices[-1] if assignment.tied_output is None else assignment.tied_output
         if there != here and here == CPU:
             taken[there] += _padded(embedding, backends[there])
-        elif there == CPU and here == CPU and _repacks(embedding):
+        elif there == CPU and here == CPU and assignment.repack and _repacks(embedding):
             host += embedding.n_bytes
     return WeightBytes(tuple(taken), host)
 
