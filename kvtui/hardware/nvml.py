@@ -1,6 +1,6 @@
 """NVIDIA GPUs through nvidia-ml-py. Any field may be missing, a GPU may vanish: None, never an exception."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,19 +134,19 @@ def poll() -> NvmlState:
         _ask(pynvml.nvmlShutdown)
 
 
-def as_devices(state: NvmlState) -> tuple[Device, ...]:
-    """GPUs as llama.cpp names them under CUDA_DEVICE_ORDER=PCI_BUS_ID: CUDA0, CUDA1, ... by PCI id."""
-    usable = sorted((g for g in state.gpus if g.total_bytes and g.free_bytes is not None), key=lambda g: g.pci_id or "")
+def as_devices(gpus: Sequence[Gpu]) -> tuple[Device, ...]:
+    """GPUs in CUDA's order (visible.visible) as CUDA0, CUDA1, ...; one without memory figures is left out, its number taken."""
     return tuple(
         Device(
             name=f"CUDA{i}",
-            free_bytes=g.free_bytes or 0,
-            total_bytes=g.total_bytes or 0,
+            free_bytes=g.free_bytes,
+            total_bytes=g.total_bytes,
             bandwidth=g.bandwidth,
             bandwidth_source="NVML" if g.bandwidth else None,
             link=g.link,
             description=g.name,
             pci_id=g.pci_id,
         )
-        for i, g in enumerate(usable)
+        for i, g in enumerate(gpus)
+        if g.total_bytes and g.free_bytes is not None
     )

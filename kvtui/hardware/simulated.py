@@ -26,6 +26,17 @@ def _memory(text: str, what: str) -> tuple[int, int | None, float | None]:
     return free_bytes, total_bytes, rate
 
 
+def _link(text: str, what: str) -> float:
+    """Bytes a second of a link, more than 0."""
+    try:
+        rate = parse_bandwidth(text)
+    except UsageError as e:
+        raise UsageError(f"{what}: {e}") from None
+    if rate <= 0:
+        raise UsageError(f"{what}: a link's bandwidth is more than 0")
+    return rate
+
+
 def parse_device(text: str) -> Device:
     """`NAME=FREE[/TOTAL][@BANDWIDTH][,link=BANDWIDTH][,shared]`; `RPC0[host:port]=...`. Raises UsageError."""
     what = f"--device {text}"
@@ -39,7 +50,7 @@ def parse_device(text: str) -> Device:
     for extra in extras:
         key, _, value = extra.partition("=")
         if key == "link" and value:
-            link = parse_bandwidth(value)
+            link = _link(value, what)
         elif extra == "shared":
             shared = True
         else:

@@ -114,6 +114,25 @@ def _batch(flag: str, value: str) -> int:
     return number
 
 
+# common/speculative.cpp, common_speculative_type_from_name_map
+_SPEC_TYPES = (
+    *("none", "draft-simple", "draft-eagle3", "draft-mtp", "draft-dflash", "draft-dspark"),
+    *("ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod", "ngram-cache"),
+)
+
+
+def _spec_types(flag: str, value: str) -> tuple[str, ...]:
+    names = tuple(_choice(flag, name, _SPEC_TYPES) for name in value.split(","))
+    return () if "none" in names else names
+
+
+def _draft_length(flag: str, value: str) -> int:
+    number = _integer(flag, value)
+    if number < 0:
+        raise UsageError(f"{flag} {value}: invalid value; a draft is 0 tokens or more")
+    return number
+
+
 # flag -> field of ContextParams, and how its value is read
 _CONTEXT_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("-c", "--ctx-size"), ("n_ctx", _context)),
@@ -123,8 +142,8 @@ _CONTEXT_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("-ctk", "--cache-type-k"), ("type_k", _type)),
     **dict.fromkeys(("-ctv", "--cache-type-v"), ("type_v", _type)),
     **dict.fromkeys(("-fa", "--flash-attn"), ("flash_attn", lambda f, v: _FLASH[_choice(f, v, tuple(_FLASH))])),
-    "--spec-type": ("spec_types", lambda _, v: tuple(v.split(","))),
-    "--spec-draft-n-max": ("n_draft", _integer),
+    "--spec-type": ("spec_types", _spec_types),
+    "--spec-draft-n-max": ("n_draft", _draft_length),
 }
 _CONTEXT_SWITCHES: dict[str, tuple[str, bool]] = {
     "--swa-full": ("swa_full", True),
@@ -145,6 +164,8 @@ def _layers(flag: str, value: str) -> int:
 
 
 def _splits(flag: str, value: str) -> tuple[float, ...]:
+    if value[:1] in ("", ",", "/"):  # the first entry is empty for the server's tokenizer
+        raise UsageError(f"{flag} {value}: not a list of numbers")
     parts = [p for p in value.replace("/", ",").split(",") if p]
     if len(parts) > MAX_SPLITS:
         raise UsageError(f"{flag} {value}: llama-server takes at most {MAX_SPLITS} entries")

@@ -106,9 +106,7 @@ def _impossible(binary: ServerBinary, options: Sequence[tuple[str, tuple[str, ..
         there = {d.name for d in list_devices(binary, tuple(filter(None, rpc.split(","))))}
         missing = [name for name in devices if name not in there]
         if missing:
-            return (
-                f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not there: nothing to ask about simulated devices"
-            )
+            return f"llama-server does not have {', '.join(missing)}: it cannot be asked about simulated devices"
     return None
 
 

@@ -1,5 +1,6 @@
 """`kvtui serve`: llama-server in the foreground, for scripts. Its output is ours, signals go to it, so does its exit code."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP is not on Windows
 def run_foreground(binary: ServerBinary, model: Path, argv: Sequence[str], env: Mapping[str, str], host: str, port: int) -> int:
     """Run until it ends; its exit code, or 128 + the signal that ended it."""
     command, _ = server_command(binary, model.absolute(), argv, port, host)
-    child = subprocess.Popen(command, env=child_environment(binary.path, env), start_new_session=True)
+    key = {name: os.environ[name] for name in ("LLAMA_API_KEY",) if name in os.environ}  # asked for: never dropped silently
+    child = subprocess.Popen(command, env=child_environment(binary.path, {**env, **key}), start_new_session=True)
 
     def pass_on(number: int, _: FrameType | None) -> None:
         child.send_signal(number)

@@ -5,11 +5,11 @@ import importlib.util
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from kvtui.server.binary import ServerBinary, inspect
 from kvtui.server.environment import child_environment
@@ -99,11 +99,3 @@ def _listens(port: int) -> bool:
     """By the kernel's table: a connection would be a client to this server, which serves one at a time."""
     wanted = f":{port:04X} 00000000:0000 0A"
     return any(wanted in line for line in Path("/proc/net/tcp").read_text().splitlines())
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    """Poll a condition; the time is only a bound."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"timed out: {what}"
-        time.sleep(0.01)

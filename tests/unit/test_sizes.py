@@ -34,6 +34,8 @@ def test_a_device_in_the_contracts_form() -> None:
         ("CUDA0=24GiB@fast", "not a bandwidth"),
         ("CUDA0=24GiB,fast", "neither link="),
         ("CUDA0=24GiB@0GB/s", "more than 0"),
+        ("CUDA0=24GiB,link=0", "CUDA0=24GiB,link=0: a link's bandwidth is more than 0"),
+        ("CUDA0=24GiB,link=fast", "CUDA0=24GiB,link=fast: 'fast' is not a bandwidth"),
     ],
 )
 def test_bad_devices_say_what_is_wrong(text: str, message: str) -> None:

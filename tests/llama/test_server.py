@@ -1,0 +1,344 @@
+"""The prebuilt llama-server (b10434) with gemma-3-270m: asked, launched, watched, stressed, stopped."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from waiting import wait_until
+
+from kvtui.server.abilities import adapt_argv
+from kvtui.server.binary import ServerBinary, list_devices
+from kvtui.server.breakdown import MIB, logged_memory
+from kvtui.server.client import ServerClient, ServerError
+from kvtui.server.dry_run import Cancelled, DryRun, dry_run
+from kvtui.server.environment import child_environment
+from kvtui.server.exports import environment_file, server_preset
+from kvtui.server.find import find_servers
+from kvtui.server.ports import free_port
+from kvtui.server.process import ServerProcess, server_command, survivors
+from kvtui.server.progress import LoadProgress
+from kvtui.server.state import is_alive
+from kvtui.server.stress import stress
+
+SMALL = ("-c", "2048", "-np", "2", "--fit", "off", "-lm", "none", "--no-warmup", "-t", "2")
+
+Launch = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+def launch(binary: ServerBinary, gemma: Path, state: Path) -> Iterator[Launch]:
+    """Launches the real server on a free port; it is gone at the end."""
+    started: list[ServerProcess] = []
+
+    def start(*argv: str, model: Path = gemma, **more: object) -> ServerProcess:
+        server = ServerProcess.launch(binary, model, argv or SMALL, free_port(0).port, state=state, **more)  # type: ignore[arg-type]
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+        server.leave()
+
+
+def ready(server: ServerProcess) -> ServerClient:
+    client = ServerClient(server.record.url, server.api_key)
+    wait_until(lambda: client.health().state == "ready" or not server.is_running(), "the server is ready")
+    assert server.ended() is None, server.ended()
+    return client
+
+
+def test_what_the_binary_says_of_itself(binary: ServerBinary) -> None:
+    assert (binary.build, binary.build_source) == ("b10434", "package")
+    assert set(binary.backends) == {"CPU", "Vulkan", "RPC"}
+    assert binary.cache_types == ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+    assert {"-lm", "-fit", "-kvu", "--metrics", "--api-key-file", "-ot", "-ts"} <= binary.flags
+    assert "--log-jsonl" not in binary.flags  # of b11434
+    assert binary.fa_quants is None
+    assert binary.declined is None
+
+
+def test_it_is_found_among_the_installed_packages(server_path: Path, tmp_path: Path) -> None:
+    assert server_path.resolve() in [b.path.resolve() for b in find_servers(cache=tmp_path)]
+
+
+def test_devices_behind_rpc_are_listed(binary: ServerBinary, rpc_endpoints: tuple[str, ...]) -> None:
+    found = list_devices(binary, rpc_endpoints)
+    assert [(d.name, d.description) for d in found] == [("RPC0", rpc_endpoints[0]), ("RPC1", rpc_endpoints[1])]
+    assert all(d.total_bytes >= d.free_bytes > 2**30 for d in found)
+
+
+def test_flags_it_lacks_are_left_out(binary: ServerBinary) -> None:
+    argv, notes = adapt_argv(["-ncffn", "3", "-lzm", "off", "-lm", "none"], binary)
+    assert argv == ("-lm", "none")
+    assert notes == ("-ncffn 3 left out: b10434 has no -ncffn",)
+
+
+def test_launch_answer_measure_stop(launch: Launch) -> None:
+    server = launch(*SMALL, api_key="sesame-1234")
+    client = ready(server)
+    before = client.metrics()
+    answer = client.complete("The capital of France is", 8)
+    assert answer.predicted_tokens == 8
+    assert answer.prompt_tokens == 6
+    assert "".join(answer.lines)
+    assert client.metrics()["tokens_predicted_total"] == before["tokens_predicted_total"] + 8
+    assert [(s.number, s.context, s.busy) for s in client.slots()] == [(0, 1024, False), (1, 1024, False)]
+    with pytest.raises(ServerError, match="401"):
+        ServerClient(server.record.url).slots()
+
+    report = server.stop()
+    assert [name for name, _ in report.steps] == ["SIGINT"]
+    ended = server.ended()
+    assert ended is not None
+    assert (ended.exit_code, ended.stopped, ended.reason) == (0, True, None)
+    assert "sesame" not in server.record.log.read_text()
+
+    texts = [line.text for line in server.tail.lines]
+    assert LoadProgress().after(texts).ready
+    memory = logged_memory(texts)
+    # 3 full layers x 1024 cells and 15 sliding-window ones x 1024, 2 slots, 256 values of f16 for K and V
+    assert sum(p.context for p in memory.host.values()) == 18 * 1024 * 2 * 2 * 256 * 2
+    assert memory.table is not None
+    assert memory.table.host["Host"].context == 36 * MIB
+    assert abs(memory.host["CPU"].model // MIB - memory.table.host["Host"].model // MIB) <= 1
+
+
+def test_a_long_prompt_to_the_limit_of_every_slot(launch: Launch) -> None:
+    server = launch("-c", "512", "-np", "2", "--fit", "off", "-lm", "none", "--no-warmup", "-t", "2")
+    client = ready(server)
+    shares: list[float] = []
+    resident = Path(f"/proc/{server.record.pid}/statm")
+    sample = lambda: {"RAM": int(resident.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")}  # noqa: E731
+    result = stress(client, sample, all_slots=True, on_progress=shares.append)
+    assert result.problem is None
+    assert (result.passed, result.slots, result.prompt_tokens) == (True, 2, 2 * (256 - 12))
+    assert result.peak_bytes["RAM"] > 200 * MIB
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_a_stress_that_is_called_off(launch: Launch) -> None:
+    client = ready(launch())
+    stop = threading.Event()
+    stop.set()
+    result = stress(client, dict, cancel=stop)
+    assert (result.passed, result.problem) == (False, "stopped before its end")
+
+
+def test_a_server_killed_under_a_stress(launch: Launch) -> None:
+    server = launch()
+    client = ready(server)
+    result = stress(client, dict, on_progress=lambda _: os.kill(server.record.pid, signal.SIGKILL))
+    assert not result.passed
+    assert result.problem is not None
+    assert result.problem.startswith("the answer broke off")
+    assert server.wait(20)
+    ended = server.ended()
+    assert ended is not None
+    assert ended.reason == "killed from outside (SIGKILL), as the kernel does when RAM runs out"
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (("-c", "256", "-ctv", "q8_0", "-fa", "off", "--fit", "off"), "a quantized V cache needs flash attention"),
+        (("-ctk", "q9_9"), "the argument -ctk was refused: Unsupported cache type: q9_9"),
+        (("-c", "256", "-ot", "x=CUDA_Host"), "the argument -ot was refused"),
+    ],
+)
+def test_refusals_in_plain_words(launch: Launch, argv: tuple[str, ...], reason: str) -> None:
+    server = launch(*argv)
+    assert server.wait(30)
+    ended = server.ended()
+    assert ended is not None
+    assert ended.exit_code == 1
+    assert ended.reason is not None
+    assert ended.reason.startswith(reason)
+
+
+def test_a_model_that_is_none(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_text("no model")
+    for model, words in ((tmp_path / "x.gguf", "is no GGUF file"), (tmp_path / "y.gguf", "No such file or directory")):
+        server = launch("--fit", "off", model=model)
+        assert server.wait(30)
+        ended = server.ended()
+        assert ended is not None
+        assert ended.reason is not None
+        assert words in ended.reason
+
+
+def test_a_taken_port(launch: Launch, binary: ServerBinary, gemma: Path, state: Path) -> None:
+    first = launch()
+    ready(first)
+    choice = free_port(first.record.port)
+    assert choice.port != first.record.port
+    assert choice.taken_by is not None
+    assert f"pid {first.record.pid}" in choice.taken_by
+    second = ServerProcess.launch(binary, gemma, SMALL, first.record.port, state=state)
+    assert second.wait(30)
+    ended = second.ended()
+    assert ended is not None
+    assert ended.reason == f"port {first.record.port} of 127.0.0.1 is in use"
+
+
+PARENT = """\
+import signal, sys
+from pathlib import Path
+from kvtui.server.binary import inspect
+from kvtui.server.process import ServerProcess
+binary = inspect(Path(sys.argv[1]), Path(sys.argv[4]))
+server = ServerProcess.launch(binary, Path(sys.argv[2]), sys.argv[6:], int(sys.argv[5]), state=Path(sys.argv[3]))
+print(server.record.pid, flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("loaded", [False, True], ids=["mid-load", "serving"])
+def test_kill_9_of_the_app_leaves_it_serving(
+    binary: ServerBinary, gemma: Path, state: Path, tmp_path: Path, loaded: bool
+) -> None:
+    port = free_port(0).port
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, binary.path, gemma, state, tmp_path, str(port), *SMALL], stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    client = ServerClient(f"http://127.0.0.1:{port}")
+    try:
+        if loaded:
+            wait_until(lambda: client.health().state == "ready", "the server is ready")
+        parent.kill()
+        parent.communicate()
+        (record,) = survivors(state)
+        assert (record.pid, is_alive(record)) == (pid, True)
+        server = ServerProcess.attach(record)
+        ready(server)
+        assert client.complete("Hello", 2).predicted_tokens == 2
+        assert [name for name, _ in server.stop().steps] == ["SIGINT"]
+        assert survivors(state) == ()
+    finally:
+        parent.kill()
+        if Path(f"/proc/{pid}").exists():
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_dry_run_and_what_it_really_takes(
+    launch: Launch, binary: ServerBinary, gemma: Path, rpc_endpoints: tuple[str, ...], tmp_path: Path
+) -> None:
+    rpc = ("--rpc", ",".join(rpc_endpoints))
+    argv = ("-c", "2048", "-np", "1", "-ngl", "10", "-ts", "4,6", "--fit", "off", "-lm", "none", "--no-warmup", *rpc)
+    said = dry_run(binary, gemma, argv, devices=("RPC0", "RPC1"), cache=tmp_path)
+    assert (said.refused, said.impossible, said.cached) == (None, None, False)
+    assert said.layer_devices == ("CPU",) * 9 + ("RPC0",) * 4 + ("RPC1",) * 6
+
+    again = dry_run(binary, gemma, argv, cache=tmp_path)
+    assert again.cached
+    assert (again.devices, again.host, again.layer_devices) == (said.devices, said.host, said.layer_devices)
+
+    server = launch(*argv)
+    ready(server)
+    server.stop()
+    memory = logged_memory(line.text for line in server.tail.lines)
+    for name in ("RPC0", "RPC1"):
+        real = memory.devices[name]
+        assert said.devices[name].compute == real.compute
+        assert said.devices[name].model == real.model // MIB * MIB
+        assert said.devices[name].context == real.context // MIB * MIB
+    assert said.devices["RPC1"].model > 170 * MIB  # the output, 262,144 x 640 in q8_0
+
+
+def test_dry_run_reports_what_would_be_refused(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    def ask(*argv: str, model: Path = gemma) -> DryRun:
+        return dry_run(binary, model, argv, cache=tmp_path)
+
+    assert ask("-ctv", "q8_0", "-fa", "off").refused == (
+        "a quantized V cache needs flash attention, which is off or does not run here"
+    )
+    assert ask("-ctk", "q9_9").refused == "the argument -ctk was refused: Unsupported cache type: q9_9"
+    assert "No such file" in (ask(model=tmp_path / "nope.gguf").refused or "")
+    assert ask("-sm", "tensor").impossible == "with -sm tensor llama-server prints no memory breakdown"
+    simulated = dry_run(binary, gemma, (), devices=("CUDA0", "CUDA1"), cache=tmp_path)
+    assert simulated.impossible == ("llama-server does not have CUDA0, CUDA1: it cannot be asked about simulated devices")
+
+
+def test_dry_run_of_a_file_that_holds_only_a_header(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse.gguf"
+    with gemma.open("rb") as whole, sparse.open("wb") as file:
+        file.write(whole.read(20 * 2**20))
+        file.truncate(gemma.stat().st_size)
+    argv = ("-c", "1024", "-np", "1")
+    assert dry_run(binary, sparse, argv, cache=tmp_path).host == dry_run(binary, gemma, argv, cache=tmp_path).host
+
+
+def test_dry_run_called_off(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        dry_run(binary, gemma, (), cancel=stop, cache=tmp_path)
+
+
+def test_dry_run_leaves_nobody_behind(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    dry_run(binary, gemma, ("-c", "256", "-a", "mark-of-this-test"), cache=tmp_path)
+    commands = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.parent.exists()]
+    assert not [c for c in commands if b"mark-of-this-test" in c and b"llama-server" in c.split(b"\0")[0]]
+
+
+def test_environment_file_is_read_by_the_server_itself(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    """The same flags as variables give the same log lines."""
+    argv, _ = adapt_argv(["-c", "1024", "-np", "1", "-ngl", "0", "-nkvo", "-ctk", "q8_0", "-fit", "off"], binary)
+    path = tmp_path / "plan.env"
+    path.write_text(environment_file(gemma, argv, {}, binary))
+    port = str(free_port(0).port)
+    seen = _context_lines(["sh", "-c", 'set -a; . "$1"; shift; exec "$@"', "sh", path, binary.path], binary, port)
+    command, _ = server_command(binary, gemma, argv, int(port), "127.0.0.1")
+    assert seen == _context_lines(list(command), binary, port)
+    assert any("K (q8_0)" in line for line in seen)
+
+
+def _context_lines(command: list[object], binary: ServerBinary, port: str) -> list[str]:
+    """What a server says of its context, until it listens."""
+    argv = [*map(str, command), "--port", port, "-lv", "4", "--no-warmup"]
+    child = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=child_environment(binary.path)
+    )
+    assert child.stdout is not None
+    lines = []
+    for line in child.stdout:
+        if found := re.search(r"(llama_context: n_\w+ .*|llama_kv_cache.*size = .*)", line):
+            lines.append(found[1])
+        if "listening on" in line:
+            child.send_signal(signal.SIGINT)
+    child.wait(30)
+    return lines
+
+
+def test_preset_is_read_by_the_server_itself(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    path = tmp_path / "presets.ini"
+    argv, _ = adapt_argv(["-c", "1024", "-np", "1", "-nkvo", "-ctk", "q8_0", "-fit", "off"], binary)
+    path.write_text(server_preset("gemma", gemma, argv, binary))
+    port = free_port(0).port
+    child = subprocess.Popen(
+        [binary.path, "--models-preset", path, "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(binary.path, {"HOME": str(tmp_path), "LLAMA_CACHE": str(tmp_path)}),
+    )
+    try:
+        client = ServerClient(f"http://127.0.0.1:{port}")
+        wait_until(lambda: client.health().state == "ready", "the router is ready")
+        listed = client._json("GET", "/v1/models")
+        (model,) = [m for m in listed["data"] if m["id"] == "gemma"]
+        words = model["status"]["args"]
+        for option, value in (("--ctx-size", "1024"), ("--cache-type-k", "q8_0"), ("--model", str(gemma))):
+            assert words[words.index(option) + 1] == value
+        assert "--no-kv-offload" in words
+    finally:
+        child.kill()
+        child.wait()
