@@ -13,7 +13,7 @@ from kvtui.memory.assignment import CPU
 from kvtui.placement.problem import HANDOFF_SECONDS, Problem
 from kvtui.placement.search import Candidate, evaluate, pick
 
-MAX_NODES = 400  # the fixed amount of work: the same input gives the same plan
+MAX_NODES = 400
 _GAP = 1e-4  # relative, at which a plan counts as proven
 _ROUNDS = 3  # compute buffers follow the plan: solve, measure, solve again
 _POLL_SECONDS = 0.03

@@ -25,7 +25,9 @@ def placement_flags(model: ModelSpec, assignment: Assignment, machine: Machine) 
     """Flags that make llama-server place blocks and tensors as `assignment` says."""
     layers = assignment.layer_devices
     offloaded = sum(d != CPU for d in layers)
-    argv = ["-ngl", str(offloaded)]
+    endpoints = list(dict.fromkeys(d.endpoint for d in machine.devices if d.endpoint))
+    argv = ["--rpc", ",".join(endpoints)] if endpoints else []
+    argv += ["-ngl", str(offloaded)]
     if offloaded and len(machine.devices) > 1:
         counts = [sum(d == i for d in layers) for i in range(len(machine.devices))][:MAX_SPLITS]
         argv += ["-ts", ",".join(map(str, counts))]

@@ -18,7 +18,7 @@ from kvtui.placement.speed import Speed, speed_of
 from kvtui.placement.yardstick import bound
 from kvtui.sizes import gib, mib
 
-PROVEN_GAP = 1e-4
+_NOTABLE_GAP = 0.01
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ def plan_of(problem: Problem, candidate: Candidate, *, proven: bool, notes: tupl
     found = [*notes, *refusals(request.model, request.context), *_warnings(request)]
     if not fits:
         found.append(_does_not_fit(problem, candidate))
+    elif gap > _NOTABLE_GAP and problem.movables:
+        found.append(_left_over(problem, candidate, gap))
     load_mode = request.load_mode or _load_mode(candidate, fits)
     return Plan(
         request=request,
@@ -193,6 +195,21 @@ def _does_not_fit(problem: Problem, candidate: Candidate) -> Finding:
     if request.pins:
         change += ", or fewer pins"
     return Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking) or 'nothing is free'}{change}")
+
+
+def _left_over(problem: Problem, candidate: Candidate, gap: float) -> Finding:
+    """Why a plan is more than a percent above the bound: what is left free is smaller than what could move there."""
+    in_ram = [m.n_bytes for m, place in zip(problem.movables, candidate.places, strict=True) if place == CPU]
+    left = [
+        f"{device.name} {mib(cap - use.used_bytes)}"
+        for device, use, cap in zip(
+            problem.request.machine.devices, candidate.estimate.devices, problem.request.capacities, strict=True
+        )
+        if cap > use.used_bytes
+    ]
+    smallest = f"; the smallest tensor in RAM is {mib(min(in_ram))}" if in_ram else ""
+    text = f"{gap:.1%} above the bound, which cuts tensors to any size: {', '.join(left)} stay free{smallest}"
+    return Finding("granularity", "note", text)
 
 
 def check_pins(request: Request) -> None:

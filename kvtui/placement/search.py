@@ -13,6 +13,7 @@ from kvtui.placement.problem import HANDOFF_SECONDS, Movable, Problem
 from kvtui.placement.yardstick import Score, score
 
 _ROUNDS = 6  # compute buffers depend on the plan: plan, measure, plan again
+_TIE = 1e-3
 _CLASS_LIMIT = 4000  # combinations of tensor sizes that are tried for one device
 
 
@@ -122,6 +123,8 @@ def prices(problem: Problem, rooms: Sequence[float]) -> list[float]:
     edges += [0.0] * (len(order) - len(edges))
     out = [0.0] * (len(rooms) + 1)
     price = 0.0
+    # where all bytes are equally dense a block costs the same anywhere: a little less makes the device win the tie
+    edges = [e * (1 - _TIE) for e in edges]
     for i in range(len(order) - 1, -1, -1):
         slower = speed[order[i + 1]] if i + 1 < len(order) else speed[CPU]
         price += edges[i] * (slower - speed[order[i]])

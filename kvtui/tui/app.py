@@ -362,7 +362,7 @@ class KvtuiApp(App[None]):
         """Formulas with their numbers."""
         from kvtui.tui.pages import explain_page
 
-        self._open("where the figures come from", explain_page(self.state))
+        self._open("where the figures come from", explain_page(self.state, self.size.width))
 
     def action_help(self) -> None:
         """All keys."""

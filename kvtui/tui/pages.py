@@ -1,6 +1,7 @@
 """Pages over the panes: the command, and where the figures come from."""
 
 import shlex
+import textwrap
 from pathlib import Path
 
 from kvtui.cache.explain import explain_lines
@@ -38,9 +39,11 @@ def command_page(plan: Plan, path: Path | None, width: int) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def explain_page(state: State) -> tuple[Line, ...]:
+def explain_page(state: State, width: int) -> tuple[Line, ...]:
     """Formulas of the cache, the basis of the compute figures, and the server's own where it runs."""
-    lines = [line(f"  {text}") for text in explain_lines(state.request.model, state.request.context)]
+    formulas = explain_lines(state.request.model, state.request.context)
+    folded = (part for text in formulas for part in textwrap.wrap(text, max(width - 6, 20), subsequent_indent="    "))
+    lines = [line(f"  {part}") for part in folded]
     if state.plan is not None:
         lines += [line(""), line(f"  compute buffers: {state.plan.estimate.basis}"), line("")]
         header = f"  {'':10}{'weights':>22}{'K/V and state':>22}{'compute':>20}"

@@ -194,6 +194,7 @@ from pathlib import Path
 from kvtui.server.binary import ServerBinary
 from kvtui.server.options import parse_help
 from kvtui.server.process import ServerProcess
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
 binary = ServerBinary(Path(sys.argv[1]), "b11434", "version", "", ("CPU",), parse_help(sys.argv[3]))
 server = ServerProcess.launch(binary, Path("m.gguf"), ["-c", "4096"], 18080, plan={"schema": 1}, state=Path(sys.argv[2]))
 print(server.record.pid, flush=True)
@@ -227,7 +228,7 @@ def test_a_server_outlives_its_app_and_is_found_again(
 ) -> None:
     parent, pid = orphan
     os.killpg(parent.pid, number)
-    parent.wait()
+    parent.wait(30)
     (record,) = survivors(state)
     assert record.pid == pid
     assert is_alive(record)
@@ -257,7 +258,7 @@ def test_a_second_app_only_looks(orphan: tuple[subprocess.Popen[bytes], int], st
 def test_an_end_that_nobody_saw_is_explained_by_the_log(orphan: tuple[subprocess.Popen[bytes], int], state: Path) -> None:
     parent, pid = orphan
     parent.kill()
-    parent.wait()
+    parent.wait(30)
     (record,) = survivors(state)
     with record.log.open("a") as log:
         log.write("0.00.004.454 E gguf_init_from_file: failed to open GGUF file '/m' (No such file or directory)\n")
@@ -284,7 +285,7 @@ def test_a_launch_that_was_cut_short_is_found_by_its_mark(orphan: tuple[subproce
 def test_another_process_with_the_same_pid_is_not_the_server(orphan: tuple[subprocess.Popen[bytes], int], state: Path) -> None:
     parent, pid = orphan
     parent.kill()
-    parent.wait()
+    parent.wait(30)
     (record,) = survivors(state)
     path = record.folder / RECORD
     path.write_text(json.dumps({**json.loads(path.read_text()), "identity": "earlier:1"}))
