@@ -26,7 +26,9 @@ _RAW_ERROR = re.compile(
 
 LINE_LIMIT = 2000  # characters of a line that are kept
 RING_LINES = 20_000
-READ_LIMIT_BYTES = 2**20  # at most this much a call
+READ_LIMIT_BYTES = 2**18  # at most this much a call,
+READ_LIMIT_LINES = 4000  # and at most so many lines: some 50 ms of work
+FINISH_ROUNDS = 64  # reads of what an ended writer left, before the rest is jumped over too
 BACKLOG_LIMIT_BYTES = 8 * 2**20  # what waits beyond this is jumped over, so that the newest is shown
 
 
@@ -77,9 +79,9 @@ def matching(lines: Iterable[LogLine], least: Level = "debug", words: str = "") 
 
 @dataclass
 class LogTail:
-    """Follows a log file. `read()` returns what is new, at most 1 MiB of it, and keeps the last lines in `lines`.
-    A line of any length and a log of any speed stay within fixed memory. `skipped_bytes` counts what was jumped
-    over."""
+    """Follows a log file. `read()` returns what is new, a bounded piece of it, and keeps the last lines in
+    `lines`. A line of any length and a log of any speed stay within fixed memory and time. `skipped_bytes` counts
+    what was jumped over."""
 
     path: Path
     secrets: tuple[str, ...] = ()
@@ -105,24 +107,18 @@ class LogTail:
 
     def read(self) -> tuple[LogLine, ...]:
         """New whole lines since the last call; () if there are none or the file is not there yet."""
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                new = self._catch_up(os.fstat(file.fileno()).st_size)
-                file.seek(self.offset)
-                data = file.read(READ_LIMIT_BYTES)
-        except OSError:
-            return ()
-        self.offset += len(data)
-        new += self._take(data)
-        self.lines.extend(new)
-        return tuple(new)
+        return self._read(BACKLOG_LIMIT_BYTES)
 
     def finish(self) -> tuple[LogLine, ...]:
         """What is left once the writer has ended: unread lines and a last one without its end."""
-        new: list[LogLine] = []
-        while more := self.read():
-            new += more
-            del new[: -self.ring_lines]
+        new: deque[LogLine] = deque(maxlen=self.ring_lines)
+        rounds = 0
+        while self.backlog_bytes:
+            before = self.offset
+            new.extend(self._read(BACKLOG_LIMIT_BYTES if rounds < FINISH_ROUNDS else READ_LIMIT_BYTES))
+            rounds += 1
+            if self.offset == before:
+                break  # it cannot be read any more
         if self._partial:
             last = self._line(self._partial)
             self._partial = b""
@@ -130,11 +126,26 @@ class LogTail:
             new.append(last)
         return tuple(new)
 
-    def _catch_up(self, size: int) -> list[LogLine]:
+    def _read(self, backlog_limit: int) -> tuple[LogLine, ...]:
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                new = self._catch_up(os.fstat(file.fileno()).st_size, backlog_limit)
+                file.seek(self.offset)
+                data = file.read(READ_LIMIT_BYTES)
+        except OSError:
+            return ()
+        if data.count(b"\n") > READ_LIMIT_LINES:
+            data = data[: _position(data, READ_LIMIT_LINES)]
+        self.offset += len(data)
+        new += self._take(data)
+        self.lines.extend(new)
+        return tuple(new)
+
+    def _catch_up(self, size: int, backlog_limit: int) -> list[LogLine]:
         if size < self.offset:  # the file was cut or replaced
             self.offset, self._partial, self._jumped = 0, b"", False
         backlog = size - self.offset
-        if backlog <= BACKLOG_LIMIT_BYTES:
+        if backlog <= backlog_limit:
             return []
         jump = backlog - READ_LIMIT_BYTES
         self.offset += jump
@@ -159,3 +170,11 @@ class LogTail:
     def _line(self, raw: bytes) -> LogLine:
         self.lines_read += 1
         return parse_line(raw, self.lines_read, self.secrets)
+
+
+def _position(data: bytes, lines: int) -> int:
+    """Where so many lines end."""
+    end = 0
+    for _ in range(lines):
+        end = data.index(b"\n", end) + 1
+    return end

@@ -3,7 +3,16 @@
 import tracemalloc
 from pathlib import Path
 
-from kvtui.server.log import BACKLOG_LIMIT_BYTES, LINE_LIMIT, READ_LIMIT_BYTES, LogTail, level_of, matching, parse_line
+from kvtui.server.log import (
+    BACKLOG_LIMIT_BYTES,
+    LINE_LIMIT,
+    READ_LIMIT_BYTES,
+    READ_LIMIT_LINES,
+    LogTail,
+    level_of,
+    matching,
+    parse_line,
+)
 from kvtui.server.progress import LoadProgress
 
 
@@ -118,6 +127,30 @@ def test_a_long_line_that_arrives_in_pieces_is_capped(tmp_path: Path) -> None:
         file.write(b"\n")
     (line,) = tail.read()
     assert len(line.text) == LINE_LIMIT
+
+
+def test_a_long_line_that_an_ended_writer_left_is_read_to_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"v" * (5 * READ_LIMIT_BYTES) + b"\nlast words")
+    assert [line.text[:4] for line in LogTail(log).finish()] == ["vvvv", "last"]
+
+
+def test_one_read_is_bounded_in_lines_and_loses_none(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"\n" * (2 * READ_LIMIT_LINES) + b"end\n")
+    tail = LogTail(log)
+    assert len(tail.read()) == READ_LIMIT_LINES
+    assert len(tail.read()) == READ_LIMIT_LINES
+    assert [(line.number, line.text) for line in tail.read()] == [(2 * READ_LIMIT_LINES + 1, "end")]
+
+
+def test_an_ended_writers_flood_is_cut_short(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"\n" * 4_000_000 + b"last words\n")
+    tail = LogTail(log)
+    assert tail.finish()[-1].text == "last words"
+    assert tail.lines_read < 4_000_000
+    assert tail.backlog_bytes == 0
 
 
 def test_filter_by_level_and_words() -> None:
