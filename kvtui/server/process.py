@@ -1,6 +1,8 @@
 """A llama-server of ours: started in its own session, watched by its log, stopped in steps, left running if asked."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -108,8 +110,13 @@ class ServerProcess:
             notes, plan,
         )  # fmt: skip
         lock = LaunchLock(folder)
-        lock.take()
-        save(record)
+        try:
+            lock.take()
+            save(record)
+        except OSError:
+            lock.release()
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         environment = child_environment(binary.path, {**(env or {}), LAUNCH_VARIABLE: folder.name})
         try:
             descriptor = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -129,7 +136,8 @@ class ServerProcess:
             lock.release()
             raise
         record = replace(record, pid=child.pid, identity=process_identity(child.pid) or "")
-        save(record)
+        with contextlib.suppress(OSError):  # the disk is full by now: a later kvtui finds it by its mark
+            save(record)
         return cls(record, lock, child)
 
     @classmethod
@@ -173,7 +181,8 @@ class ServerProcess:
         ended = Ended(code, time.time(), self._stopping, reason, last)
         self.record = replace(self.record, ended=ended)
         if not self.read_only:
-            save(self.record)
+            with contextlib.suppress(OSError):  # no room: what is known here stays known here
+                save(self.record)
         return ended
 
     def wait(self, timeout_seconds: float) -> bool:

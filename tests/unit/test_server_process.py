@@ -1,11 +1,13 @@
 """Starting, stopping, surviving: with small programs that behave badly in place of llama-server."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -321,14 +323,55 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "record.json"
     write_atomically(path, b"old")
 
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_before_the_start_starts_nothing(launch: Launch, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvtui.server.process.save", full)
+    with pytest.raises(OSError, match="No space"):
+        launch("time.sleep(60)")
+    assert list((state / "servers").iterdir()) == []
+
+
+def test_a_disk_that_is_full_by_the_end_keeps_nobody_from_stopping(
+    launch: Launch, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = launch("time.sleep(60)")
+    monkeypatch.setattr("kvtui.server.process.save", full)
+    assert server.stop(steps=QUICK).gone
+    ended = server.ended()
+    assert ended is not None
+    assert ended.stopped
+    (record,) = survivors(state)  # its end could not be noted
+    assert not is_alive(record)
+
+
+def test_nothing_leaks_from_launches_and_logs(launch: Launch) -> None:
+    def held() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    def once() -> None:
+        server = launch("print('up', flush=True); time.sleep(60)")
+        until_says(server, "up")
+        looker = ServerProcess.attach(server.record)
+        looker.read_log()
+        looker.leave()
+        server.stop(steps=QUICK)
+        server.leave()
+
+    once()
+    before = held()
+    for _ in range(10):
+        once()
+    assert held() == before
 
 
 def test_a_taken_port_is_told_with_who_has_it() -> None:
