@@ -309,7 +309,10 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
     from kvtui.tui.app import run_app
     from kvtui.tui.session import Session
 
-    request = request_of(load(model, options), options) if model is not None else None
+    def opener(name: str) -> "Request":
+        return request_of(load(name, options), options)
+
+    request = opener(model) if model is not None else None
     machine = request.machine if request is not None else machine_of(options)
     simulated = bool(options.device)
     run_app(
@@ -321,6 +324,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
             server=options.llama_server,
             lean=lean,
             theme=theme,
+            opener=opener,
         )
     )
 

@@ -3,11 +3,12 @@
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kvtui.header.reader import Header, HeaderError, read_header
+from kvtui.header.reader import Header, HeaderError, Source, read_header
 
 _SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 
@@ -62,7 +63,9 @@ def join_split_set(name: str, read: Callable[[str], Header]) -> Header:
     return replace(parts[0], tensors=tensors, file_bytes=sum(p.file_bytes for p in parts))
 
 
-def _one(path: Path) -> Header:
+@contextmanager
+def open_regular(path: Path) -> Iterator[Source]:
+    """A regular file for reading. Raises HeaderError, which names the file, also for what goes wrong while it is read."""
     try:
         # O_NONBLOCK: a FIFO must not hang the program
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -78,11 +81,15 @@ def _one(path: Path) -> Header:
             raise HeaderError(f"{path}: is not a regular file")
         if status.st_size == 0:
             raise HeaderError(f"{path}: the file is empty")
-        try:
-            return read_header(_File(descriptor, status.st_size))
-        except HeaderError as e:
-            raise HeaderError(f"{path}: {e}") from None
-        except OSError as e:
-            raise HeaderError(f"{path}: {e.strerror}") from None
+        yield _File(descriptor, status.st_size)
+    except HeaderError as e:
+        raise HeaderError(str(e) if str(e).startswith(f"{path}: ") else f"{path}: {e}") from None
+    except OSError as e:
+        raise HeaderError(f"{path}: {e.strerror}") from None
     finally:
         os.close(descriptor)
+
+
+def _one(path: Path) -> Header:
+    with open_regular(path) as source:
+        return read_header(source)

@@ -10,14 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.events import Event, Key, Resize
 
 from kvtui.tui.changes import Change, apply_edit, pinned, with_next_type, with_pair, with_preset
-from kvtui.tui.commands import COMMANDS, shown_key
+from kvtui.tui.commands import COMMANDS, footer_text, shown_key
 from kvtui.tui.lines import Line, both_ends, line, padded
 from kvtui.tui.messages import Failed, LivePolled, Notice, PlanReady, RowsReady, ServersFound
 from kvtui.tui.panes import head_lines, kv_lines, log_lines, memory_lines, placement_lines
 from kvtui.tui.server_pane import ServerPane
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
-from kvtui.tui.themes import DEFAULT, MONOCHROME, Theme, load_themes
+from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.widgets.lines_pane import LinesPane
 from kvtui.tui.worker import work
 
@@ -28,8 +28,8 @@ SMALLEST, FOLDED, WIDE = (60, 20), (80, 24), (120, 36)  # columns, lines
 LIVE_SECONDS, LOG_SECONDS = 1.0, 0.5
 
 
-class KvtuiApp(App[None]):
-    """Three panes and a log."""
+class KvtuiApp(App[bool]):
+    """Three panes and a log. Its result is True where the person wants another model."""
 
     ENABLE_COMMAND_PALETTE = False
     CSS = "Screen { layout: vertical; overflow: hidden; } LinesPane { width: 100%; height: auto; } .hidden { display: none; }"
@@ -37,8 +37,7 @@ class KvtuiApp(App[None]):
 
     def __init__(self, session: Session) -> None:
         self.themes, self.broken_themes = load_themes()
-        chosen = session.theme or (MONOCHROME if "NO_COLOR" in os.environ else DEFAULT)
-        self.look: Theme = self.themes.get(chosen) or self.themes[DEFAULT]
+        self.look = chosen_theme(self.themes, session.theme, os.environ)
         super().__init__(ansi_color=self.look.ansi)
         self.session = session
         assert session.request is not None
@@ -241,7 +240,7 @@ class KvtuiApp(App[None]):
             return line((" llama-server is running: ", "warning"), "s stop it and quit, l leave it running, Esc stay")
         if self.state.notice:
             return line((f" {self.state.notice}", "warning"))
-        return line((f" {'  '.join(c.footer for c in COMMANDS if c.footer)}", "dim"))
+        return line((f" {footer_text(width)}", "dim"))
 
     def screen_text(self) -> str:
         """All panes that are shown, as a person reads them."""
@@ -430,12 +429,26 @@ class KvtuiApp(App[None]):
         else:
             self.exit()
 
+    def action_open_model(self) -> None:
+        """Another model, from the list."""
+        if self.server.running:
+            self.notice("llama-server is running: x stops it; then o opens another model")
+        elif self.session.opener is not None:
+            self.exit(True)
+
 
 def run_app(session: Session) -> None:
-    """Run the app in this terminal."""
-    if session.request is None:
-        from kvtui.findings import UsageError
-
-        raise UsageError("name a model: kvtui MODEL.gguf, or see `kvtui demo`")
+    """Run the app in this terminal, a model after the other until the person leaves."""
     lean = session.lean if session.lean is not None else "SSH_CONNECTION" in os.environ
-    KvtuiApp(session).run(mouse=not lean)
+    while True:
+        if session.request is None:
+            from kvtui.tui.picker import choose
+
+            assert session.opener is not None
+            chosen = choose(session, chosen_theme(load_themes()[0], session.theme, os.environ), session.opener)
+            if chosen is None:
+                return
+            session = chosen
+        if not KvtuiApp(session).run(mouse=not lean):
+            return
+        session = replace(session, path=None, request=None)

@@ -35,6 +35,7 @@ COMMANDS = (
     Command("stop", "x", "stop the server", "SIGINT, then SIGTERM, then SIGKILL"),
     Command("copy", "y", "copy the command", "to the terminal's clipboard, and shown to select", "y copy"),
     Command("explain", "e", "explain", "each figure's formula with its numbers"),
+    Command("open_model", "o", "open", "another model, from the list of those found here"),
     Command("undo", "u", "undo", "take the last change back"),
     Command("redo", "r", "redo", "make it again"),
     Command("focus_pane('memory')", "1", "memory pane", "keys go to the memory pane"),
@@ -56,3 +57,12 @@ KEY_NAMES = {"question_mark": "?", "escape": "Esc", "pageup": "PgUp", "pagedown"
 def shown_key(command: Command) -> str:
     """The key as a person reads it."""
     return KEY_NAMES.get(command.key, command.key if len(command.key) == 1 else command.key.capitalize())
+
+
+def footer_text(width: int) -> str:
+    """The keys worth showing that fit; help and quit always do, the later ones give way first."""
+    shown = [c.footer for c in COMMANDS if c.footer]
+    first, last = shown[:-2], shown[-2:]
+    while first and len("  ".join([*first, *last])) + 2 > width:
+        first.pop()
+    return "  ".join([*first, *last])

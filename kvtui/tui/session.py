@@ -1,5 +1,6 @@
 """What the command line hands to the app."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from kvtui.placement.request import Request
 
 @dataclass(frozen=True)
 class Session:
-    """`request` is None until a model is chosen; `path` is None for the bundled model, which cannot be launched."""
+    """`request` is None until a model is chosen; `path` is None for the bundled model, which cannot be launched.
+
+    `opener` makes a request of a path or URL, with the options of the command line; it raises UsageError.
+    """
 
     path: Path | None
     request: Request | None
@@ -19,3 +23,4 @@ class Session:
     lean: bool | None = None  # None: by itself over SSH
     theme: str | None = None
     demo: bool = False
+    opener: Callable[[str], Request] | None = None

@@ -1,7 +1,7 @@
 """Themes: TOML files with one style a name, from the package, a checkout, and the person's config folder."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,3 +101,9 @@ def load_themes() -> tuple[dict[str, Theme], tuple[str, ...]]:
             else:
                 found[theme.name] = theme
     return found, tuple(broken)
+
+
+def chosen_theme(themes: Mapping[str, Theme], name: str | None, env: Mapping[str, str]) -> Theme:
+    """The theme asked for; without colour where NO_COLOR is set (no-color.org)."""
+    wanted = name or (MONOCHROME if env.get("NO_COLOR") else DEFAULT)
+    return themes.get(wanted) or themes[DEFAULT]

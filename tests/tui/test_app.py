@@ -1,27 +1,17 @@
 """The app as a person sees it: keys in, text out, on the bundled model and simulated machine."""
 
-from collections.abc import Callable
-
 import pytest
 
 from kvtui.demo import demo_request
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
+from tests.tui.waiting import until
 
 
 @pytest.fixture
 def app() -> KvtuiApp:
     request = demo_request()
     return KvtuiApp(Session(path=None, request=request, machine=request.machine, simulated=True, demo=True))
-
-
-async def until(pilot: object, condition: Callable[[], bool]) -> None:
-    """Let the app work until something holds; a test that waits in vain fails by its own assertion."""
-    for _ in range(400):
-        if condition():
-            return
-        await pilot.pause(0.05)  # type: ignore[attr-defined]
-    assert condition()
 
 
 def selected(app: KvtuiApp) -> list[str]:
