@@ -14,8 +14,8 @@ STEP = 256  # cells: llama.cpp pads the context to it
 
 def largest_context(request: Request, most: int) -> int | None:
     """The most tokens up to `most` for which a search finds a plan that fits, to 256; None where nothing fits."""
+    from kvtui.placement.greedy import search
     from kvtui.placement.problem import build_problem
-    from kvtui.placement.search import search
 
     def fits(cells: int) -> bool:
         trial = replace(request, context=replace(request.context, n_ctx=cells))
@@ -42,8 +42,8 @@ def largest_in_place(request: Request, assignment: Assignment, most: int) -> int
 
 def largest_on_devices(request: Request, most: int) -> int | None:
     """The most tokens up to `most` with nothing but the embeddings in RAM."""
+    from kvtui.placement.greedy import search
     from kvtui.placement.problem import build_problem
-    from kvtui.placement.search import search
 
     def fits(cells: int) -> bool:
         trial = replace(request, no_ram=True, context=replace(request.context, n_ctx=cells))

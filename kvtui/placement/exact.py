@@ -1,19 +1,25 @@
 """The exact answer: a mixed integer program, solved by HiGHS.
 
-Home of each block in device order (RAM first), device of each movable tensor, capacities with compute buffers, hand-offs
-priced. Works to a fixed number of nodes, or to a time, and can be cancelled."""
+Home of each block in device order (RAM first), and how many blocks of each kind take which way to spread their tensors;
+capacities with compute buffers, hand-offs priced. What the bound rules out is left out. Works to a fixed number of nodes,
+or to a time, and can be cancelled."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from kvtui.memory.assignment import CPU
+from kvtui.placement.candidate import Candidate, evaluate, pick
+from kvtui.placement.menu import Menu, block_places, build_menu, usable
 from kvtui.placement.problem import HANDOFF_SECONDS, Problem
-from kvtui.placement.search import Candidate, evaluate, pick
+from kvtui.placement.relax import Relaxed, Rooms, block_costs, relax
+from kvtui.placement.search import Found, first_prices, first_reserve, learned, rooms_of
 
-MAX_NODES = 400
+MAX_NODES = 2000
 _GAP = 1e-4  # relative, at which a plan counts as proven
 _ROUNDS = 3  # compute buffers follow the plan: solve, measure, solve again
 _POLL_SECONDS = 0.03
@@ -46,71 +52,62 @@ class _Variables:
     """Where each kind of variable is. Position 0 is RAM, position p the device p-1."""
 
     blocks: int
-    movables: int
     positions: int
+    options: tuple[tuple[int, int, int], ...]  # (kind, position of the home, option)
 
     def y(self, block: int, p: int) -> int:
         """1 if the block's home is at position p or before; p < positions - 1."""
         return block * (self.positions - 1) + p
 
-    def z(self, movable: int, p: int) -> int:
-        """1 if the movable is at position p."""
-        return self.blocks * (self.positions - 1) + movable * self.positions + p
-
-    def u(self, block: int, p: int) -> int:
-        """1 if position p holds movables of a block whose home is elsewhere."""
-        return self.z(self.movables, 0) + block * self.positions + p
-
     def w(self, p: int) -> int:
         """1 if any block's home is at position p."""
-        return self.u(self.blocks, 0) + p
+        return self.blocks * (self.positions - 1) + p
+
+    def n(self, i: int) -> int:
+        """How many blocks take option i."""
+        return self.w(self.positions) + i
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return self.w(self.positions)
+        return self.n(len(self.options))
 
-    def home(self, block: int, p: int) -> list[tuple[int, float]]:
-        """x = y(p) - y(p-1): terms and, at the last position, a constant of 1 that the caller moves to the bound."""
+    def home(self, block: int, p: int) -> tuple[list[tuple[int, float]], float]:
+        """Whether the block's home is at p, y(p) - y(p-1): (terms, constant)."""
         terms = [(self.y(block, p), 1.0)] if p < self.positions - 1 else []
-        return terms + ([(self.y(block, p - 1), -1.0)] if p else [])
+        constant = 0.0 if terms else 1.0
+        return terms + ([(self.y(block, p - 1), -1.0)] if p else []), constant
 
 
 def solve(
-    problem: Problem, first: Candidate, *, seconds: float | None = None, should_stop: Callable[[], bool] | None = None
-) -> tuple[Candidate, bool]:
+    problem: Problem, first: Found, *, seconds: float | None = None, should_stop: Callable[[], bool] | None = None
+) -> tuple[Found, bool]:
     """(the best plan found, whether it is proven). `first` is where it starts and the least it gives back."""
-    best, proven = first, False
-    reserve = [use.compute_bytes for use in first.estimate.devices]
-    reserve = _home_reserve(problem, reserve)
+    best, proven, bound = first.best, False, first.bound
+    if best.over_bytes or not problem.request.machine.devices:
+        return first, False
+    menu = build_menu(problem)
+    reserve = first.reserve or first_reserve(problem, best)
+    prices: Sequence[float] = first.prices
     for _ in range(_ROUNDS):
-        answer = _solve(problem, best, reserve, seconds, should_stop)
+        rooms = rooms_of(problem, reserve)
+        relaxed = relax(menu, rooms, best.score.seconds, prices or first_prices(problem, rooms))
+        prices = relaxed.prices.tolist()
+        answer = _solve(menu, rooms, relaxed, best, seconds, should_stop)
         if answer is None:
             break
-        homes, places, optimal = answer
+        homes, places, least = answer
         candidate = evaluate(problem, homes, places)
-        chosen = pick([best, candidate]) if not candidate.over_bytes else best
-        proven = optimal and not candidate.over_bytes
-        needed = [use.compute_bytes for use in candidate.estimate.devices]
-        improved = chosen is candidate
-        best = chosen
-        if not candidate.over_bytes and all(n >= r for n, r in zip(needed, reserve, strict=True)):
+        if not candidate.over_bytes:
+            best = pick([best, candidate])
+        bound = max(least, relaxed.bound)
+        proven = menu.whole and not candidate.over_bytes and best.score.seconds <= bound * (1 + 2 * _GAP)
+        seen = learned(reserve, [candidate])
+        if seen == reserve or (should_stop is not None and should_stop()):
             break
-        if candidate.over_bytes:
-            reserve = [max(n, r) for n, r in zip(needed, reserve, strict=True)]
-        elif improved:
-            reserve = needed
-        else:
-            break
-        if should_stop is not None and should_stop():
-            break
-    return best, proven
-
-
-def _home_reserve(problem: Problem, measured: Sequence[int]) -> list[int]:
-    """A device that holds nothing yet gets the compute buffer of the device that holds most."""
-    known = max(measured, default=0)
-    return [m or known for m in measured]
+        reserve = seen
+    bound = min(bound, best.score.seconds) if menu.whole else 0.0
+    return replace(first, best=best, bound=bound, reserve=reserve, prices=tuple(prices)), proven
 
 
 @contextmanager
@@ -128,20 +125,19 @@ def _silent_stdout() -> Iterator[None]:
 
 
 def _solve(
-    problem: Problem,
+    menu: Menu,
+    rooms: Rooms,
+    relaxed: Relaxed,
     start: Candidate,
-    reserve: Sequence[int],
     seconds: float | None,
     should_stop: Callable[[], bool] | None,
-) -> tuple[tuple[int, ...], tuple[int, ...], bool] | None:
+) -> tuple[tuple[int, ...], tuple[int, ...], float] | None:
+    """(homes, places, lower bound in seconds a token)."""
     import highspy
-    import numpy as np
 
-    v = _Variables(len(problem.home_bytes), len(problem.movables), len(problem.request.machine.devices) + 1)
-    if v.positions < 2:
-        return None
-    cost, integer, upper = _objective(problem, v)
-    rows = _constraints(problem, v, reserve)
+    v = _Variables(len(menu.kind_of), menu.places, _options(menu, relaxed, start))
+    cost, integer, upper = _objective(menu, v)
+    rows = _constraints(menu, v, rooms)
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = v.count, len(rows.lower)
     lp.col_cost_ = np.array(cost)
@@ -162,10 +158,9 @@ def _solve(
     else:
         solver.setOptionValue("time_limit", float(seconds))
     solver.passModel(lp)
-    if not start.over_bytes:
-        guess = highspy.HighsSolution()
-        guess.col_value = _values(problem, v, start)
-        solver.setSolution(guess)
+    guess = highspy.HighsSolution()
+    guess.col_value = _values(menu, v, start)
+    solver.setSolution(guess)
     solver.HandleUserInterrupt = True
     solver.startSolve()
     while True:
@@ -177,43 +172,58 @@ def _solve(
     values = solver.getSolution().col_value
     if len(values) != v.count:
         return None
-    optimal = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
-    homes, places = _read(v, values)
-    return homes, places, optimal
+    return *_read(
+        menu, v, values
+    ), solver.getInfo().mip_dual_bound / _SCALE + menu.constant - HANDOFF_SECONDS  # the first home is no change
 
 
-def _objective(problem: Problem, v: _Variables) -> tuple[list[float], list[bool], list[float]]:
+def _options(menu: Menu, relaxed: Relaxed, start: Candidate) -> tuple[tuple[int, int, int], ...]:
+    """Options that a plan better than `start` may take: taking one costs at least as much more than the bound as it costs
+    more than the cheapest for a block with that home."""
+    spare = start.score.seconds - relaxed.bound
+    least = block_costs(menu, relaxed.prices)
+    used = set(_start_options(menu, start))
+    found = []
+    for k, kind in enumerate(menu.kinds):
+        priced = kind.held @ relaxed.prices
+        for p in range(menu.places):
+            excess = kind.cost[:, p] + priced + kind.home_bytes * relaxed.prices[p] - least[k, p]
+            position = (p + 1) % menu.places
+            for o in np.flatnonzero(np.isfinite(kind.cost[:, p])):
+                if excess[o] <= spare or (k, position, int(o)) in used:
+                    found.append((k, position, int(o)))
+    return tuple(found)
+
+
+def _start_options(menu: Menu, start: Candidate) -> list[tuple[int, int, int]]:
+    """(kind, position, option) a block of a candidate, in the order of blocks."""
+    index = [{option: o for o, option in enumerate(kind.spread)} for kind in menu.kinds]
+    at = [{b: i for i, b in enumerate(kind.blocks)} for kind in menu.kinds]
+    ram, out = menu.places - 1, []
+    for block, (k, home) in enumerate(zip(menu.kind_of, start.homes, strict=True)):
+        members = menu.kinds[k].members[at[k][block]]
+        option = tuple(tuple(sorted(ram if start.places[t] == CPU else start.places[t] for t in tensors)) for tensors in members)
+        out.append((k, home + 1, index[k].get(option, -1)))
+    return out
+
+
+def _objective(menu: Menu, v: _Variables) -> tuple[list[float], list[bool], list[float]]:
     """(cost, integrality, upper bound) a variable; milliseconds."""
-    speed = [problem.seconds_per_byte[p - 1] * _SCALE for p in range(v.positions)]
     cost, integer, upper = [0.0] * v.count, [False] * v.count, [1.0] * v.count
-    last = v.positions - 1
-    for block, read in enumerate(problem.home_read):
-        for p in range(last):  # read x (speed(p) - speed(p+1)) x y(p), and a constant
-            cost[v.y(block, p)] = read * (speed[p] - speed[p + 1])
-            integer[v.y(block, p)] = True
-    for i, m in enumerate(problem.movables):
-        for p in range(v.positions):
-            cost[v.z(i, p)] = m.read * speed[p]
-            integer[v.z(i, p)] = True
-    for block in range(v.blocks):
-        for p in range(v.positions):
-            cost[v.u(block, p)] = 2 * HANDOFF_SECONDS * _SCALE
+    for i in range(v.blocks * (v.positions - 1)):
+        integer[i] = True
+    open_ = usable(menu.problem)
     for p in range(v.positions):
         cost[v.w(p)] = HANDOFF_SECONDS * _SCALE
-    if problem.request.no_ram:
-        for i in range(v.movables):
-            upper[v.z(i, 0)] = 0.0
-        for block in range(v.blocks):
-            upper[v.y(block, 0)] = 0.0
-    for p, capacity in enumerate(problem.request.capacities):
-        if capacity <= 0:
-            for i in range(v.movables):
-                upper[v.z(i, p + 1)] = 0.0
-            upper[v.w(p + 1)] = 0.0
+        upper[v.w(p)] = 1.0 if open_[p - 1] else 0.0
+    for i, (k, position, option) in enumerate(v.options):
+        cost[v.n(i)] = float(menu.kinds[k].cost[option, position - 1]) * _SCALE
+        integer[v.n(i)] = True
+        upper[v.n(i)] = float(len(menu.kinds[k].blocks))
     return cost, integer, upper
 
 
-def _constraints(problem: Problem, v: _Variables, reserve: Sequence[int]) -> _Rows:
+def _constraints(menu: Menu, v: _Variables, rooms: Rooms) -> _Rows:
     rows, infinite = _Rows(), float("inf")
     last = v.positions - 1
     for block in range(v.blocks):
@@ -222,54 +232,56 @@ def _constraints(problem: Problem, v: _Variables, reserve: Sequence[int]) -> _Ro
         if block + 1 < v.blocks:
             for p in range(last):
                 rows.add(0.0, infinite, [(v.y(block, p), 1.0), (v.y(block + 1, p), -1.0)])
-        for p in range(v.positions):  # w >= x
-            terms = [(v.w(p), 1.0), *((i, -c) for i, c in v.home(block, p))]
-            rows.add(1.0 if p == last else 0.0, infinite, terms)
-    for i, m in enumerate(problem.movables):
-        rows.add(1.0, 1.0, [(v.z(i, p), 1.0) for p in range(v.positions)])
-        for p in range(v.positions):  # u >= z - x
-            terms = [(v.u(m.block, p), 1.0), (v.z(i, p), -1.0), *v.home(m.block, p)]
-            rows.add(-1.0 if p == last else 0.0, infinite, terms)
-    for d, capacity in enumerate(problem.request.capacities):
-        p = d + 1
-        held: dict[int, float] = {}
-        room = (capacity - problem.pinned_bytes[d] - reserve[d]) / _MIB
-        for block, size in enumerate(problem.home_bytes):
-            for index, sign in v.home(block, p):
-                held[index] = held.get(index, 0.0) + sign * size / _MIB
-            if p == last:
-                room -= size / _MIB
-        for i, m in enumerate(problem.movables):
-            held[v.z(i, p)] = m.n_bytes / _MIB
-        rows.add(-infinite, room, list(held.items()))
-    ram: dict[int, float] = {}
-    for block, size in enumerate(problem.home_bytes):
-        ram[v.y(block, 0)] = size / _MIB
-    for i, m in enumerate(problem.movables):
-        ram[v.z(i, 0)] = m.n_bytes / _MIB
-    rows.add(-infinite, (problem.request.machine.ram.free_bytes - problem.pinned_bytes[CPU]) / _MIB, list(ram.items()))
+        for p in range(v.positions):  # w >= home
+            terms, constant = v.home(block, p)
+            rows.add(constant, infinite, [(v.w(p), 1.0), *((i, -c) for i, c in terms)])
+    rows.add(1.0, infinite, [(v.w(p), 1.0) for p in range(v.positions)])
+    grouped: dict[tuple[int, int], list[int]] = {}
+    for i, (k, position, _) in enumerate(v.options):
+        grouped.setdefault((k, position), []).append(i)
+    for k, kind in enumerate(menu.kinds):
+        for p in range(v.positions):  # as many options as blocks of the kind live there
+            held: dict[int, float] = {v.n(i): 1.0 for i in grouped.get((k, p), ())}
+            total = 0.0
+            for block in kind.blocks:
+                terms, constant = v.home(block, p)
+                total += constant
+                for index, sign in terms:
+                    held[index] = held.get(index, 0.0) - sign
+            rows.add(total, total, list(held.items()))
+    for p in range(v.positions):
+        place = p - 1 if p else menu.places - 1
+        terms = [
+            (v.n(i), float(menu.kinds[k].held[option, place] + (menu.kinds[k].home_bytes if position == p else 0)) / _MIB)
+            for i, (k, position, option) in enumerate(v.options)
+        ]
+        terms.append((v.w(p), float(rooms.home_extra[place]) / _MIB))
+        rows.add(-infinite, float(rooms.free[place]) / _MIB, [t for t in terms if t[1]])
     return rows
 
 
-def _values(problem: Problem, v: _Variables, start: Candidate) -> list[float]:
+def _values(menu: Menu, v: _Variables, start: Candidate) -> list[float]:
     """A candidate as values of the variables."""
     values = [0.0] * v.count
     for block, home in enumerate(start.homes):
         for p in range(v.positions - 1):
             values[v.y(block, p)] = float(home + 1 <= p)
         values[v.w(home + 1)] = 1.0
-    for i, place in enumerate(start.places):
-        values[v.z(i, place + 1)] = 1.0
-        block = problem.movables[i].block
-        if place != start.homes[block]:
-            values[v.u(block, place + 1)] = 1.0
+    column = {option: i for i, option in enumerate(v.options)}
+    for option in _start_options(menu, start):
+        if option in column:
+            values[v.n(column[option])] += 1.0
     return values
 
 
-def _read(v: _Variables, values: Sequence[float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _read(menu: Menu, v: _Variables, values: Sequence[float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     homes = []
     for block in range(v.blocks):
         before = next((p for p in range(v.positions - 1) if values[v.y(block, p)] > 0.5), v.positions - 1)
         homes.append(before - 1)
-    places = [max(range(v.positions), key=lambda p: values[v.z(i, p)]) - 1 for i in range(v.movables)]
-    return tuple(homes), tuple(places)
+    chosen: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for i, (k, position, option) in enumerate(v.options):
+        count = round(values[v.n(i)])
+        if count:
+            chosen.setdefault((k, (position - 1) % menu.places), []).append((option, count))
+    return tuple(homes), block_places(menu, homes, chosen)

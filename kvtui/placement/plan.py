@@ -9,11 +9,12 @@ from kvtui.memory.assignment import CPU, Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.overrides import Override
 from kvtui.memory.refusals import refusals
+from kvtui.placement.candidate import Candidate
 from kvtui.placement.context_search import largest_context
 from kvtui.placement.flags import placement_flags
 from kvtui.placement.problem import Problem, build_problem
 from kvtui.placement.request import Request
-from kvtui.placement.search import Candidate, search
+from kvtui.placement.search import Found, search
 from kvtui.placement.speed import Speed, speed_of
 from kvtui.placement.yardstick import bound
 from kvtui.sizes import gib, mib
@@ -23,12 +24,14 @@ _NOTABLE_GAP = 0.01
 
 @dataclass(frozen=True)
 class Optimality:
-    """How far from the best a plan can be. `gap`: of `bound_seconds`, hand-offs left out of both; `proven`: a solver
-    showed that no plan with these rules is better."""
+    """How far from the best a plan can be. `gap`: of `bound_seconds`, which cuts tensors to any size and knows no hand-offs.
+    `remaining`: how much faster a plan by the rules of placement could still be, hand-offs counted; None where no bound is
+    known. `proven`: none is faster."""
 
     bound_seconds: float
     gap: float
     proven: bool
+    remaining: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,17 @@ class Plan:
     speed: Speed | None
     optimality: Optimality
     findings: tuple[Finding, ...]
-    homes: tuple[int, ...] = field(default=(), repr=False)
-    places: tuple[int, ...] = field(default=(), repr=False)
+    found: Found = field(repr=False)
+
+    @property
+    def homes(self) -> tuple[int, ...]:
+        """A device a block, the output last."""
+        return self.found.best.homes
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """A device a movable tensor."""
+        return self.found.best.places
 
     @property
     def refused(self) -> bool:
@@ -67,19 +79,16 @@ def make_plan(request: Request, seconds: float | None = None, should_stop: Calla
 
     request, notes = _with_context(request)
     problem = build_problem(request)
-    first = search(problem)
-    better, proven = solve(problem, first, seconds=seconds, should_stop=should_stop)
+    better, proven = solve(problem, search(problem), seconds=seconds, should_stop=should_stop)
     return plan_of(problem, better, proven=proven, notes=notes)
 
 
 def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
     """`plan`, improved or proven by the exact solver; stops soon after `should_stop` says so."""
     from kvtui.placement.exact import solve
-    from kvtui.placement.search import evaluate
 
     problem = build_problem(plan.request)
-    first = evaluate(problem, plan.homes, plan.places)
-    better, proven = solve(problem, first, should_stop=should_stop)
+    better, proven = solve(problem, plan.found, should_stop=should_stop)
     notes = tuple(f for f in plan.findings if f.code == CONTEXT_CHOSEN)
     return plan_of(problem, better, proven=proven, notes=notes)
 
@@ -101,20 +110,21 @@ def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:
     return replace(request, context=context), (Finding(CONTEXT_CHOSEN, "note", text),)
 
 
-def plan_of(problem: Problem, candidate: Candidate, *, proven: bool, notes: tuple[Finding, ...] = ()) -> Plan:
+def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Finding, ...] = ()) -> Plan:
     """The plan of a placement."""
-    request = problem.request
+    request, candidate = problem.request, found.best
     assignment = problem.assignment(candidate.homes, candidate.places)
     flags = placement_flags(request.model, assignment, request.machine)
     rooms = [cap - use.compute_bytes for cap, use in zip(request.capacities, candidate.estimate.devices, strict=True)]
     least = bound(problem, rooms)
     gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
     fits = candidate.over_bytes == 0
-    found = [*notes, *refusals(request.model, request.context), *_warnings(request)]
+    remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
+    findings = [*notes, *refusals(request.model, request.context), *_warnings(request)]
     if not fits:
-        found.append(_does_not_fit(problem, candidate))
+        findings.append(_does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
-        found.append(_left_over(problem, candidate, gap))
+        findings.append(_left_over(problem, candidate, gap))
     load_mode = request.load_mode or _load_mode(candidate, fits)
     return Plan(
         request=request,
@@ -123,12 +133,11 @@ def plan_of(problem: Problem, candidate: Candidate, *, proven: bool, notes: tupl
         argv=(*context_flags(request.model.n_ctx_train, request.context), *flags.argv, "-lm", load_mode),
         env=(("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),) if any(d.backend == "CUDA" for d in request.machine.devices) else (),
         overrides=flags.overrides,
-        fits=fits and not any(f.severity == "error" for f in found),
+        fits=fits and not any(f.severity == "error" for f in findings),
         speed=speed_of(problem, candidate),
-        optimality=Optimality(least, gap, proven),
-        findings=tuple(found),
-        homes=candidate.homes,
-        places=candidate.places,
+        optimality=Optimality(least, gap, proven, remaining),
+        findings=tuple(findings),
+        found=found,
     )
 
 

@@ -1,277 +1,207 @@
-"""The first answer: blocks on devices by dynamic programming under prices, then movable tensors by knapsack.
+"""The first answer: greedy for a start, prices and a bound by relaxation, then rounding; to a fixed amount of work."""
 
-Prices are the value of a byte on each device, from the fractional solution. Everything works to a fixed amount, so that
-the same request gives the same answer."""
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+import numpy as np
 
 from kvtui.memory.assignment import CPU
-from kvtui.memory.estimate import Estimate, estimate
-from kvtui.placement.problem import HANDOFF_SECONDS, Movable, Problem
-from kvtui.placement.yardstick import Score, score
+from kvtui.placement import greedy
+from kvtui.placement.candidate import Candidate, evaluate, pick
+from kvtui.placement.menu import Floats, Menu, block_places, build_menu, usable
+from kvtui.placement.problem import HANDOFF_SECONDS, Problem
+from kvtui.placement.relax import Relaxed, Rooms, block_costs, relax
+from kvtui.placement.rounding import fill
 
-_ROUNDS = 6  # compute buffers depend on the plan: plan, measure, plan again
-_TIE = 1e-3
-_CLASS_LIMIT = 4000  # combinations of tensor sizes that are tried for one device
+_INFINITE = float("inf")
+_ROUNDS = 4  # compute buffers depend on the plan: plan, measure, plan again
+_BELOW = 0.98  # of the prices: where all bytes are equally dense a block costs the same anywhere, and the device wins the tie
+_SHIFTS = (1, 2, 4, 8)  # boundaries between devices are tried so many blocks to either side
+_MOST_HOMES = 48  # homes that are tried in a round
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A placement with its figures. `places`: a device a movable."""
+class Reserve:
+    """Compute bytes a device takes when it runs blocks, and when it only holds tensors; and what RAM holds in any case."""
 
-    homes: tuple[int, ...]
-    places: tuple[int, ...]
-    estimate: Estimate
-    score: Score
-    over_bytes: int  # what the fullest device lacks; 0: it fits
+    home: tuple[int, ...]
+    other: tuple[int, ...]
+    host: int
 
 
-def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> Candidate:
-    """Memory and speed of one placement."""
-    request = problem.request
-    assignment = problem.assignment(homes, places)
-    memory = estimate(request.model, request.context, assignment, request.machine, compute=problem.compute, layout=problem.layout)
-    over = max(
-        [use.used_bytes - cap for use, cap in zip(memory.devices, request.capacities, strict=True) if use.used_bytes]
-        + [memory.host.used_bytes - request.machine.ram.free_bytes, 0]
-    )
-    return Candidate(tuple(homes), tuple(places), memory, score(problem, homes, places), over)
+@dataclass(frozen=True)
+class Found:
+    """The best plan and what is known of its distance to the best there is. `bound`: seconds a token, 0 where none is known."""
+
+    best: Candidate
+    bound: float
+    reserve: Reserve | None
+    prices: tuple[float, ...] = ()
 
 
-def search(problem: Problem) -> Candidate:
+def search(problem: Problem) -> Found:
     """The best of the plans that fit; if none does, the one that lacks least."""
-    found = [c for plain in (True, False) if (c := _refine(problem, whole_blocks=plain)) is not None]
-    if not found:
-        homes = (CPU,) * len(problem.home_bytes)
-        found = [evaluate(problem, homes, (CPU,) * len(problem.movables))]
-    return pick(found)
-
-
-GUARD = 1.03  # an override disables pipelining: taken only if decode gains more than 3 %
-
-
-def pick(found: Sequence[Candidate]) -> Candidate:
-    """The best by the yardstick; one without overrides unless another is faster by more than the guard."""
-    fitting = [c for c in found if not c.over_bytes]
-    if not fitting:
-        return min(found, key=lambda c: c.over_bytes)
-    best = min(fitting, key=lambda c: c.score.seconds)
-    plain = [c for c in fitting if c.homes and CPU not in c.homes and not _moves(c)]
-    if plain and min(c.score.seconds for c in plain) <= best.score.seconds * GUARD:
-        return min(plain, key=lambda c: c.score.seconds)
-    return best
-
-
-def _moves(c: Candidate) -> bool:
-    return c.score.handoffs > sum(a != b for a, b in pairwise(c.homes))
-
-
-def _refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
-    """Plans against a reserve for compute buffers, measures the buffers, and plans again."""
-    count = len(problem.request.machine.devices)
-    reserve = [0] * count
-    best: Candidate | None = None
+    start = greedy.search(problem)
+    if start.over_bytes or not problem.request.machine.devices:
+        return Found(start, 0.0, None)
+    menu = build_menu(problem)
+    reserve = first_reserve(problem, start)
+    best, prices, relaxed = start, list[float](), None
     for _ in range(_ROUNDS):
-        rooms = [
-            cap - pinned - r for cap, pinned, r in zip(problem.request.capacities, problem.pinned_bytes, reserve, strict=False)
-        ]
-        homes = _homes(problem, rooms, whole_blocks=whole_blocks)
-        if homes is None:
-            if best is None and max(reserve, default=0) > 0:
-                reserve = [r // 2 for r in reserve]
-                continue
-            return best
-        places = tuple(homes[m.block] for m in problem.movables) if whole_blocks else _places(problem, homes, rooms)
-        candidate = evaluate(problem, homes, places)
-        if best is None or _better(candidate, best):
-            best = candidate
-        lacking = [
-            (use.used_bytes - cap if use.used_bytes else 0)
-            for use, cap in zip(candidate.estimate.devices, problem.request.capacities, strict=True)
-        ]
-        needed = [use.compute_bytes for use in candidate.estimate.devices]
-        if not candidate.over_bytes and all(n >= r for n, r in zip(needed, reserve, strict=True)):
-            return best
-        reserve = [max(n, r + max(lack, 0)) if lack > 0 else n for n, r, lack in zip(needed, reserve, lacking, strict=True)]
-    return best
+        rooms = rooms_of(problem, reserve)
+        relaxed = relax(menu, rooms, best.score.seconds, prices or first_prices(problem, rooms))
+        prices = relaxed.prices.tolist()
+        candidates = [evaluate(problem, homes, places) for homes, places in _rounded(menu, rooms, relaxed, best)]
+        fitting = [c for c in candidates if not c.over_bytes]
+        best = pick([best, *fitting])
+        seen = learned(reserve, candidates or [best])
+        if seen == reserve:
+            break
+        reserve = seen
+    assert relaxed is not None
+    bound = min(relaxed.bound, best.score.seconds) if menu.whole else 0.0
+    return Found(best, bound, reserve, tuple(relaxed.prices.tolist()))
 
 
-def _better(a: Candidate, b: Candidate) -> bool:
-    return (a.over_bytes, a.score.seconds) < (b.over_bytes, b.score.seconds)
+def first_prices(problem: Problem, rooms: Rooms) -> list[float]:
+    """Those of the problem whose bytes may be cut anywhere."""
+    return greedy.prices(problem, rooms.free[:-1].tolist())
 
 
-def prices(problem: Problem, rooms: Sequence[float]) -> list[float]:
-    """Seconds that one more byte on each device saves (duals of the fractional problem); RAM's is 0."""
-    speed = problem.seconds_per_byte
-    items = [(r / b, b) for r, b in zip(problem.home_read, problem.home_bytes, strict=True) if b]
-    items += [(m.read / m.n_bytes, m.n_bytes) for m in problem.movables if m.n_bytes]
-    items.sort(reverse=True)
-    order = sorted((d for d in range(len(rooms)) if speed[d] < speed[CPU]), key=lambda d: speed[d])
-    edges, filled, k = [], 0.0, 0
-    ends = []
-    total = 0.0
-    for d in order:
-        total += max(rooms[d], 0)
-        ends.append(total)
-    for density, size in items:
-        filled += size
-        while k < len(ends) and filled > ends[k]:
-            edges.append(density)
-            k += 1
-    edges += [0.0] * (len(order) - len(edges))
-    out = [0.0] * (len(rooms) + 1)
-    price = 0.0
-    # where all bytes are equally dense a block costs the same anywhere: a little less makes the device win the tie
-    edges = [e * (1 - _TIE) for e in edges]
-    for i in range(len(order) - 1, -1, -1):
-        slower = speed[order[i + 1]] if i + 1 < len(order) else speed[CPU]
-        price += edges[i] * (slower - speed[order[i]])
-        out[order[i]] = price
-    return out
+def rooms_of(problem: Problem, reserve: Reserve) -> Rooms:
+    """What the devices and RAM have left for what can be chosen."""
+    open_ = usable(problem)
+    least = [min(h, o) for h, o in zip(reserve.home, reserve.other, strict=True)]
+    free = [
+        float(cap - pinned - buffers) if ok else 0.0
+        for cap, pinned, buffers, ok in zip(problem.request.capacities, problem.pinned_bytes, least, open_, strict=False)
+    ]
+    free.append(float(problem.request.machine.ram.free_bytes - reserve.host))
+    extra = [float(h - buffers) for h, buffers in zip(reserve.home, least, strict=True)] + [0.0]
+    return Rooms(np.array(free), np.array(extra))
 
 
-def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> tuple[int, ...] | None:
-    """Blocks on RAM first, then contiguous on devices in their order: the cheapest under prices, each within its room.
+def first_reserve(problem: Problem, start: Candidate) -> Reserve:
+    """Measured where `start` shows it; a device of the other state is taken from one of that state."""
+    used = set(start.homes)
+    measured = [use.compute_bytes for use in start.estimate.devices]
+    homes = [m for d, m in enumerate(measured) if d in used]
+    others = [m for d, m in enumerate(measured) if d not in used and m]
+    home = tuple(m if d in used else max(homes, default=m) for d, m in enumerate(measured))
+    other = tuple(m if d not in used and m else min(others or homes or [0]) for d, m in enumerate(measured))
+    chosen = sum(m.n_bytes for m, place in zip(problem.movables, start.places, strict=True) if place == CPU)
+    chosen += sum(size for size, at in zip(problem.home_bytes, start.homes, strict=True) if at == CPU)
+    return Reserve(home, other, start.estimate.host.used_bytes - chosen)
 
-    `whole_blocks`: a block's movable tensors stay with it, and RAM takes no block unless there is no device."""
-    speed = problem.seconds_per_byte
-    price = [0.0] * (len(rooms) + 1) if whole_blocks else prices(problem, rooms)
-    n = len(problem.home_bytes)
-    total_size, total_read = [0], [0.0]
-    for i in range(n):
-        moving = (problem.movable_bytes[i], problem.movable_read[i]) if whole_blocks else (0, 0.0)
-        total_size.append(total_size[-1] + problem.home_bytes[i] + moving[0])
-        total_read.append(total_read[-1] + problem.home_read[i] + moving[1])
-    infinite = float("inf")
-    # best[i]: cost of the first i blocks on RAM and the devices so far; from[d][i]: where the last device's run begins
-    best = [total_read[i] * speed[CPU] for i in range(n + 1)]
-    if problem.request.no_ram:
-        best = [0.0] + [infinite] * n
+
+def learned(reserve: Reserve, candidates: Sequence[Candidate]) -> Reserve:
+    """The reserve with what the last candidates' buffers were; a plan that was over teaches the larger figure."""
+    home, other = list(reserve.home), list(reserve.other)
+    for c in candidates:
+        used = set(c.homes)
+        for d, use in enumerate(c.estimate.devices):
+            known = home if d in used else other
+            if use.compute_bytes:
+                known[d] = max(known[d], use.compute_bytes) if c.over_bytes else use.compute_bytes
+    return replace(reserve, home=tuple(home), other=tuple(other))
+
+
+def _rounded(menu: Menu, rooms: Rooms, relaxed: Relaxed, best: Candidate) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(homes, places) of the best roundings: homes at the prices, those known, and their boundaries moved a little."""
+    tried: dict[tuple[int, ...], float] = {}
+    answers: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def attempt(homes: tuple[int, ...]) -> None:
+        if homes in tried:
+            return
+        tried[homes] = float("inf")
+        chosen = fill(menu, homes, rooms, relaxed.prices)
+        if chosen is None:
+            return
+        seconds = sum(
+            menu.kinds[kind].cost[option, p] * count for (kind, p), options in chosen.items() for option, count in options
+        )
+        changes = sum(a != b for a, b in pairwise(homes))
+        tried[homes] = float(seconds) + HANDOFF_SECONDS * changes
+        answers[homes] = block_places(menu, homes, chosen)
+
+    starts = [relaxed.homes, relaxed.mean_homes, best.homes]
+    starts += [h for whole in (False, True) if (h := capped_homes(menu, rooms, relaxed.prices * _BELOW, whole=whole)) is not None]
+    for homes in starts:
+        attempt(homes)
+    moved = True
+    while answers and moved:
+        lead = min(answers, key=lambda h: tried[h])
+        for homes in _shifted(lead):
+            if len(tried) < _MOST_HOMES:
+                attempt(homes)
+        moved = tried[lead] > min(tried.values()) and len(tried) < _MOST_HOMES
+    if answers:
+        first = min(answers, key=lambda h: tried[h])
+        yield first, answers[first]
+
+
+def _shifted(homes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """The same homes with one boundary moved."""
+    for i in range(1, len(homes)):
+        if homes[i] != homes[i - 1]:
+            for n in _SHIFTS:
+                if i + n < len(homes) and homes[i + n] == homes[i]:
+                    yield (*homes[:i], *[homes[i - 1]] * n, *homes[i + n :])
+                if i - n > 0 and homes[i - n] == homes[i - 1]:
+                    yield (*homes[: i - n], *[homes[i]] * n, *homes[i:])
+
+
+def capped_homes(menu: Menu, rooms: Rooms, prices: Floats, *, whole: bool) -> tuple[int, ...] | None:
+    """Homes at the prices, as `cheapest_homes`, but no device gets more than it has room for: of fixed bytes, or of what
+    whole blocks would put there."""
+    costs = block_costs(menu, prices)
+    n = len(menu.kind_of)
+    best = running(costs[:, -1], menu)
     starts: list[list[int]] = []
-    for d, room in enumerate(rooms):
-        nxt = list(best)
-        start = list(range(n + 1))
+    for d in range(menu.places - 1):
+        total = running(costs[:, d], menu)
+        if total[-1] == _INFINITE:  # nothing may live there
+            starts.append(list(range(n + 1)))
+            continue
+        size = [float(k.home_bytes) for k in menu.kinds]
+        if whole:
+            size = [
+                s + float(k.held[(k.cost[:, d] + k.held @ prices).argmin(), d]) for s, k in zip(size, menu.kinds, strict=True)
+            ]
+        sizes = running(np.array(size), menu)
+        room, entry = float(rooms.free[d] - rooms.home_extra[d]), float(rooms.home_extra[d] * prices[d])
+        nxt, start = list(best), list(range(n + 1))
+        least_begin = 0
+        front: list[tuple[float, int]] = []  # where the run may begin, what costs least first: a window that slides
         for end in range(1, n + 1):
-            for begin in range(end - 1, -1, -1):
-                held = total_size[end] - total_size[begin]
-                if held > room:
-                    break
-                if best[begin] == infinite:
-                    continue
-                cost = best[begin] + (total_read[end] - total_read[begin]) * speed[d] + held * price[d]
-                cost += HANDOFF_SECONDS * (begin > 0)
+            begin = end - 1
+            if best[begin] < _INFINITE:
+                key = best[begin] - total[begin] + (HANDOFF_SECONDS if begin else 0.0)
+                while front and front[-1][0] >= key:
+                    front.pop()
+                front.append((key, begin))
+            while sizes[end] - sizes[least_begin] > room and least_begin < end:
+                least_begin += 1
+            while front and front[0][1] < least_begin:
+                front.pop(0)
+            if front:
+                cost = front[0][0] + total[end] + entry
                 if cost < nxt[end]:
-                    nxt[end], start[end] = cost, begin
+                    nxt[end], start[end] = cost, front[0][1]
         starts.append(start)
         best = nxt
-    if best[n] == infinite:
+    if best[n] == _INFINITE:
         return None
-    homes = [CPU] * n
-    end = n
-    for d in range(len(rooms) - 1, -1, -1):
+    homes, end = [CPU] * n, n
+    for d in range(menu.places - 2, -1, -1):
         begin = starts[d][end]
-        for i in range(begin, end):
-            homes[i] = d
+        homes[begin:end] = [d] * (end - begin)
         end = begin
-    if whole_blocks and CPU in homes:
-        return None
     return tuple(homes)
 
 
-def _places(problem: Problem, homes: Sequence[int], rooms: Sequence[float]) -> tuple[int, ...]:
-    """A device a movable: the fastest device is filled first, from its own blocks where that is as good."""
-    left = [float(r) for r in rooms]
-    for size, home in zip(problem.home_bytes, homes, strict=True):
-        if home != CPU:
-            left[home] -= size
-    speed = problem.seconds_per_byte
-    places = [CPU] * len(problem.movables)
-    open_items = list(range(len(problem.movables)))
-    ram_left = problem.request.machine.ram.free_bytes
-    order = sorted((d for d in range(len(rooms)) if speed[d] < speed[CPU] or problem.request.no_ram), key=lambda d: speed[d])
-    for d in order:
-        chosen = _fill(problem, homes, d, left[d], open_items)
-        for i in chosen:
-            places[i] = d
-        taken = set(chosen)
-        open_items = [i for i in open_items if i not in taken]
-    # RAM too small: the rest goes wherever there is room
-    in_ram = sum(problem.movables[i].n_bytes for i in open_items)
-    if in_ram > ram_left:
-        for d in range(len(rooms)):
-            if d not in order:
-                for i in _fill(problem, homes, d, left[d], open_items):
-                    places[i] = d
-    return tuple(places)
-
-
-def _fill(problem: Problem, homes: Sequence[int], device: int, room: float, items: Sequence[int]) -> list[int]:
-    """The movables for one device: how many of each size is a small knapsack, which ones is by what saves hand-offs."""
-    movables = problem.movables
-    speed = problem.seconds_per_byte
-    gain = speed[CPU] - speed[device]
-    classes: dict[tuple[int, float], list[int]] = {}
-    for i in items:
-        classes.setdefault((movables[i].n_bytes, movables[i].read), []).append(i)
-    kinds = sorted(classes, key=lambda c: (-c[1] / max(c[0], 1), -c[0]))
-    counts = _knapsack([(size, read * gain, len(classes[size, read])) for size, read in kinds], room)
-    complete = _block_counts(movables, items)
-    chosen: list[int] = []
-    touched: dict[int, int] = {}
-    for kind, count in zip(kinds, counts, strict=True):
-        pool = sorted(
-            classes[kind],
-            key=lambda i: (
-                homes[movables[i].block] != device,
-                -touched.get(movables[i].block, 0),
-                complete[movables[i].block],
-                movables[i].block,
-            ),
-        )
-        for i in pool[:count]:
-            chosen.append(i)
-            touched[movables[i].block] = touched.get(movables[i].block, 0) + 1
-    return chosen
-
-
-def _block_counts(movables: Sequence[Movable], items: Sequence[int]) -> dict[int, int]:
-    """Open movables a block."""
-    counts: dict[int, int] = {}
-    for i in items:
-        counts[movables[i].block] = counts.get(movables[i].block, 0) + 1
-    return counts
-
-
-def _knapsack(kinds: Sequence[tuple[int, float, int]], room: float) -> list[int]:
-    """How many of each (bytes, value, available) to take within `room`: greedy, then exchanges between two kinds."""
-    counts, left = [], room
-    for size, _, available in kinds:
-        take = min(available, int(left // size)) if left > 0 and size > 0 else 0
-        counts.append(take)
-        left -= take * size
-    best = _value(kinds, counts)
-    tried = 0
-    for a, (size_a, _, _) in enumerate(kinds):
-        for b, (size_b, _, available_b) in enumerate(kinds):
-            if a == b:
-                continue
-            base_a, base_b = counts[a], counts[b]
-            room_here = left + base_a * size_a + base_b * size_b
-            for take_a in range(base_a, -1, -1):
-                tried += 1
-                if tried > _CLASS_LIMIT:
-                    return counts
-                take_b = min(available_b, int((room_here - take_a * size_a) // size_b)) if size_b else 0
-                trial = list(counts)
-                trial[a], trial[b] = take_a, take_b
-                value = _value(kinds, trial)
-                if value > best * (1 + 1e-12):
-                    best, counts = value, trial
-                    left = room - sum(n * k[0] for n, k in zip(counts, kinds, strict=True))
-    return counts
-
-
-def _value(kinds: Sequence[tuple[int, float, int]], counts: Sequence[int]) -> float:
-    return sum(n * value for n, (_, value, _) in zip(counts, kinds, strict=True))
+def running(per_kind: Floats, menu: Menu) -> list[float]:
+    """Sums over the first blocks of a figure that each kind has."""
+    return [0.0, *accumulate(per_kind.tolist()[kind] for kind in menu.kind_of)]

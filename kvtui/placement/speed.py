@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from kvtui.memory.assignment import CPU
+from kvtui.placement.candidate import Candidate
 from kvtui.placement.problem import HANDOFF_SECONDS, Problem
-from kvtui.placement.search import Candidate
 
 _PROMPT_FLOPS_SHARE = 0.25  # of the bandwidth-bound time a token of a full batch costs on the devices themselves
 _LINK = 16e9  # bytes a second of a PCIe link that is not known

@@ -9,10 +9,10 @@ from kvtui.cache.support import Runs, runs
 from kvtui.cache.types import CACHE_TYPES
 from kvtui.findings import Finding
 from kvtui.memory.refusals import equal_types_needed, refusals
+from kvtui.placement.candidate import evaluate
 from kvtui.placement.context_search import largest_in_place, largest_on_devices
 from kvtui.placement.plan import Plan
 from kvtui.placement.problem import build_problem
-from kvtui.placement.search import evaluate
 
 # pairs worth a look, from the ladder of bits(K) >= bits(V)
 LADDER = (
