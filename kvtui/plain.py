@@ -6,7 +6,7 @@ from typing import Any
 from kvtui.hardware.device import HostMemory, Machine
 from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
-from kvtui.placement.plan import Plan
+from kvtui.placement.plan import Optimality, Plan
 from kvtui.placement.table import PairRow
 from kvtui.sizes import gib, mib
 
@@ -46,12 +46,19 @@ def plan_lines(plan: Plan, path: str) -> list[str]:
     ]
     if plan.speed is not None:
         lines.append(f"{plan.speed.low:.1f} to {plan.speed.high:.1f} tokens a second, by bandwidth (full to empty context)")
-        proof = "proven the best" if plan.optimality.proven else f"at most {plan.optimality.gap:.1%} above the bound"
-        lines.append(f"reading alone is {proof}")
+        lines.append(_proof(plan.optimality))
     lines += [f"{f.severity}: {f.message}" for f in plan.findings]
     env = " ".join(f"{k}={v}" for k, v in plan.env)
     lines += ["", f"{env + ' ' if env else ''}llama-server -m {shlex.quote(path)} {shlex.join(plan.argv)}"]
     return lines
+
+
+def _proof(optimality: Optimality) -> str:
+    """How good it is, in words."""
+    reading = f"reading {optimality.gap:.2%} above what memory cut to any size would allow"
+    if optimality.proven:
+        return f"no placement is faster; {reading}"
+    return reading if optimality.remaining is None else f"no placement is more than {optimality.remaining:.2%} faster; {reading}"
 
 
 def estimate_lines(described: Described, path: str, *, explain: bool) -> list[str]:

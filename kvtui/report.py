@@ -150,6 +150,7 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
             "bound_seconds_per_token": plan.optimality.bound_seconds,
             "gap": plan.optimality.gap,
             "proven": plan.optimality.proven,
+            "remaining": plan.optimality.remaining,
         },
         "compute_basis": plan.estimate.basis,
         "argv": list(plan.argv),

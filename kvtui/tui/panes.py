@@ -215,10 +215,11 @@ def _proof(state: State) -> str:
     plan = state.plan
     if plan is None or state.working == "searching":
         return "searching "
-    gap = f"gap {plan.optimality.gap:.2%}"
     if plan.optimality.proven:
-        return f"{gap}, the best by these rules "
-    return f"{gap}, improving " if state.working else f"{gap} "
+        return "proven the best "
+    left = plan.optimality.remaining
+    known = "" if left is None else f"within {left:.2%} of the best"
+    return f"{known}, improving " if state.working and known else f"{known or state.working} "
 
 
 def _map_row(name: str, cells: list[tuple[str, int]], shown: range, cursor: int, label: int) -> Line:

@@ -24,7 +24,9 @@ def requests(count: int) -> list[Request]:
     devices = parse_devices(tuple(f"CUDA{i}={card}" for i, card in enumerate(CARDS[:count])))
     machine = Machine(devices, base.machine.ram)
     return [
-        replace(base, machine=machine, context=replace(base.context, n_ctx=n, type_k=t, type_v=t)) for n in CONTEXTS for t in TYPES
+        replace(base, machine=machine, context=replace(base.context, n_ctx=n, type_k=t, type_v=t))
+        for n in CONTEXTS
+        for t in TYPES
     ]
 
 
