@@ -115,11 +115,13 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         pattern, equals, device = text.rpartition("=")
         if not equals or not pattern:
             raise UsageError(f"--pin {text}: write it as REGEX=DEVICE")
+        if device != "CPU" and device not in {d.name for d in machine.devices}:
+            raise UsageError(f"--pin {text}: there is no device {device}")
         pins.append(Pin(pattern, device))
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
-    request = Request(
+    return Request(
         model=model,
         context=context_params(options),
         machine=machine,
@@ -130,11 +132,6 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         load_mode=options.load_mode,
         build=options.build or DEFAULT_BUILD,
     )
-    if pins:
-        from kvtui.placement.plan import check_pins
-
-        check_pins(request)
-    return request
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ class Candidate:
     places: tuple[int, ...]
     estimate: Estimate
     score: Score
-    over_bytes: int  # what the fullest device lacks; 0: it fits
+    over_bytes: int  # what lacks on devices and in RAM together; 0: it fits
+    ram_choice_bytes: int  # what is in RAM and could be on a device
 
 
 def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> Candidate:
@@ -26,11 +27,13 @@ def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> C
     request = problem.request
     assignment = problem.assignment(homes, places)
     memory = estimate(request.model, request.context, assignment, request.machine, compute=problem.compute, layout=problem.layout)
-    over = max(
-        [use.used_bytes - cap for use, cap in zip(memory.devices, request.capacities, strict=True) if use.used_bytes]
-        + [memory.host.used_bytes - request.machine.ram.free_bytes, 0]
-    )
-    return Candidate(tuple(homes), tuple(places), memory, score(problem, homes, places), over)
+    lacking = [use.used_bytes - cap for use, cap in zip(memory.devices, request.capacities, strict=True) if use.used_bytes]
+    lacking.append(memory.host.used_bytes - request.machine.ram.free_bytes)
+    in_ram = sum(m.n_bytes for m, place in zip(problem.movables, places, strict=True) if place == CPU)
+    in_ram += sum(size for size, home in zip(problem.home_bytes, homes, strict=True) if home == CPU)
+    lacking.append(in_ram if request.no_ram else 0)
+    over = sum(max(x, 0) for x in lacking)
+    return Candidate(tuple(homes), tuple(places), memory, score(problem, homes, places), over, in_ram)
 
 
 GUARD = 1.03  # an override disables pipelining: taken only if decode gains more than 3 %

@@ -187,11 +187,13 @@ def _options(menu: Menu, relaxed: Relaxed, start: Candidate) -> tuple[tuple[int,
     for k, kind in enumerate(menu.kinds):
         priced = kind.held @ relaxed.prices
         for p in range(menu.places):
+            if not np.isfinite(least[k, p]):
+                continue
             excess = kind.cost[:, p] + priced + kind.home_bytes * relaxed.prices[p] - least[k, p]
             position = (p + 1) % menu.places
-            for o in np.flatnonzero(np.isfinite(kind.cost[:, p])):
-                if excess[o] <= spare or (k, position, int(o)) in used:
-                    found.append((k, position, int(o)))
+            for o in range(len(kind.spread)):
+                if excess[o] <= spare or (k, position, o) in used:
+                    found.append((k, position, o))
     return tuple(found)
 
 

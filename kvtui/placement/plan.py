@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from kvtui.cache.context import ContextParams
-from kvtui.findings import DOES_NOT_FIT, Finding, UsageError
+from kvtui.findings import DOES_NOT_FIT, Finding
 from kvtui.memory.assignment import CPU, Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.overrides import Override
@@ -12,6 +12,7 @@ from kvtui.memory.refusals import refusals
 from kvtui.placement.candidate import Candidate
 from kvtui.placement.context_search import largest_context
 from kvtui.placement.flags import placement_flags
+from kvtui.placement.pins import checked_pins
 from kvtui.placement.problem import Problem, build_problem
 from kvtui.placement.request import Request
 from kvtui.placement.search import Found, search
@@ -20,6 +21,7 @@ from kvtui.placement.yardstick import bound
 from kvtui.sizes import gib, mib
 
 _NOTABLE_GAP = 0.01
+_LEAST_UBATCH = 32
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Plan:
     optimality: Optimality
     findings: tuple[Finding, ...]
     found: Found = field(repr=False)
+    notes: tuple[Finding, ...] = ()  # of the findings: how the request was changed
 
     @property
     def homes(self) -> tuple[int, ...]:
@@ -67,20 +70,36 @@ class Plan:
 
 
 def quick_plan(request: Request) -> Plan:
-    """The first answer, by search alone. Raises UsageError for pins that cannot be."""
-    request, notes = _with_context(request)
-    problem = build_problem(request)
-    return plan_of(problem, search(problem), proven=False, notes=notes)
+    """The first answer, by search alone."""
+    problem, first, notes = _searched(request)
+    return plan_of(problem, first, proven=False, notes=notes)
 
 
 def make_plan(request: Request, seconds: float | None = None, should_stop: Callable[[], bool] | None = None) -> Plan:
     """The best plan: search, then the exact solver for a fixed amount of work, or for `seconds`."""
     from kvtui.placement.exact import solve
 
-    request, notes = _with_context(request)
-    problem = build_problem(request)
-    better, proven = solve(problem, search(problem), seconds=seconds, should_stop=should_stop)
+    problem, first, notes = _searched(request)
+    better, proven = solve(problem, first, seconds=seconds, should_stop=should_stop)
     return plan_of(problem, better, proven=proven, notes=notes)
+
+
+def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
+    """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
+    request, about_pins = checked_pins(request)
+    request, about_context = _with_context(request)
+    problem = build_problem(request)
+    found = search(problem)
+    asked = request.context.n_ubatch
+    ubatch = min(asked, request.context.n_batch) // 2
+    while found.best.over_bytes and ubatch >= _LEAST_UBATCH:
+        smaller = build_problem(replace(request, context=replace(request.context, n_ubatch=ubatch)))
+        trial = search(smaller)
+        if not trial.best.over_bytes:
+            text = f"a physical batch of {asked} does not fit, {ubatch} does: prompts are slower"
+            return smaller, trial, (*about_pins, *about_context, Finding("ubatch-reduced", "warning", text))
+        ubatch //= 2
+    return problem, found, (*about_pins, *about_context)
 
 
 def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
@@ -89,11 +108,7 @@ def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
 
     problem = build_problem(plan.request)
     better, proven = solve(problem, plan.found, should_stop=should_stop)
-    notes = tuple(f for f in plan.findings if f.code == CONTEXT_CHOSEN)
-    return plan_of(problem, better, proven=proven, notes=notes)
-
-
-CONTEXT_CHOSEN = "context-chosen"
+    return plan_of(problem, better, proven=proven, notes=plan.notes)
 
 
 def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:
@@ -107,7 +122,7 @@ def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:
     if most is not None and most < trained:
         text = f"{chosen:,} tokens: the most that fits; the model was trained for {trained:,}"
     context = replace(request.context, n_ctx=chosen)
-    return replace(request, context=context), (Finding(CONTEXT_CHOSEN, "note", text),)
+    return replace(request, context=context), (Finding("context-chosen", "note", text),)
 
 
 def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Finding, ...] = ()) -> Plan:
@@ -138,6 +153,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         optimality=Optimality(least, gap, proven, remaining),
         findings=tuple(findings),
         found=found,
+        notes=notes,
     )
 
 
@@ -199,8 +215,11 @@ def _does_not_fit(problem: Problem, candidate: Candidate) -> Finding:
     over = candidate.estimate.host.used_bytes - request.machine.ram.free_bytes
     if over > 0:
         lacking.append(f"RAM lacks {mib(over)} of {gib(candidate.estimate.host.used_bytes)}")
+    if request.no_ram and candidate.ram_choice_bytes:
+        lacking.append(f"{mib(candidate.ram_choice_bytes)} have no room on the devices and may not go to RAM")
     most = largest_context(request, request.context.n_ctx)
-    change = f"; {most:,} tokens of context would fit" if most else "; no context fits: fewer bits of weights are needed"
+    smaller = f"no context fits: {mib(candidate.over_bytes)} more memory is needed, or weights of fewer bits"
+    change = f"; {most:,} tokens of context would fit" if most else f"; {smaller}"
     if request.pins:
         change += ", or fewer pins"
     return Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking) or 'nothing is free'}{change}")
@@ -219,10 +238,3 @@ def _left_over(problem: Problem, candidate: Candidate, gap: float) -> Finding:
     smallest = f"; the smallest tensor in RAM is {mib(min(in_ram))}" if in_ram else ""
     text = f"{gap:.1%} above the bound, which cuts tensors to any size: {', '.join(left)} stay free{smallest}"
     return Finding("granularity", "note", text)
-
-
-def check_pins(request: Request) -> None:
-    """Raises UsageError for a pin that matches nothing or names no device."""
-    problem = build_problem(request)
-    if request.pins and not problem.pinned:
-        raise UsageError(f"--pin {request.pins[0].pattern}: matches no tensor")

@@ -90,9 +90,7 @@ def first_reserve(problem: Problem, start: Candidate) -> Reserve:
     others = [m for d, m in enumerate(measured) if d not in used and m]
     home = tuple(m if d in used else max(homes, default=m) for d, m in enumerate(measured))
     other = tuple(m if d not in used and m else min(others or homes or [0]) for d, m in enumerate(measured))
-    chosen = sum(m.n_bytes for m, place in zip(problem.movables, start.places, strict=True) if place == CPU)
-    chosen += sum(size for size, at in zip(problem.home_bytes, start.homes, strict=True) if at == CPU)
-    return Reserve(home, other, start.estimate.host.used_bytes - chosen)
+    return Reserve(home, other, start.estimate.host.used_bytes - start.ram_choice_bytes)
 
 
 def learned(reserve: Reserve, candidates: Sequence[Candidate]) -> Reserve:

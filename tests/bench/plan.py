@@ -13,7 +13,8 @@ from kvtui.hardware.simulated import parse_devices
 from kvtui.placement.plan import make_plan, quick_plan
 from kvtui.placement.request import Request
 
-CARDS = ("24GiB@936GB/s", "24GiB@936GB/s", "24GiB@504GB/s", "24GiB@360GB/s", "48GiB@768GB/s", "16GiB@448GB/s", "32GiB@1790GB/s", "12GiB@360GB/s")  # fmt: skip
+CARDS = ("24GiB@936GB/s", "24GiB@936GB/s", "24GiB@504GB/s", "24GiB@360GB/s", "48GiB@768GB/s", "16GiB@448GB/s",
+         "32GiB@1790GB/s", "12GiB@360GB/s")  # fmt: skip
 CONTEXTS = (4096, 32768, 65536, 132000)
 TYPES = ("f16", "q8_0", "q5_1", "q4_0")
 

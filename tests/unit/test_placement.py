@@ -7,14 +7,14 @@ import pytest
 
 from kvtui.cache.context import ContextParams
 from kvtui.demo import demo_machine, demo_request
-from kvtui.findings import DOES_NOT_FIT, UsageError
+from kvtui.findings import DOES_NOT_FIT
 from kvtui.hardware.device import HostMemory, Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import CPU
 from kvtui.memory.server_flags import parse_flags
 from kvtui.placement.flags import names_pattern, number_pattern
-from kvtui.placement.plan import Plan, check_pins, make_plan, quick_plan
+from kvtui.placement.plan import Plan, make_plan, quick_plan
 from kvtui.placement.request import Pin, Request
 from kvtui.placement.table import pair_rows
 
@@ -83,16 +83,37 @@ def test_a_pin_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pin", "message"),
+    ("pins", "severity", "message"),
     [
-        (Pin("(", "CUDA0"), "not a regular expression"),
-        (Pin("exps", "CUDA9"), "no such device"),
-        (Pin("nothing-like-it", "CUDA0"), "matches no tensor"),
+        ((Pin("(", "CUDA0"),), "error", "not a regular expression"),
+        ((Pin("exps", "CUDA9"),), "error", "CUDA9 is no device here"),
+        ((Pin("nothing-like-it", "CUDA0"),), "warning", "matches no tensor"),
+        ((Pin(r"blk\.1\.ffn", "CUDA0"), Pin(r"ffn_up_exps", "CPU")), "error", r"kept on CUDA0 by pin blk\\.1\\.ffn"),
     ],
 )
-def test_bad_pins(pin: Pin, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        check_pins(replace(demo_request(), pins=(pin,)))
+def test_pins_that_cannot_be_are_told_beside_a_plan(pins: tuple[Pin, ...], severity: str, message: str) -> None:
+    plan = quick_plan(replace(demo_request(), pins=pins))
+    assert [f.severity for f in plan.findings if re.search(message, f.message)] == [severity]
+    assert plan.fits == (severity != "error")
+
+
+def test_nothing_in_ram_is_refused_where_the_devices_are_too_small() -> None:
+    plan = quick_plan(replace(demo_request(), no_ram=True))
+    assert not plan.fits
+    assert any("have no room on the devices and may not go to RAM" in f.message for f in plan.findings)
+
+
+def test_a_smaller_physical_batch_is_taken_only_where_it_decides() -> None:
+    request = small_request(("CUDA0=24GiB@900GB/s",), ram="700GiB@60GB/s", n_ctx=65536, n_ubatch=4096, n_batch=4096)
+    wide = quick_plan(request)
+    assert "-ub" in wide.argv
+    assert wide.argv[wide.argv.index("-ub") + 1] == "4096"
+    everything = wide.estimate.devices[0].used_bytes + wide.estimate.host.used_bytes
+    tight = replace(request.machine, ram=HostMemory(everything - 23 * 2**30 - 2 * 2**30, 700 * 2**30, bandwidth=60e9))
+    narrow = quick_plan(replace(request, machine=tight))
+    assert narrow.fits
+    assert int(narrow.argv[narrow.argv.index("-ub") + 1]) < 4096
+    assert any(f.code == "ubatch-reduced" for f in narrow.findings)
 
 
 def test_the_solver_is_no_worse_than_the_search() -> None:
