@@ -90,7 +90,7 @@ def test_devices_prints_json() -> None:
         (("plan", "MODEL", "-c", "many"), "not a number of tokens"),
         (("plan", "MODEL", "--device", "CUDA0"), "write it as NAME=FREE"),
         (("plan", "MODEL", "--pin", "exps"), "REGEX=DEVICE"),
-        (("plan", "MODEL", "--pin", "exps=CUDA7"), "no such device"),
+        (("plan", "MODEL", "--pin", "exps=CUDA7"), "there is no device CUDA7"),
         (("plan", "MODEL", "--no-such-flag"), "No such option"),
         (("estimate", "MODEL", "--", "--no-such-flag"), "llama-server has no such flag"),
         (("estimate", "MODEL", "--", "-ctk", "Q8_0"), "no such cache type"),
