@@ -82,8 +82,8 @@ def rpc_server(program: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     child = subprocess.Popen(
         [program, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=subprocess.DEVNULL,  # it says two lines a connection: a pipe nobody reads would fill and stop it
+        stderr=subprocess.DEVNULL,
         env=child_environment(program),
         start_new_session=True,
     )
@@ -92,7 +92,7 @@ def rpc_server(program: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         child.send_signal(signal.SIGKILL)
-        child.communicate()
+        child.wait()
 
 
 def _listens(port: int) -> bool:
