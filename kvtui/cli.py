@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kvtui.hardware.device import Machine
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
+    from kvtui.server.preflight import Address
 
 EXIT_OK, EXIT_NO, EXIT_USAGE = 0, 1, 2
 COMMANDS = ("plan", "table", "estimate", "verify", "devices", "serve", "demo")
@@ -121,7 +122,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
-    return Request(
+    request = Request(
         model=model,
         context=context_params(options),
         machine=machine,
@@ -130,8 +131,18 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=options.build or DEFAULT_BUILD,
+        build=options.build or _build_of(options.llama_server) or DEFAULT_BUILD,
     )
+    from kvtui.learned import with_learned
+
+    return with_learned(request)
+
+
+def _build_of(server: str | None) -> str:
+    """The build of a llama-server that was named; "" if none was."""
+    from kvtui.server.find import choose_server
+
+    return choose_server(server).build if server else ""
 
 
 def _print_json(value: dict[str, Any]) -> None:
@@ -145,13 +156,14 @@ def _print_json(value: dict[str, Any]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> None:
     """The best placement of MODEL."""
+    from kvtui.learned import with_proof
     from kvtui.placement.plan import make_plan
     from kvtui.report import plan_json
 
     began = time.perf_counter()
     spec = load(model, options)
     read = time.perf_counter()
-    made = make_plan(request_of(spec, options), seconds)
+    made = with_proof(make_plan(request_of(spec, options), seconds))
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
     if as_json:
         _print_json(plan_json(made, model, timings))
@@ -245,12 +257,14 @@ def devices(as_json: bool) -> None:
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) -> None:
     """The plan (or exactly FLAGS), and llama-server's own dry run beside it."""
+    from kvtui.learned import gpus_of, request_key
     from kvtui.memory.described import describe_flags
     from kvtui.memory.server_flags import ServerFlags, parse_flags
     from kvtui.placement.plan import make_plan
     from kvtui.report import verify_json
     from kvtui.server.dry_run import dry_run
     from kvtui.server.find import choose_server
+    from kvtui.server.measured import recall
 
     spec = load(model, options)
     request = request_of(spec, options)
@@ -262,8 +276,9 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     else:
         made = make_plan(request)
         predicted, argv = made.estimate, made.argv
-    answer = dry_run(server, Path(model), argv, devices=[d.name for d in request.machine.devices])
-    value = verify_json(request.machine, predicted, answer, str(server.path))
+    answer = dry_run(server, Path(model), argv, devices=[d.name for d in request.machine.devices if not d.endpoint])
+    kept = recall(server.build, request_key(request), gpus_of(request.machine), argv)
+    value = verify_json(request.machine, predicted, answer, str(server.path), kept)
     if as_json:
         _print_json(value)
     else:
@@ -273,23 +288,56 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     sys.exit(EXIT_NO if answer.refused or answer.impossible else EXIT_OK)
 
 
+def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080].")(command)
+    return click.option("--host", help="Address it listens on [default: 127.0.0.1].")(command)
+
+
+def _address(options: Options) -> "Address":
+    from kvtui.server.preflight import Address
+
+    plain = Address()
+    return Address(options.port or plain.port, options.host or plain.host, options.server_args)
+
+
 @cli.command()
 @click.argument("model")
 @shared_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
-def serve(model: str, options: Options, host: str, port: int) -> None:
+@_address_options
+def serve(model: str, options: Options) -> None:
     """Plan, and run llama-server in the foreground; its exit code is this command's."""
+    from kvtui.launch import needs_of
     from kvtui.placement.plan import make_plan
     from kvtui.server.find import choose_server
     from kvtui.server.foreground import run_foreground
+    from kvtui.server.preflight import preflight
 
+    server = choose_server(options.llama_server)
     made = make_plan(request_of(load(model, options), options))
     if not made.fits:
-        errors = [f.message for f in made.findings if f.severity == "error"]
-        click.echo(f"kvtui: {'; '.join(errors)}", err=True)
+        _say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
-    sys.exit(run_foreground(choose_server(options.llama_server), Path(model), made.argv, dict(made.env), host, port))
+    address = _address(options)
+    try:
+        found = preflight(server, needs_of(made), address.port, address.host)
+    except OSError as e:
+        raise UsageError(f"--host {address.host}: {e.strerror or e}") from None
+    if found.missing:
+        _say(f"{server.path} has no {', '.join(found.missing)}")
+        sys.exit(EXIT_NO)
+    if found.port.taken_by:
+        _say(f"port {address.port} is taken by {found.port.taken_by}; {found.port.port} is free")
+        sys.exit(EXIT_NO)
+    for sentence in (*map(str, found.shortages), *found.notes):
+        _say(sentence)
+    argv = (*made.argv, *address.args)
+    sys.exit(run_foreground(server, Path(model), argv, dict(made.env), address.host, address.port, found.is_open, _say))
+
+
+def _say(text: str) -> None:
+    from kvtui.text import printable
+
+    click.echo(f"kvtui: {printable(text)}", err=True)
 
 
 def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -300,10 +348,11 @@ def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @cli.command(name="app", hidden=True)
 @click.argument("model", required=False)
 @shared_options
+@_address_options
 @_app_options
 def app_command(model: str | None, options: Options, lean: bool | None, theme: str | None) -> None:
     """The terminal app."""
-    from kvtui.tui.app import run_app
+    from kvtui.tui.run import run_app
     from kvtui.tui.session import Session
 
     def opener(name: str) -> "Request":
@@ -311,7 +360,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
 
     request = opener(model) if model is not None else None
     machine = request.machine if request is not None else machine_of(options)
-    simulated = bool(options.device)
+    simulated = bool(options.device) and not all(d.endpoint for d in machine.devices)
     run_app(
         Session(
             path=Path(model) if model is not None else None,
@@ -321,6 +370,8 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
             server=options.llama_server,
             lean=lean,
             theme=theme,
+            address=_address(options),
+            build=options.build,
             opener=opener,
         )
     )
@@ -331,7 +382,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
 def demo(lean: bool | None, theme: str | None) -> None:
     """The app on a bundled model header and a simulated machine: needs no GPU, model or llama.cpp."""
     from kvtui.demo import demo_request
-    from kvtui.tui.app import run_app
+    from kvtui.tui.run import run_app
     from kvtui.tui.session import Session
 
     request = demo_request()

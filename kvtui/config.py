@@ -118,4 +118,7 @@ def under_options(config: Any, options: Options) -> Options:
         pin=options.pin or tuple(f"{pattern}={device}" for pattern, device in config.pins.items()),
         parallel=options.parallel if options.parallel is not None else config.slots,
         llama_server=options.llama_server or config.server.path,
+        host=options.host or config.server.host,
+        port=options.port or config.server.port,
+        server_args=options.server_args or tuple(config.server.args),
     )

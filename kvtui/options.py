@@ -42,6 +42,9 @@ class Options:
     rpc: str | None = None
     config: str | None = None
     llama_server: str | None = None
+    host: str | None = None
+    port: int | None = None
+    server_args: tuple[str, ...] = ()  # of a config file
     build: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 

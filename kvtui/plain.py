@@ -122,15 +122,21 @@ def _ram_line(ram: HostMemory) -> str:
 
 
 def verify_lines(verified: Mapping[str, Any]) -> list[str]:
-    """Predicted beside the server's own dry run, MiB."""
+    """Predicted beside the server's own dry run, and beside what it took where it ran here, MiB."""
     if verified["refused"] or verified["impossible"]:
         return [f"llama-server: {verified['refused'] or verified['impossible']}"]
+    kinds = ["predicted", "dry_run"] + (["actual"] if any(row["actual"] for row in verified["devices"]) else [])
+    said = " | ".join(kind.replace("_", " ") for kind in kinds)
     lines = [f"{verified['server']['path']}  {verified['server']['build']}  {verified['seconds']:.2f} s", ""]
-    lines.append(f"{'':10}{'model':>20}{'context':>20}{'compute':>20}   predicted | dry run, MiB")
+    lines.append(f"{'':10}{'model':>26}{'context':>26}{'compute':>26}   {said}, MiB")
     for row in verified["devices"]:
-        cells = []
-        for part in ("model", "context", "compute"):
-            theirs = row["dry_run"][part] if row["dry_run"] else None
-            cells.append(f"{row['predicted'][part] / 2**20:,.0f} | {'-' if theirs is None else f'{theirs / 2**20:,.0f}'}")
-        lines.append(f"{row['name']:10}" + "".join(f"{c:>20}" for c in cells))
+        cells = [" | ".join(_mib_of(row[kind], part) for kind in kinds) for part in ("model", "context", "compute")]
+        lines.append(f"{row['name']:10}" + "".join(f"{c:>26}" for c in cells))
+    if verified["proven_here"]:
+        lines.append("proven here: it lived through a prompt to its slots' limit")
     return lines
+
+
+def _mib_of(parts: Mapping[str, Any] | None, part: str) -> str:
+    value = parts[part] if parts else None
+    return _DASH if value is None else f"{value / 2**20:,.0f}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kvtui.placement.plan import Plan
     from kvtui.placement.table import PairRow
     from kvtui.server.dry_run import DryRun
+    from kvtui.server.measured import Measurement
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -220,32 +221,22 @@ def table_json(rows: Sequence["PairRow"]) -> Json:
     }
 
 
-def verify_json(machine: Machine, predicted: Estimate, answer: "DryRun", path: str) -> Json:
-    """The JSON of `kvtui verify`: bytes; `dry_run` is null where the server names no such device."""
-    rows = [
-        (d.name, (u.weights_bytes, u.cache_bytes + u.recurrent_bytes, u.compute_bytes), answer.devices.get(d.name))
-        for d, u in zip(machine.devices, predicted.devices, strict=True)
-    ]
-    host = predicted.host
-    total = None
-    for parts in answer.host.values():
-        total = parts if total is None else total + parts
-    rows.append(("CPU", (host.weights_bytes, host.cache_bytes + host.recurrent_bytes, host.compute_bytes), total))
+def verify_json(
+    machine: Machine, predicted: Estimate, answer: "DryRun", path: str, measurement: "Measurement | None" = None
+) -> Json:
+    """The JSON of `kvtui verify`: bytes; `dry_run` is null where the server names no such device, `actual` where no
+    server ran here under these conditions."""
+    from kvtui.server.comparison import compare, comparison_json, dry_parts, predicted_parts
+
+    plan = {"devices": devices_json(machine, (0,) * len(machine.devices), predicted), "host": host_json(machine, predicted)}
     return {
         "schema": SCHEMA,
         "server": {"path": path, "build": answer.build},
-        "devices": [
-            {
-                "name": name,
-                "predicted": dict(zip(("model", "context", "compute"), ours, strict=True)),
-                "dry_run": None
-                if theirs is None
-                else {"model": theirs.model, "context": theirs.context, "compute": theirs.compute},
-            }
-            for name, ours, theirs in rows
-        ],
+        "devices": comparison_json(compare(predicted_parts(plan), dry_parts(answer), measurement)),
         "layer_devices": list(answer.layer_devices),
         "refused": answer.refused,
         "impossible": answer.impossible,
+        "proven_here": measurement is not None and measurement.proven,
+        "peak_bytes": dict(measurement.peak_bytes) if measurement is not None else {},
         "seconds": answer.seconds,
     }

@@ -7,6 +7,7 @@ from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.hardware.device import Machine
 from kvtui.memory.assignment import CPU, Assignment
 from kvtui.memory.compute import DEFAULT_BUILD, ComputeModel
+from kvtui.memory.learned import NOTHING, Learned
 from kvtui.memory.weights import weights
 from kvtui.model.spec import ModelSpec
 
@@ -20,6 +21,11 @@ class DeviceMemory:
     recurrent_bytes: int
     compute_bytes: int
     overhead_bytes: int = 0  # what the back end takes and nobody lists (CUDA context)
+
+    @property
+    def working_bytes(self) -> int:
+        """What a device needs beside what is placed on it."""
+        return self.compute_bytes + self.overhead_bytes
 
     @property
     def used_bytes(self) -> int:
@@ -64,8 +70,10 @@ def estimate(
     layout: CacheLayout | None = None,
     cache_ram_bytes: int = 0,
     checkpoints: int = 0,
+    learned: Learned = NOTHING,
 ) -> Estimate:
-    """Memory of `model` under `assignment`. `compute` and `layout` may be given where many assignments are tried."""
+    """Memory of `model` under `assignment`. `compute` and `layout` may be given where many assignments are tried;
+    `learned` corrects compute and adds overhead."""
     compute = compute or ComputeModel(model, context, machine, build)
     layout = layout or cache_layout(model, context)
     held = weights(model, assignment, machine)
@@ -75,16 +83,20 @@ def estimate(
         place = home if context.offload_kqv else CPU
         cache[place] += layer.cache_bytes
         state[place] += layer.state_bytes
-    devices = tuple(DeviceMemory(held.devices[i], cache[i], state[i], buffers.devices[i]) for i in range(len(machine.devices)))
+    devices = []
+    for i in range(len(machine.devices)):
+        working = learned.compute(i, buffers.devices[i])
+        overhead = learned.overhead(i, held.devices[i] + cache[i] + state[i] + working)
+        devices.append(DeviceMemory(held.devices[i], cache[i], state[i], working, overhead))
     host = HostUse(
         held.host,
         cache[CPU],
         state[CPU],
-        buffers.host,
+        max(buffers.host + learned.host_compute_bytes, 0),
         prompt_cache_bytes=cache_ram_bytes,
         checkpoint_bytes=checkpoint_bytes(model, layout, checkpoints, context.slots),
     )
-    return Estimate(devices, host, buffers.basis)
+    return Estimate(tuple(devices), host, learned.said or buffers.basis)
 
 
 def checkpoint_bytes(model: ModelSpec, layout: CacheLayout, checkpoints: int, slots: int) -> int:

@@ -26,7 +26,15 @@ def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> C
     """Memory and speed of one placement."""
     request = problem.request
     assignment = problem.assignment(homes, places)
-    memory = estimate(request.model, request.context, assignment, request.machine, compute=problem.compute, layout=problem.layout)
+    memory = estimate(
+        request.model,
+        request.context,
+        assignment,
+        request.machine,
+        compute=problem.compute,
+        layout=problem.layout,
+        learned=request.learned,
+    )
     lacking = [use.used_bytes - cap for use, cap in zip(memory.devices, request.capacities, strict=True) if use.used_bytes]
     lacking.append(memory.host.used_bytes - request.machine.ram.free_bytes)
     in_ram = sum(m.n_bytes for m, place in zip(problem.movables, places, strict=True) if place == CPU)

@@ -32,7 +32,7 @@ def largest_in_place(request: Request, assignment: Assignment, most: int) -> int
         context = replace(request.context, n_ctx=cells)
         layout: CacheLayout = cache_layout(model, context)
         compute = ComputeModel(model, context, machine, request.build)
-        memory = estimate(model, context, assignment, machine, compute=compute, layout=layout)
+        memory = estimate(model, context, assignment, machine, compute=compute, layout=layout, learned=request.learned)
         return all(
             not use.used_bytes or use.used_bytes <= cap for use, cap in zip(memory.devices, request.capacities, strict=True)
         ) and (memory.host.used_bytes <= machine.ram.free_bytes)

@@ -19,7 +19,7 @@ from kvtui.placement.problem import HANDOFF_SECONDS, Problem
 from kvtui.placement.relax import Relaxed, Rooms, block_costs, relax
 from kvtui.placement.search import Found, first_prices, first_reserve, learned, rooms_of
 
-MAX_NODES = 2000
+_WORK = 2_000_000  # variables times nodes of the solver's tree: a fixed amount of work, whatever the machine's speed
 _GAP = 1e-4  # relative, at which a plan counts as proven
 _ROUNDS = 3  # compute buffers follow the plan: solve, measure, solve again
 _POLL_SECONDS = 0.03
@@ -154,7 +154,7 @@ def _solve(
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("mip_rel_gap", _GAP)
     if seconds is None:
-        solver.setOptionValue("mip_max_nodes", MAX_NODES)
+        solver.setOptionValue("mip_max_nodes", _WORK // v.count)
     else:
         solver.setOptionValue("time_limit", float(seconds))
     solver.passModel(lp)

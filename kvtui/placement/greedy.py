@@ -46,7 +46,7 @@ def _refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
             (use.used_bytes - cap if use.used_bytes else 0)
             for use, cap in zip(candidate.estimate.devices, problem.request.capacities, strict=True)
         ]
-        needed = [use.compute_bytes for use in candidate.estimate.devices]
+        needed = [use.working_bytes for use in candidate.estimate.devices]
         if not candidate.over_bytes and all(n >= r for n, r in zip(needed, reserve, strict=True)):
             return best
         reserve = [max(n, r + max(lack, 0)) if lack > 0 else n for n, r, lack in zip(needed, reserve, lacking, strict=True)]

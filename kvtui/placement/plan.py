@@ -130,7 +130,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     request, candidate = problem.request, found.best
     assignment = problem.assignment(candidate.homes, candidate.places)
     flags = placement_flags(request.model, assignment, request.machine)
-    rooms = [cap - use.compute_bytes for cap, use in zip(request.capacities, candidate.estimate.devices, strict=True)]
+    rooms = [cap - use.working_bytes for cap, use in zip(request.capacities, candidate.estimate.devices, strict=True)]
     least = bound(problem, rooms)
     gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
     fits = candidate.over_bytes == 0

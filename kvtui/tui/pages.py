@@ -55,7 +55,7 @@ def explain_page(state: State, width: int) -> tuple[Line, ...]:
             lines.append(line(f"  {device.name:10}" + _beside(parts, seen)))
         host = state.plan.estimate.host
         parts = (host.weights_bytes, host.cache_bytes + host.recurrent_bytes, host.compute_bytes)
-        lines.append(line(f"  {'RAM':10}" + _beside(parts, actual.get("CPU"))))
+        lines.append(line(f"  {'RAM':10}" + _beside(parts, actual.get("RAM"))))
         lines.append(line(("  predicted, and what the running server says of itself, in MiB", "dim")))
     return tuple(lines)
 

@@ -6,7 +6,8 @@ from kvtui.memory.estimate import DeviceMemory
 from kvtui.memory.refusals import equal_types_needed
 from kvtui.placement.table import PairRow
 from kvtui.sizes import gib
-from kvtui.tui.lines import Line, Span, both_ends, fit, line, window
+from kvtui.tui.lines import Line, Span, both_ends, fit, line, width_of, window
+from kvtui.tui.server_pages import log_line
 from kvtui.tui.state import State
 
 _GIB = 2**30
@@ -31,8 +32,11 @@ def head_lines(state: State, width: int) -> list[Line]:
         (f"{model.name}  ", "strong"),
         f"{model.architecture}{kind}  {model.n_layer_all} layers  {gib(model.weights_bytes)}",
     )
-    status = state.server.text or state.build or state.request.build
-    return [both_ends(left, line((f"{status} ", "dim")), width)]
+    if not state.server.running:
+        return [both_ends(left, line((f"{state.server.text or state.build or state.request.build} ", "dim")), width)]
+    status = line((f" {state.server.status} ", "accent"))  # a running server's state comes first: the rest gives way
+    room = max(width - width_of(status), 0)
+    return [(*fit(left, room), *fit(status, min(width - room, width)))]
 
 
 def bar(parts: dict[str, int], total: int, width: int) -> tuple[Span, ...]:
@@ -265,15 +269,14 @@ def _under_cursor(state: State, layers: tuple[int, ...], moved: dict[int, tuple[
     return line((f"   block {i}", "strong"), f" {gib(size, 2)} on {where}{apart}")
 
 
-def log_lines(state: State, width: int, height: int, back: int) -> list[Line]:
-    """The server's log, newest last; `back` lines scrolled up."""
+def log_lines(state: State, width: int, height: int) -> list[Line]:
+    """The server's log, newest last, as filtered and scrolled."""
     right = line((f"{state.server.url} ", "dim"))
-    lines = [title(state, "log", 4, f"log {state.server.text}", right, width)]
-    room = max(height - 1, 1)
-    stop = max(len(state.log) - back, 0)
-    for entry in state.log[max(stop - room, 0) : stop]:
-        style = "error" if entry.level == "error" else "warning" if entry.level == "warning" else "text"
-        lines.append(line((f" {entry.text}", style)))
-    if not state.log:
+    about = "  ".join(part for part in (state.server.job or state.server.text, state.log.described()) if part)
+    lines = [title(state, "log", 4, f"log {about}".rstrip(), right, width)]
+    lines += [log_line(entry) for entry in state.log.window(max(height - 1, 1))]
+    if not state.log.lines:
         lines.append(line(("   L launches llama-server with this plan; its log is shown here", "dim")))
+    elif not state.log.shown:
+        lines.append(line(("   no line passes the filter: / and l change it", "dim")))
     return lines

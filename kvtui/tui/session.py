@@ -1,11 +1,12 @@
 """What the command line hands to the app."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvtui.hardware.device import Machine
 from kvtui.placement.request import Request
+from kvtui.server.preflight import Address
 
 
 @dataclass(frozen=True)
@@ -23,4 +24,6 @@ class Session:
     lean: bool | None = None  # None: by itself over SSH
     theme: str | None = None
     demo: bool = False
+    address: Address = field(default_factory=Address)
+    build: str | None = None  # asked for; None: the server's own
     opener: Callable[[str], Request] | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
-from kvtui.server.log import LogLine
+from kvtui.tui.log_view import LogView
 
 PANES = ("memory", "kv", "placement", "log")
 
@@ -20,12 +20,29 @@ class LiveMemory:
 
 @dataclass(frozen=True)
 class ServerView:
-    """The server's state in words, and where it answers."""
+    """The server's state in words, where it answers, and what it is busy with. `used` of `context` tokens are in its
+    slots; `rate`: tokens a second of the last answers. `controlled_by`: pid of another kvtui that has it."""
 
     text: str = ""
     url: str = ""
     running: bool = False
+    ready: bool = False
+    used: int = 0
+    context: int = 0
+    rate: float | None = None
+    controlled_by: int | None = None
+    job: str = ""  # "stress 40 %"
     actual: tuple[tuple[str, int, int, int], ...] = ()  # device, model, context, compute bytes of its own log
+
+    @property
+    def status(self) -> str:
+        """The status line: state, context in use, speed, and who controls it."""
+        parts = [self.job or self.text]
+        if self.ready and self.running:
+            parts += [f"ctx {self.used:,}/{self.context:,}"] if self.context else []
+            parts += [f"{self.rate:.1f} tok/s"] if self.rate else []
+        parts += [f"read only, pid {self.controlled_by} has it"] if self.controlled_by and self.running else []
+        return "  ".join(p for p in parts if p)
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class State:
     simulated: bool = False
     live: tuple[LiveMemory, ...] = ()  # devices, RAM last
     server: ServerView = field(default_factory=ServerView)
-    log: tuple[LogLine, ...] = ()
+    log: LogView = field(default_factory=LogView)
     build: str = ""
     notice: str = ""
     problem: str = ""  # why no GPU is shown

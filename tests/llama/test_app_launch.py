@@ -1,10 +1,12 @@
 """The whole path on real parts: open a model, change both types, launch, /health, one completion, stop."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from waiting import wait_until
 
 from kvtui.cache.context import ContextParams
 from kvtui.hardware.device import Machine
@@ -47,7 +49,7 @@ async def test_from_opening_to_a_completion_and_a_clean_stop(gemma: Path, server
         context = app.state.request.context
         assert (context.type_k, context.type_v) == ("q8_0", "q8_0")
         await pilot.press("L")
-        await until(pilot, lambda: app.state.server.text == "running")
+        await until(pilot, lambda: app.state.server.ready)
         process = app.server.process
         assert process is not None
         assert "-ctk" in process.record.command
@@ -66,19 +68,27 @@ async def test_from_opening_to_a_completion_and_a_clean_stop(gemma: Path, server
 
 
 @pytest.mark.usefixtures("computes")
-async def test_a_server_does_not_outlive_the_app_unless_asked(gemma: Path, server_path: Path) -> None:
+@pytest.mark.parametrize(("key", "stays"), [("s", False), ("l", True)])
+async def test_quitting_asks_what_becomes_of_the_server(gemma: Path, server_path: Path, key: str, stays: bool) -> None:
     app = KvtuiApp(session(gemma, server_path))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.state.plan is not None)
         await pilot.press("L")
-        await until(pilot, lambda: app.server.running)
+        await until(pilot, lambda: app.state.server.ready)
         process = app.server.process
         assert process is not None
         await pilot.press("q")
         assert "s stop it and quit" in app.screen_text()
         await pilot.press("escape")
         assert app.server.running
-    assert not process.is_running()
+        await pilot.press("q")
+        await pilot.press(key)
+        if not stays:
+            await asyncio.to_thread(wait_until, lambda: not process.is_running(), "the server has stopped")
+    try:
+        assert process.is_running() == stays
+    finally:
+        process.stop()
 
 
 async def test_no_llama_server_is_one_line(gemma: Path, tmp_path: Path) -> None:

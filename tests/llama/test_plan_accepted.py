@@ -10,7 +10,7 @@ from kvtui.hardware.host import host_memory
 from kvtui.memory.assignment import CPU
 from kvtui.model.load import load_model
 from kvtui.placement.plan import make_plan
-from kvtui.placement.request import Request
+from kvtui.placement.request import Pin, Request
 from kvtui.server.abilities import adapt_argv
 from kvtui.server.binary import ServerBinary
 from kvtui.server.dry_run import dry_run
@@ -27,9 +27,11 @@ def two_devices(endpoints: tuple[str, ...], free_mib: tuple[int, int]) -> Machin
 
 
 @pytest.mark.parametrize(
-    "free_mib",
+    ("free_mib", "pins"),
     [
-        (2048, 2048),  # everything on the faster device
+        ((2048, 2048), ()),  # everything on the faster device
+        ((190, 170), ()),  # blocks on both, some of the FFN in RAM
+        ((400, 400), (Pin(r"^blk\.3\.ffn_(up|down)\.", "CPU"), Pin(r"^blk\.5\.ffn_", "RPC1"))),
     ],
 )
 def test_blocks_and_weights_are_where_the_plan_says(
@@ -38,10 +40,11 @@ def test_blocks_and_weights_are_where_the_plan_says(
     rpc_endpoints: tuple[str, ...],
     tmp_path: Path,
     free_mib: tuple[int, int],
+    pins: tuple[Pin, ...],
 ) -> None:
     machine = two_devices(rpc_endpoints, free_mib)
     context = ContextParams(n_ctx=2048, n_parallel=1, type_k="q8_0", type_v="q8_0")
-    request = Request(load_model(gemma), context, machine, margins=(8 * MIB,))
+    request = Request(load_model(gemma), context, machine, margins=(8 * MIB,), pins=pins)
     plan = make_plan(request)
     assert plan.fits
     adapted, notes = adapt_argv(plan.argv, binary)
