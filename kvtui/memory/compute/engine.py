@@ -1,0 +1,139 @@
+"""Compute buffers by derivation: the graph of a model's family through llama.cpp's scheduler and allocator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Protocol
+
+from kvtui.cache.context import ContextParams
+from kvtui.cache.layout import flash_attention
+from kvtui.hardware.device import Machine
+from kvtui.memory.assignment import CPU, Assignment
+from kvtui.memory.compute import families
+from kvtui.memory.compute.alloc import Peak, allocate
+from kvtui.memory.compute.build import Build, Shapes, shapes
+from kvtui.memory.compute.fattn import attention_extra, supported
+from kvtui.memory.compute.graph import Graph, freeze
+from kvtui.memory.compute.sched import Backends, Schedule, schedule
+from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
+from kvtui.model.spec import ModelSpec
+
+CUDA_BACKENDS = ("CUDA", "ROCm")
+COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
+_DEVICE_ALIGNMENT, _HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+_SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
+
+
+class Family(Protocol):
+    """A module of families/."""
+
+    ARCHITECTURES: tuple[str, ...]
+
+    @staticmethod
+    def graph(g: Build) -> None:
+        """Expand the whole graph."""
+
+
+@cache
+def _families() -> dict[str, Family]:
+    found: dict[str, Family] = {}
+    for info in iter_modules(families.__path__):
+        module: Family = import_module(f"{families.__name__}.{info.name}")  # type: ignore[assignment]
+        found.update(dict.fromkeys(module.ARCHITECTURES, module))
+    return found
+
+
+def covered(model: ModelSpec) -> bool:
+    """Whether the model's family has a graph here."""
+    return model.architecture in _families()
+
+
+@lru_cache(maxsize=64)
+def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
+    """The graph of these blocks."""
+    g = Build(model, ctx, sizes, blocks)
+    _families()[model.architecture].graph(g)
+    return freeze(g)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Compute buffers of one model under one context on one machine."""
+
+    model: ModelSpec
+    context: ContextParams
+    machine: Machine
+
+    @cached_property
+    def n(self) -> int:
+        """Back ends: the devices and the CPU."""
+        return len(self.machine.devices) + 1
+
+    def pipelined(self, assignment: Assignment) -> bool:
+        """llama-context.cpp, llama_context: several devices opened, all blocks and the output on devices, no override."""
+        return (
+            self.n > 2
+            and all(d.backend in CUDA_BACKENDS for d in self.machine.devices)
+            and CPU not in assignment.layer_devices
+            and not assignment.overridden
+            and self.context.offload_kqv
+        )
+
+    def peaks(self, assignment: Assignment, blocks: tuple[int, ...] | None = None) -> list[int]:
+        """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
+        blocks = blocks or tuple(range(self.model.n_layer))
+        both = [self.peaks_of(assignment, blocks, prompt) for prompt in (True, False)]
+        return [max(a.n_bytes, b.n_bytes) for a, b in zip(*both, strict=True)]
+
+    def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool) -> list[Peak]:
+        """Peaks of one graph."""
+        _, _, peaks = self.run(assignment, blocks, prompt)
+        return peaks
+
+    def run(
+        self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, watch: Sequence[int] = ()
+    ) -> tuple[Graph, Schedule, list[Peak]]:
+        """One graph, scheduled and allocated."""
+        model, ctx = self.model, self.context
+        flash = flash_attention(model, ctx)
+        sizes = shapes(model, ctx, flash, prompt)
+        g = build_graph(model, ctx, sizes, blocks)
+        if flash and ctx.flash_attn == "auto" and not all(supported(a) for a in g.attention.values()):
+            sizes = shapes(model, ctx, False, prompt)
+            g = build_graph(model, ctx, sizes, blocks)
+        cpu = self.n - 1
+        homes = self._homes(g, assignment)
+        layers = assignment.layer_devices
+        full = CPU not in layers
+        pins = [(i, layers[il] % self.n) for i, il in g.pinned] if full or sizes.tokens < _SMALL_BATCH else []
+        refused = {i for i, a in g.attention.items() if not supported(a)}
+        gpus = frozenset(i for i, d in enumerate(self.machine.devices) if d.backend in CUDA_BACKENDS)
+        ends = Backends(
+            n=self.n,
+            copies=COPIES if self.pipelined(assignment) else 1,
+            offloads=gpus if ctx.op_offload else frozenset(),
+            fuses=gpus,
+            refuses=lambda backend, i: i in refused and backend != cpu,
+        )
+        extra = {(b, i): attention_extra(a, g.sizes[i]) for i, a in g.attention.items() for b in gpus}
+        planned = schedule(g, homes, pins, ends, extra)
+        return g, planned, allocate(planned.plan, [_DEVICE_ALIGNMENT] * cpu + [_HOST_ALIGNMENT], watch)
+
+    def _homes(self, g: Graph, assignment: Assignment) -> list[int]:
+        homes = [-1] * len(g.nodes)
+        layers, n = assignment.layer_devices, self.n
+        output = layers[-1] if assignment.tied_output is None else assignment.tied_output
+        for i, (kind, number) in g.homes:
+            if kind == WEIGHT:
+                home = assignment.tensor_devices[number]
+            elif kind == LAYER_WEIGHT:
+                home = layers[number]
+            elif kind == OUTPUT_WEIGHT:
+                home = output
+            else:
+                assert kind == CACHE
+                home = layers[number] if self.context.offload_kqv else CPU
+            homes[i] = home % n
+        return homes
