@@ -100,7 +100,9 @@ class Engine:
         flash = flash_attention(model, ctx)
         sizes = shapes(model, ctx, flash, prompt)
         g = build_graph(model, ctx, sizes, blocks)
-        if flash and ctx.flash_attn == "auto" and not all(supported(a) for a in g.attention.values()):
+        # quantised V is only read by flash attention, which then stays on and runs on the CPU
+        auto = ctx.flash_attn == "auto" and not sizes.type_v.quantized
+        if flash and auto and not all(supported(a) for a in g.attention.values()):
             sizes = shapes(model, ctx, False, prompt)
             g = build_graph(model, ctx, sizes, blocks)
         cpu = self.n - 1

@@ -9,12 +9,16 @@ _ALIGNMENT = 128  # fattn-common.cuh, ggml_cuda_flash_attn_ext_get_f16_extra_dat
 _EQUAL_HEADS = frozenset((40, 64, 72, 80, 96, 112, 128, 256))
 # heads of K: (heads of V, or 0 for as many; what the GQA ratio is a multiple of)
 _GROUPED = {192: (128, 8), 320: (256, 32), 512: (512, 2), 576: (512, 2)}
+# ggml_cuda_fattn_kv_type_supported
+_TYPES = frozenset(("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0"))
 _STRIDE = 256  # FATTN_KQ_STRIDE
 _VECTOR_TOKENS = 2  # the vector kernel reads quantised K and V as they are, for so few tokens
 
 
 def supported(a: Attention) -> bool:
     """Whether CUDA has a kernel."""
+    if a.type_k not in _TYPES or a.type_v not in _TYPES:
+        return False
     if a.head_k in _EQUAL_HEADS:
         return a.head_v == a.head_k
     if a.head_k not in _GROUPED:
