@@ -24,8 +24,8 @@ from kvtui.memory.compute.tape import (
 )
 from kvtui.model.spec import Layer, ModelSpec, Tensor
 
-_FLOATS = {"F32": F32, "F16": F16}
-_PLAIN = frozenset(("F32", "F16", "BF16", "F64", "I8", "I16", "I32", "I64"))
+_FLOATS = {"f32": F32, "f16": F16}
+_PLAIN = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,10 @@ class Build(Tape):
         """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between."""
         cur = self.build_norm(cur, self.weight("output_norm.weight"), -1, self.weight("output_norm.bias"), kind)
         cur.name = "result_norm"
+        self.head(cur, scaled, capped)
+
+    def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:
+        """The logits of rows that are normed already."""
         cur = self.mul_mat(self.output_weight(), cur)
         bias = self.weight("output.bias")
         if bias is not None:

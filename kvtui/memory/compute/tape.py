@@ -148,6 +148,9 @@ class Tape:
     def scale(self, a: Node) -> Node:
         return self._result("scale", a, a)
 
+    def scale_inplace(self, a: Node) -> Node:
+        return Node("scale", a.dtype, a.ne, a.nb, (a,), a.view or a)
+
     def clamp(self, a: Node) -> Node:
         return self._result("clamp", a, a)
 
@@ -230,8 +233,8 @@ class Tape:
     def ssm_conv(self, x: Node, kernel: Node) -> Node:
         return self._result("ssm_conv", x, x, kernel, ne=(x.ne[1], x.ne[0] - kernel.ne[0] + 1, x.ne[2], 1))
 
-    def ssm_scan(self, s: Node, x: Node, dt: Node, a: Node, b: Node, c: Node, ids: Node) -> Node:
-        states = s.ne[0] * s.ne[1] * s.ne[2] * ids.ne[0]
+    def ssm_scan(self, s: Node, x: Node, dt: Node, a: Node, b: Node, c: Node, ids: Node, snapshots: int = 1) -> Node:
+        states = snapshots * s.ne[0] * s.ne[1] * s.ne[2] * ids.ne[0]
         return self._result("ssm_scan", x, s, x, dt, a, b, c, ids, dtype=F32, ne=shape(x.elements + states))
 
     def gated_delta_net(self, q: Node, k: Node, v: Node, g: Node, beta: Node, state: Node, snapshots: int = 1) -> Node:
