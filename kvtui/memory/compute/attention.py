@@ -76,7 +76,7 @@ def qkv(g: Build, cur: Node, il: int, head: int = 0, n_head: int = 0, n_head_kv:
     clamped = g.number("attention.clamp_kqv") > 0
     fused = g.w("attn_qkv", il)
     if fused is not None:
-        mixed = g.mm(fused, cur)
+        mixed = g.proj("attn_qkv", il, cur)
         bias = g.w("attn_qkv", il, "bias")
         if bias is not None:
             mixed = g.add(mixed, bias)
@@ -87,16 +87,19 @@ def qkv(g: Build, cur: Node, il: int, head: int = 0, n_head: int = 0, n_head_kv:
             parts.append(g.view(mixed, (head, heads, g.tokens), (4, row, mixed.nb[1]), offset))
             offset += row * heads
         return parts[0], parts[1], parts[2]
+    flat = [g.clamp(x) if clamped else x for x in separate(g, cur, il)]
+    counts = (n_head, n_head_kv, n_head_kv)
+    q, k, v = (g.reshape(p, p.ne[0] // n, n, g.tokens) for p, n in zip(flat, counts, strict=True))
+    return q, k, v
+
+
+def separate(g: Build, cur: Node, il: int) -> list[Node]:
+    """Q, K and V as rows, with their biases."""
     parts = []
     for role in ("attn_q", "attn_k", "attn_v"):
-        part = g.mm(g.w(role, il), cur)
-        bias = g.w(role, il, "bias")
-        if bias is not None:
-            part = g.add(part, bias)
-        parts.append(g.clamp(part) if clamped else part)
-    counts = (n_head, n_head_kv, n_head_kv)
-    q, k, v = (g.reshape(p, p.ne[0] // n, n, g.tokens) for p, n in zip(parts, counts, strict=True))
-    return q, k, v
+        part, bias = g.proj(role, il, cur), g.w(role, il, "bias")
+        parts.append(g.add(part, bias) if bias is not None else part)
+    return parts
 
 
 def attend(
@@ -145,9 +148,9 @@ def attend(
 
 def project(g: Build, cur: Node, il: int, role: str = "attn_output") -> Node:
     """The output's projection and its bias."""
-    w, bias = g.w(role, il), g.w(role, il, "bias")
-    if w is not None:
-        cur = g.mm(w, cur)
+    bias = g.w(role, il, "bias")
+    if g.w(role, il) is not None:
+        cur = g.proj(role, il, cur)
     return g.add(cur, bias) if bias is not None else cur
 
 

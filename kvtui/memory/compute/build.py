@@ -223,6 +223,10 @@ class Build(Tape):
         cur = self.mul_mat(w, cur)
         return self.mul(cur, scale) if scale is not None else cur
 
+    def proj(self, role: str, il: int, cur: Node) -> Node:
+        """build_lora_mm of blk.`il`.`role`, with its scale where the file has one."""
+        return self.mm(self.need(role, il), cur, self.w(role, il, "scale"))
+
     def build_norm(self, cur: Node, w: Node | None, il: int, b: Node | None = None, kind: str = "rms") -> Node:
         """build_norm; the bare norm stays on its block's device (llama-context.cpp, graph_get_cb)."""
         cur = self.rms_norm(cur) if kind == "rms" else self.norm(cur)
@@ -248,7 +252,7 @@ class Build(Tape):
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:
         """The logits of rows that are normed already."""
-        cur = self.mul_mat(self.output_weight(), cur)
+        cur = self.mm(self.output_weight(), cur, self.weight("output.scale"))
         bias = self.weight("output.bias")
         if bias is not None:
             cur = self.add(cur, bias)

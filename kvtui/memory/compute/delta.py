@@ -11,11 +11,11 @@ def delta_net(g: Build, inp: States, cur: Node, il: int) -> Node:
     k_heads, v_heads = int(g.number("ssm.group_count")), int(g.number("ssm.time_step_rank"))
     v_dim, seqs = inner // v_heads, g.at.seqs
     each = g.tokens // seqs
-    mixed = g.mm(g.w("attn_qkv", il), cur)
+    mixed = g.proj("attn_qkv", il, cur)
     mixed = g.reshape(mixed, mixed.ne[0], each, seqs)
-    z = g.mm(g.w("attn_gate", il), cur)
-    beta = g.unary("sigmoid", g.reshape(g.mm(g.w("ssm_beta", il), cur), 1, v_heads, each, seqs))
-    alpha = g.reshape(g.mm(g.w("ssm_alpha", il), cur), v_heads, each, seqs)
+    z = g.proj("attn_gate", il, cur)
+    beta = g.unary("sigmoid", g.reshape(g.proj("ssm_beta", il, cur), 1, v_heads, each, seqs))
+    alpha = g.reshape(g.proj("ssm_alpha", il, cur), v_heads, each, seqs)
     alpha = g.unary("softplus", g.add(alpha, g.need("ssm_dt", il, "bias")))
     gate = g.reshape(g.mul(alpha, g.need("ssm_a", il, "")), 1, v_heads, each, seqs)
     kernel = g.need("ssm_conv1d", il)
@@ -34,7 +34,7 @@ def delta_net(g: Build, inp: States, cur: Node, il: int) -> Node:
     out = _attended(g, q, k, v, gate, beta, before, s)
     z = g.reshape(z, v_dim, v_heads, each, seqs)
     out = g.mul(g.build_norm(out, g.w("ssm_norm", il), il), g.unary("silu", z))
-    cur = g.mm(g.w("ssm_out", il), g.reshape(out, v_dim * v_heads, each, seqs))
+    cur = g.proj("ssm_out", il, g.reshape(out, v_dim * v_heads, each, seqs))
     return g.reshape(cur, g.n_embd, each * seqs)
 
 

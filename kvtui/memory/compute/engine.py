@@ -1,6 +1,6 @@
 """Compute buffers by derivation: the graph of a model's family through llama.cpp's scheduler and allocator."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib import import_module
@@ -14,6 +14,7 @@ from kvtui.memory.assignment import CPU, Assignment
 from kvtui.memory.compute import families
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Build, Shapes, shapes
+from kvtui.memory.compute.collapse import representatives, sequence
 from kvtui.memory.compute.fattn import attention_extra, supported
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
@@ -81,16 +82,37 @@ class Engine:
             and self.context.offload_kqv
         )
 
-    def peaks(self, assignment: Assignment, blocks: tuple[int, ...] | None = None) -> list[int]:
-        """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
-        blocks = blocks or tuple(range(self.model.n_layer))
-        both = [self.peaks_of(assignment, blocks, prompt) for prompt in (True, False)]
-        return [max(a.n_bytes, b.n_bytes) for a, b in zip(*both, strict=True)]
+    @cached_property
+    def _known(self) -> dict[Hashable, tuple[int, ...]]:
+        """Peaks by what was asked for."""
+        return {}
 
-    def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool) -> list[Peak]:
-        """Peaks of one graph."""
-        _, _, peaks = self.run(assignment, blocks, prompt)
-        return peaks
+    @cached_property
+    def _loose(self) -> tuple[int, ...]:
+        """Tensors of no block."""
+        return tuple([t.index for t in self.model.tensors if t.loaded and t.block is None])
+
+    def peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
+        places = assignment.tensor_devices
+        keys = sequence(self.model, assignment.layer_devices, places)
+        blocks = representatives(keys)
+        asked = (
+            tuple([keys[i] for i in blocks]),
+            tuple([places[i] for i in self._loose]),
+            assignment.layer_devices[-1],
+            assignment.tied_output,
+            CPU in assignment.layer_devices,
+            self.pipelined(assignment),
+        )
+        if asked not in self._known:
+            self._known[asked] = self.peaks_of(assignment, blocks)
+        return self._known[asked]
+
+    def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        """The same of these blocks alone."""
+        both = [self.run(assignment, blocks, prompt)[2] for prompt in (True, False)]
+        return tuple([max(a.n_bytes, b.n_bytes) for a, b in zip(*both, strict=True)])
 
     def run(
         self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, watch: Sequence[int] = ()
@@ -102,7 +124,7 @@ class Engine:
         g = build_graph(model, ctx, sizes, blocks)
         # quantised V is only read by flash attention, which then stays on and runs on the CPU
         auto = ctx.flash_attn == "auto" and not sizes.type_v.quantized
-        if flash and auto and not all(supported(a) for a in g.attention.values()):
+        if flash and auto and any(not supported(a) and assignment.layer_devices[a.block] != CPU for a in g.attention.values()):
             sizes = shapes(model, ctx, False, prompt)
             g = build_graph(model, ctx, sizes, blocks)
         cpu = self.n - 1

@@ -10,16 +10,17 @@ Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu_oai"]
 Gating = Literal["softmax", "sigmoid", "softmax_weight", "sqrt_softplus"]
 
 
-def dense(g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "") -> Node:
-    """build_ffn with a gate beside `up` where the file has one. `suffix`: _shexp for shared experts."""
-    up = _with_bias(g, g.mm(g.w(f"ffn_up{suffix}", il), cur), f"ffn_up{suffix}", il)
+def dense(g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "", scales: bool = True) -> Node:
+    """build_ffn with a gate beside `up` where the file has one. `suffix`: _shexp for shared experts; `scales`: whether
+    the family hands on the tensors' scales."""
+    up = _with_bias(g, g.mm(g.w(f"ffn_up{suffix}", il), cur), f"ffn_up{suffix}", il, scales)
     gate = g.w(f"ffn_gate{suffix}", il)
     if gate is not None:
-        cur = g.glu(_with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il), up)
+        cur = g.glu(_with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il, scales), up)
     else:
         cur = _activate(g, up, act)
     down = g.w(f"ffn_down{suffix}", il)
-    return _with_bias(g, g.mm(down, cur), f"ffn_down{suffix}", il) if down is not None else cur
+    return _with_bias(g, g.mm(down, cur), f"ffn_down{suffix}", il, scales) if down is not None else cur
 
 
 def halves(g: Build, cur: Node, il: int) -> Node:
@@ -28,10 +29,10 @@ def halves(g: Build, cur: Node, il: int) -> Node:
     return _with_bias(g, g.mm(g.w("ffn_down", il), g.glu(up)), "ffn_down", il)
 
 
-def _with_bias(g: Build, cur: Node, role: str, il: int) -> Node:
+def _with_bias(g: Build, cur: Node, role: str, il: int, scales: bool = True) -> Node:
     bias = g.w(role, il, "bias")
     cur = g.add(cur, bias) if bias is not None else cur
-    scale = g.w(role, il, "scale")
+    scale = g.w(role, il, "scale") if scales else None
     return g.mul(cur, scale) if scale is not None else cur
 
 
@@ -51,6 +52,7 @@ class Routing:
     act: Activation = "silu"
     before: bool = False  # weights are applied to the input: llama4
     by_logits: bool = False  # chosen by the router's output itself: llama4
+    scales: bool = True  # scales of the tensors are handed on
 
 
 def scaled(g: Build) -> bool:
@@ -90,8 +92,8 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
     cur = g.reshape(cur, n_embd, 1, tokens)
     if routing.before:
         cur = g.mul(g.repeat(cur, n_embd, used, tokens), weights)
-    hidden = _hidden(g, cur, il, chosen, routing.act)
-    out = _by_expert(g, g.mul_mat_id(g.need("ffn_down_exps", il), hidden, chosen), "ffn_down_exps", il, chosen)
+    hidden = _hidden(g, cur, il, chosen, routing)
+    out = _by_expert(g, g.mul_mat_id(g.need("ffn_down_exps", il), hidden, chosen), "ffn_down_exps", il, chosen, routing.scales)
     out.name = "experts' outputs"
     if not routing.before:
         out = g.mul(out, weights)
@@ -118,28 +120,29 @@ def _in_groups(g: Build, selection: Node, groups: int, experts: int, tokens: int
     return g.reshape(kept, experts, tokens)
 
 
-def _by_expert(g: Build, cur: Node, role: str, il: int, chosen: Node) -> Node:
+def _by_expert(g: Build, cur: Node, role: str, il: int, chosen: Node, scales: bool, bias_role: str = "") -> Node:
     """A scale and a bias of each expert's own."""
-    scale = g.w(role, il, "scale")
+    scale = g.w(role, il, "scale") if scales else None
     if scale is not None:
         n = scale.ne[0]
         cur = g.mul(cur, g.get_rows(g.repeat(g.reshape(scale, 1, n, 1), 1, n, g.tokens), chosen))
-    bias = g.w(role, il, "bias")
+    bias = g.w(bias_role or role, il, "bias")
     return g.add_id(cur, bias, chosen) if bias is not None else cur
 
 
-def _hidden(g: Build, cur: Node, il: int, chosen: Node, act: Activation) -> Node:
+def _hidden(g: Build, cur: Node, il: int, chosen: Node, routing: Routing) -> Node:
+    scales = routing.scales
     merged = g.w("ffn_gate_up_exps", il)
     if merged is not None:
-        both = _by_expert(g, g.mul_mat_id(merged, cur, chosen), "ffn_gate_up_exps", il, chosen)
+        both = _by_expert(g, g.mul_mat_id(merged, cur, chosen), "ffn_up_exps", il, chosen, scales, "ffn_gate_up_exps")
         half = both.ne[0] // 2
         gate, up = (g.view(both, (half, *both.ne[1:3]), both.nb[:3], i * half * both.nb[0]) for i in (0, 1))
         return g.glu(gate, up)
-    up = _by_expert(g, g.mul_mat_id(g.need("ffn_up_exps", il), cur, chosen), "ffn_up_exps", il, chosen)
+    up = _by_expert(g, g.mul_mat_id(g.need("ffn_up_exps", il), cur, chosen), "ffn_up_exps", il, chosen, scales)
     gate_w = g.w("ffn_gate_exps", il)
     if gate_w is None:
-        return _activate(g, up, act)
-    return g.glu(_by_expert(g, g.mul_mat_id(gate_w, cur, chosen), "ffn_gate_exps", il, chosen), up)
+        return _activate(g, up, routing.act)
+    return g.glu(_by_expert(g, g.mul_mat_id(gate_w, cur, chosen), "ffn_gate_exps", il, chosen, scales), up)
 
 
 def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:
@@ -157,8 +160,8 @@ def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:
 def shared_or_dense(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     """Experts where the block has a router, with shared experts where it has them; else a dense network."""
     if g.w("ffn_gate_inp", il) is None:
-        return dense(g, cur, il, routing.act)
+        return dense(g, cur, il, routing.act, scales=routing.scales)
     out = moe(g, cur, il, routing)
     if g.w("ffn_up_shexp", il) is not None:
-        out = g.add(out, dense(g, cur, il, routing.act, "_shexp"))
+        out = g.add(out, dense(g, cur, il, routing.act, "_shexp", routing.scales))
     return out

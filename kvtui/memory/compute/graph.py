@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from kvtui.memory.compute.tape import CACHE, VIEWS, Home, Node, Tape
+from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Home, Node, Tape
 
 # ggml-alloc.c, ggml_op_can_inplace
 _IN_PLACE = frozenset("fill scale add add_id sub mul div sqr sqrt log unary rope rms_norm clamp soft_max".split())
@@ -31,6 +31,7 @@ class Attention:
     k_values: int
     v_values: int
     v_in_k: bool  # V is a view of K: MLA
+    block: int  # whose cache is read; -1: none is
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,16 @@ class Graph:
         return tuple([(n.id, n.home) for n in self.nodes if n.home is not None])
 
     @cached_property
+    def duplicated(self) -> dict[int, list[int]]:
+        """Weights that every block has a copy of, and what they are used by."""
+        found: dict[int, list[int]] = {i: [] for i, home in self.homes if home.kind == LAYER_WEIGHT}
+        for i in self.order if found else ():
+            for s in self.sources[i]:
+                if s in found:
+                    found[s].append(i)
+        return found
+
+    @cached_property
     def pinned(self) -> tuple[tuple[int, int], ...]:
         """(norm, block): what graph_get_cb keeps on its block's device."""
         return tuple([(n.id, n.layer) for n in self.nodes if n.layer >= 0])
@@ -152,5 +163,6 @@ def _attention(n: Node) -> Attention:
         type_v=v.dtype.name,
         k_values=k.elements,
         v_values=v.elements,
+        block=k.view.home.number if k.view is not None and k.view.home is not None else -1,
         v_in_k=v.view is not None and v.view is k.view and v.offset == k.offset,
     )

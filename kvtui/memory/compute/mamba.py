@@ -15,7 +15,7 @@ def mamba2(g: Build, inp: States, cur: Node, il: int) -> Node:
     r = state(g, "r", il, (conv - 1) * channels, inp.rows)
     s = state(g, "s", il, d_state * inner, inp.rows)
     before = g.reshape(build_rs(g, inp, r), conv - 1, channels, seqs)
-    mixed = g.mm(g.w("ssm_in", il), cur)
+    mixed = g.proj("ssm_in", il, cur)
     mixed = g.reshape(mixed, mixed.ne[0], each, seqs)
     nb = mixed.nb
     z = g.view(mixed, (head, heads, each, seqs), (4, head * 4, nb[1], nb[2]))
@@ -52,4 +52,4 @@ def mamba2(g: Build, inp: States, cur: Node, il: int) -> Node:
     norm = g.w("ssm_norm", il)
     if norm is not None:
         y = g.build_norm(g.reshape(y, inner // groups, groups, each, seqs), norm, il)
-    return g.mm(g.w("ssm_out", il), g.reshape(y, inner, each * seqs))
+    return g.proj("ssm_out", il, g.reshape(y, inner, each * seqs))

@@ -105,12 +105,25 @@ def _expand(g: Graph, at: list[int], ends: Backends) -> None:
                     at[i] = current
 
 
+def _merged(g: Graph, homes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Sources, where the copies of a weight that several blocks hold on one device are one tensor
+    (src/llama-model-loader.cpp, create_tensor: TENSOR_DUPLICATED)."""
+    sources = list(g.sources)
+    same: dict[tuple[str, int], int] = {}
+    for i, users in g.duplicated.items():
+        first = same.setdefault((g.nodes[i].name, homes[i]), i)
+        if first != i:
+            for u in users:
+                sources[u] = tuple([first if s == i else s for s in sources[u]])
+    return sources
+
+
 def schedule(g: Graph, homes: Sequence[int], pins: Sequence[tuple[int, int]], ends: Backends, extra: dict[tuple[int, int], int]) -> Schedule:
     """Splits, copies, and the order in which the allocator sees it all. `extra`: (back end, tensor) -> bytes that its
     operation needs beside its output there."""
     at = assign(g, homes, pins, ends)
     nodes, count = g.nodes, len(g.nodes)
-    sources: list[tuple[int, ...]] = list(g.sources)
+    sources = _merged(g, homes)
     copy_of: list[int] = []
     copies: dict[tuple[int, int], int] = {}  # (tensor, back end) -> its first copy
     weights = {i for i, home in g.homes if home.kind != CACHE}

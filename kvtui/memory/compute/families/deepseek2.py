@@ -21,6 +21,7 @@ def graph(g: Build) -> None:
         gating=_GATING.get(key, "softmax"),  # type: ignore[arg-type]
         norm=bool(g.model.header.metadata.get(f"{g.model.architecture}.expert_weights_norm")),
         scaled=scaled(g),
+        scales=False,
     )
     for il in g.blocks:
         residual = cur

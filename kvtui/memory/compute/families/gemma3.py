@@ -17,7 +17,7 @@ def graph(g: Build) -> None:
             scaled_q=True,
             attn_post_norm="post_attention_norm",
             ffn_post_norm="post_ffw_norm",
-            routing=Routing(act="gelu"),
+            routing=Routing(act="gelu", scales=False),
             softcapped=g.number("final_logit_softcapping") > 0,
         ),
     )

@@ -31,14 +31,13 @@ def graph(g: Build) -> None:
 def _attention(g: Build, inp: Caches, cur: Node, pos: Node, il: int) -> Node:
     x = g.layer(il)
     factors = None if x.is_swa else g.rope_factors(il)
-    fused, row = g.w("attn_qkv", il), x.head_k * 4
-    mixed = g.mm(fused, cur) if fused is not None else None
+    row = x.head_k * 4
+    mixed = g.proj("attn_qkv", il, cur) if g.w("attn_qkv", il) is not None else None
 
     def part(role: str, start: int, heads: int) -> Node | None:
         if mixed is not None:
             return g.cont(g.view(mixed, (x.head_k * heads, g.tokens), mixed.nb[:2], start * row))
-        w = g.w(role, il)
-        return g.mm(w, cur) if w is not None else None
+        return g.proj(role, il, cur) if g.w(role, il) is not None else None
 
     q = part("attn_q", 0, x.n_head)
     assert q is not None

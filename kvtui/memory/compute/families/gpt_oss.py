@@ -9,5 +9,5 @@ ARCHITECTURES = ("gpt-oss",)
 
 def graph(g: Build) -> None:
     """llama_model_openai_moe::graph."""
-    routing = Routing(gating="softmax_weight", norm=False, act="swiglu_oai")
+    routing = Routing(gating="softmax_weight", norm=False, act="swiglu_oai", scales=False)
     decode(g, Decoder(iswa=True, ffn_norm="post_attention_norm", routing=routing, late_outputs=True))

@@ -19,7 +19,7 @@ def graph(g: Build) -> None:
     roped = bool(g.model.header.metadata.get(f"{g.model.architecture}.rope.scaling.finetuned", True))
     pos = g.inp_pos() if roped else None
     residual_scale = bool(g.number("residual_scale"))
-    routing = Routing(scaled=scaled(g))
+    routing = Routing(scaled=scaled(g), scales=False)
     for il in g.blocks:
         residual = cur
         cur = g.normed(cur, "attn_norm", il)

@@ -14,7 +14,7 @@ def graph(g: Build) -> None:
     inp, out_ids = caches(g, iswa=g.model.n_swa > 0), g.inp_out_ids()
     step = _no_rope_step(g)
     normed = _normed_qk(g)
-    routing = Routing(gating="sigmoid", norm=False, scaled=scaled(g), before=True, by_logits=True)
+    routing = Routing(gating="sigmoid", norm=False, scaled=scaled(g), scales=False, before=True, by_logits=True)
     for il in g.blocks:
         residual = cur
         q, k, v = qkv(g, g.normed(cur, "attn_norm", il), il)

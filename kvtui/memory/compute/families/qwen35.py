@@ -1,6 +1,6 @@
 """src/models/qwen35.cpp, qwen35moe.cpp: delta nets, and gated attention every few blocks."""
 
-from kvtui.memory.compute.attention import attend, project
+from kvtui.memory.compute.attention import attend, project, separate
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.delta import delta_net
 from kvtui.memory.compute.ffn import Routing, dense, moe, scaled
@@ -30,7 +30,7 @@ def graph(g: Build) -> None:
 def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:
     """build_layer_attn: Q and its gate come from one projection."""
     x = g.layer(il)
-    full, k, v = (g.mm(g.w(role, il), cur) for role in ("attn_q", "attn_k", "attn_v"))
+    full, k, v = separate(g, cur, il)
     row = x.head_k * 4
     q, gate = (g.view(full, (x.head_k, x.n_head, g.tokens), (4, 2 * row, 2 * row * x.n_head), i * row) for i in (0, 1))
     q = g.normed(q, "attn_q_norm", il)
@@ -49,4 +49,4 @@ def _ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     if g.w("ffn_up_shexp", il) is None:
         return out
     shared = dense(g, cur, il, "silu", "_shexp")
-    return g.add(out, g.mul(shared, g.unary("sigmoid", g.mm(g.w("ffn_gate_inp_shexp", il), cur))))
+    return g.add(out, g.mul(shared, g.unary("sigmoid", g.proj("ffn_gate_inp_shexp", il, cur))))
