@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from typing import Protocol
 
 from kvtui.cache.context import ContextParams
-from kvtui.cache.layout import flash_attention
+from kvtui.cache.layout import flash_attention, physical_batch
 from kvtui.hardware.device import Machine
 from kvtui.memory.assignment import CPU, Assignment
 from kvtui.memory.compute import families
@@ -19,12 +19,16 @@ from kvtui.memory.compute.fattn import attention_extra, supported
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
+from kvtui.memory.compute.terms import Term, terms
 from kvtui.model.spec import ModelSpec
 
 CUDA_BACKENDS = ("CUDA", "ROCm")
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
 _DEVICE_ALIGNMENT, _HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
+
+
+_MANY_ROWS = 16  # a prompt's rows for each of a token's: no block is so many times wider than it is long
 
 
 class Family(Protocol):
@@ -96,7 +100,7 @@ class Engine:
         """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
         places = assignment.tensor_devices
         keys = sequence(self.model, assignment.layer_devices, places)
-        blocks = representatives(keys)
+        blocks = representatives(keys) if self._repeats else tuple(range(self.model.n_layer))
         asked = (
             tuple([keys[i] for i in blocks]),
             tuple([places[i] for i in self._loose]),
@@ -109,10 +113,29 @@ class Engine:
             self._known[asked] = self.peaks_of(assignment, blocks)
         return self._known[asked]
 
+    def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
+        """The prompt's peaks by what is alive, a back end each."""
+        blocks = tuple(range(self.model.n_layer))
+        _, _, peaks = self.run(assignment, blocks, prompt=True)
+        g, planned, peaks = self.run(assignment, blocks, prompt=True, watch=[p.step for p in peaks])
+        return tuple([terms(g, planned, p) for p in peaks])
+
     def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
         """The same of these blocks alone."""
-        both = [self.run(assignment, blocks, prompt)[2] for prompt in (True, False)]
-        return tuple([max(a.n_bytes, b.n_bytes) for a, b in zip(*both, strict=True)])
+        graphs = (True, False) if self._token_counts(assignment) else (True,)
+        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt)[2]] for prompt in graphs]
+        return tuple([max(x) for x in zip(*peaks, strict=True)])
+
+    @cached_property
+    def _repeats(self) -> bool:
+        repeats = getattr(_families()[self.model.architecture], "repeats", None)
+        return repeats is None or repeats(self.model)
+
+    def _token_counts(self, assignment: Assignment) -> bool:
+        """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
+        the first device for a prompt; without flash attention that holds scores of all heads."""
+        few = physical_batch(self.model, self.context) < _MANY_ROWS * self.context.slots
+        return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
 
     def run(
         self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, watch: Sequence[int] = ()

@@ -28,14 +28,14 @@ def supported(a: Attention) -> bool:
     return a.head_v == head_v and ratio >= 2 and ratio % multiple == 0 and a.cells % _STRIDE == 0
 
 
-def attention_extra(a: Attention, output_bytes: int) -> int:
-    """Bytes beside the output: K and V as f16 where the kernel cannot read their type."""
+def attention_extra(a: Attention, output_bytes: int, only_k: bool = False) -> int:
+    """Bytes beside the output: K and V as f16 where the kernel cannot read their type. `only_k`: K's alone."""
     if a.tokens <= 1 and a.head_k <= _STRIDE and a.head_k % 64 == 0:
         return 0
     end = output_bytes
     if a.type_k != "f16":
         end = _pad(end) + a.k_values * _F16
-    if a.type_v != "f16" and not a.v_in_k:
+    if a.type_v != "f16" and not a.v_in_k and not only_k:
         end = _pad(end) + a.v_values * _F16
     return end - output_bytes
 

@@ -44,8 +44,8 @@ class Graph:
 
     @cached_property
     def names(self) -> list[str]:
-        """For people; an operation's own name where the graph gave none."""
-        return [n.name or n.op for n in self.nodes]
+        """For people: the graph's own, the weight that an operation is on, or the operation."""
+        return [_name(n) for n in self.nodes]
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -147,6 +147,13 @@ def freeze(tape: Tape) -> Graph:
     """The graph of what `tape` expanded."""
     nodes = sorted((*tape.nodes, *tape.leafs), key=lambda n: n.id)
     return Graph(tuple(nodes), tuple([n.id for n in tape.nodes]), tuple([n.id for n in tape.leafs]))
+
+
+def _name(n: Node) -> str:
+    if n.name:
+        return n.name
+    weight = next((s.name for s in n.src if s.home is not None and s.name.endswith(".weight")), "")
+    return f"{n.op} {weight.removesuffix('.weight')}" if weight else n.op
 
 
 def _attention(n: Node) -> Attention:

@@ -4,8 +4,14 @@ from kvtui.memory.compute.attention import Caches, attend, caches
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.ffn import Routing, dense, moe
 from kvtui.memory.compute.tape import I32, Node
+from kvtui.model.spec import ModelSpec
 
 ARCHITECTURES = ("gemma4",)
+
+
+def repeats(model: ModelSpec) -> bool:
+    """Not where every block reads a part of its own of the embeddings, or another block's cache."""
+    return all(x.has_cache for x in model.layers) and all(t.name != "per_layer_token_embd.weight" for t in model.tensors)
 
 
 def graph(g: Build) -> None:
