@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from kvtui.cache.context import ContextParams
-from kvtui.cache.layout import cache_layout, flash_attention, physical_batch
+from kvtui.cache.layout import cache_layout, physical_batch
 from kvtui.cache.types import CACHE_TYPES
 from kvtui.memory.compute.tape import (
     CACHE,

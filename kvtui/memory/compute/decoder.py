@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kvtui.memory.compute.attention import attend, caches, qkv
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import Activation, Routing, shared_or_dense
+from kvtui.memory.compute.ffn import PLAIN, Routing, shared_or_dense
 from kvtui.memory.compute.tape import Node
 
 
@@ -21,9 +21,7 @@ class Decoder:
     ffn_norm: str = "ffn_norm"
     attn_post_norm: str = ""  # of attention's output, before it is added
     ffn_post_norm: str = ""
-    norm_after_rope: bool = False
-    act: Activation = "silu"
-    routing: Routing = Routing()
+    routing: Routing = PLAIN
     late_outputs: bool = False  # rows that nobody asked for go through all blocks (gpt-oss)
     scaled_logits: int = 0
     softcapped: bool = False
@@ -40,7 +38,7 @@ def decode(g: Build, d: Decoder) -> None:
         cur = g.normed(cur, "attn_norm", il, d.norm)
         q, k, v = qkv(g, cur, il)
         if pos is not None:
-            q, k = (turned(g, part, role, il, pos, d) for part, role in ((q, "attn_q_norm"), (k, "attn_k_norm")))
+            q, k = (turned(g, part, role, il, pos) for part, role in ((q, "attn_q_norm"), (k, "attn_k_norm")))
         if d.scaled_q:
             q = g.scale(q)
         cur = attend(g, inp, il, q, k, v)
@@ -59,9 +57,9 @@ def decode(g: Build, d: Decoder) -> None:
     g.finish(cur, d.norm, d.scaled_logits, d.softcapped)
 
 
-def turned(g: Build, cur: Node, role: str, il: int, pos: Node, d: Decoder) -> Node:
+def turned(g: Build, cur: Node, role: str, il: int, pos: Node) -> Node:
     """Q or K with its norm, where it has one, and rope."""
     w = g.w(role, il)
-    if w is not None and not d.norm_after_rope:
+    if w is not None:
         cur = g.build_norm(cur, w, il)
     return g.rope(cur, pos, g.rope_factors(il))

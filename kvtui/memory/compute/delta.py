@@ -26,9 +26,7 @@ def delta_net(g: Build, inp: States, cur: Node, il: int) -> Node:
     before = g.reshape(build_rs(g, inp, s), v_dim, v_dim, v_heads, seqs)
     mix = g.unary("silu", g.ssm_conv(x, kernel))
     row = mix.dtype.row_bytes(2 * k_dim * k_heads + v_dim * v_heads)
-    q, k = (
-        g.view(mix, (k_dim, k_heads, each, seqs), (4, k_dim * 4, row, row * each), i * k_dim * k_heads * 4) for i in (0, 1)
-    )
+    q, k = (g.view(mix, (k_dim, k_heads, each, seqs), (4, k_dim * 4, row, row * each), i * k_dim * k_heads * 4) for i in (0, 1))
     v = g.view(mix, (v_dim, v_heads, each, seqs), (4, v_dim * 4, row, row * each), 2 * k_dim * k_heads * 4)
     q, k = (g.scale(g.rms_norm(t)) for t in (q, k))
     out = _attended(g, q, k, v, gate, beta, before, s)

@@ -129,7 +129,8 @@ class Engine:
     @cached_property
     def _repeats(self) -> bool:
         repeats = getattr(_families()[self.model.architecture], "repeats", None)
-        return repeats is None or repeats(self.model)
+        # caches in RAM are copied for every block: what one leaves behind is not what it found
+        return self.context.offload_kqv and (repeats is None or repeats(self.model))
 
     def _token_counts(self, assignment: Assignment) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to

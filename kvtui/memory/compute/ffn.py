@@ -55,6 +55,9 @@ class Routing:
     scales: bool = True  # scales of the tensors are handed on
 
 
+PLAIN = Routing()
+
+
 def scaled(g: Build) -> bool:
     """Whether the header scales the experts' weights."""
     return g.number("expert_weights_scale") not in (0.0, 1.0)

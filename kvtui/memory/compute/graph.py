@@ -6,7 +6,8 @@ from functools import cached_property
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Home, Node, Tape
 
 # ggml-alloc.c, ggml_op_can_inplace
-_IN_PLACE = frozenset("fill scale add add_id sub mul div sqr sqrt log unary rope rms_norm clamp soft_max".split())
+_ARITHMETIC = frozenset(("add", "add_id", "sub", "mul", "div", "sqr", "sqrt", "log", "scale", "clamp", "fill"))
+_IN_PLACE = _ARITHMETIC | {"unary", "rope", "rms_norm", "soft_max"}
 # ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur: their weights are too small to choose a back end by
 _SMALL_WEIGHTS = frozenset(("rope", "flash_attn_ext"))
 # ggml-cuda.cu, get_op_batch_size; every other operation counts its rows

@@ -30,7 +30,8 @@ def mamba2(g: Build, inp: States, cur: Node, il: int) -> Node:
     nb = xbc.nb
     x = g.view(xbc, (head, heads, each, seqs), (4, head * 4, nb[1], nb[2]))
     b, c = (
-        g.view(xbc, (d_state, groups, each, seqs), (4, d_state * 4, nb[1], nb[2]), (inner + i * groups * d_state) * 4) for i in (0, 1)
+        g.view(xbc, (d_state, groups, each, seqs), (4, d_state * 4, nb[1], nb[2]), (inner + i * groups * d_state) * 4)
+        for i in (0, 1)
     )
     dt = g.add(g.cont(dt), g.need("ssm_dt", il, "bias"))
     a = g.need("ssm_a", il, "")

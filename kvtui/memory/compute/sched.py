@@ -118,7 +118,9 @@ def _merged(g: Graph, homes: Sequence[int]) -> list[tuple[int, ...]]:
     return sources
 
 
-def schedule(g: Graph, homes: Sequence[int], pins: Sequence[tuple[int, int]], ends: Backends, extra: dict[tuple[int, int], int]) -> Schedule:
+def schedule(
+    g: Graph, homes: Sequence[int], pins: Sequence[tuple[int, int]], ends: Backends, extra: dict[tuple[int, int], int]
+) -> Schedule:
     """Splits, copies, and the order in which the allocator sees it all. `extra`: (back end, tensor) -> bytes that its
     operation needs beside its output there."""
     at = assign(g, homes, pins, ends)

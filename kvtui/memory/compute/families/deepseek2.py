@@ -3,7 +3,8 @@
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
-from kvtui.memory.compute.mla import Latent, latent, mla, k_cache
+from kvtui.memory.compute.mla import Latent, k_cache, latent, mla
+from kvtui.memory.compute.tape import Node
 
 ARCHITECTURES = ("deepseek2",)
 _GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
@@ -45,7 +46,7 @@ def graph(g: Build) -> None:
     g.finish(cur)
 
 
-def _projected(g: Build, d: Latent, cur, pos, il: int):  # noqa: ANN001, ANN202
+def _projected(g: Build, d: Latent, cur: Node, pos: Node, il: int) -> tuple[Node, Node, Node]:
     """Q, the compressed K/V, and K's part that rope turns."""
     low = g.w("attn_q_a", il)
     if low is not None:

@@ -23,7 +23,11 @@ def graph(g: Build) -> None:
     for il in g.blocks:
         attended = g.normed(_attention(g, inp, g.normed(cur, "attn_norm", il), pos, il), "post_attention_norm", il)
         inner = g.add(attended, cur)
-        cur = _routed(g, inner, il) if g.w("ffn_gate_inp", il) is not None else dense(g, g.normed(inner, "ffn_norm", il), il, "gelu")
+        cur = (
+            _routed(g, inner, il)
+            if g.w("ffn_gate_inp", il) is not None
+            else dense(g, g.normed(inner, "ffn_norm", il), il, "gelu")
+        )
         cur = g.add(g.build_norm(cur, g.w("post_ffw_norm", il), -1), inner)
         if per_block is not None:
             cur = g.add(cur, _own_embedding(g, cur, per_block, il))
