@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from kvtui.cache.types import CACHE_TYPES
+from kvtui.flags.cache_types import CACHE_TYPES
 
 _ORDER = ("reference", "as f16", "good", "fair", "risky")  # best first
 

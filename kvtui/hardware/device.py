@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 # llama.cpp names a device by its back end and a number; the prefix is the back end.
 BACKENDS = ("CUDA", "ROCm", "Vulkan", "MTL", "SYCL", "RPC")
+CPU = -1  # host memory, in place of an index into Machine.devices
 DEFAULT_MARGIN_BYTES = 1024 * 2**20  # common/fit.cpp: fit's target is 1024 MiB a device
 
 

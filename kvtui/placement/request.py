@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from kvtui.cache.context import ContextParams
+from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
 from kvtui.memory.compute import DEFAULT_BUILD
-from kvtui.memory.learned import NOTHING, Learned
+from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.model.spec import ModelSpec
 
 

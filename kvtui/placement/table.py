@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from kvtui.base.findings import Finding
 from kvtui.cache.layout import cache_layout
 from kvtui.cache.quality import Quality, quality
 from kvtui.cache.support import Runs, runs
-from kvtui.cache.types import CACHE_TYPES
-from kvtui.findings import Finding
+from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.memory.refusals import equal_types_needed, refusals
-from kvtui.placement.candidate import evaluate
 from kvtui.placement.context_search import largest_in_place, largest_on_devices
 from kvtui.placement.plan import Plan
-from kvtui.placement.problem import build_problem
+from kvtui.placement.solve.candidate import evaluate
+from kvtui.placement.solve.problem import build_problem
 
 # pairs worth a look, from the ladder of bits(K) >= bits(V)
 LADDER = (
