@@ -46,20 +46,46 @@ def test_every_pair_gets_the_kernel_and_the_copies_of_the_real_selection(row: li
                 asked = (card(backend, number, variant), attention, Batch(n_tokens, n_cells))
                 choice = choose(*asked)
                 values = head_k * choice.copies_k + head_v * (choice.copies_v and not mla)
-                assert (choice.kernel, values) == (NAMES[cell[0]], int(cell[1:] or 0)), (variant, n_tokens, n_cells, type_k, type_v)
+                assert (choice.kernel, values) == (NAMES[cell[0]], int(cell[1:] or 0)), (
+                    variant,
+                    n_tokens,
+                    n_cells,
+                    type_k,
+                    type_v,
+                )
                 assert f16_copy_bytes(*asked) == values * heads * n_cells * 2
 
 
 @pytest.mark.parametrize("row", TABLE["bytes"], ids=lambda r: "-".join(map(str, r[:11])))
 def test_the_bytes_beside_the_output_are_those_of_the_real_operation(row: list[Any]) -> None:
-    backend, number, head_k, head_v, n_head, n_head_kv, n_tokens, n_cells, n_streams, type_k, type_v, mla, mask, alibi, *said = row
-    attention = Attention(
-        head_k, head_v, n_head, n_head_kv, type_k, type_v, v_in_k=bool(mla), mask=bool(mask), alibi=bool(alibi)
+    backend, number, head_k, head_v, n_head, n_head_kv, n_tokens, n_cells, n_streams, type_k, type_v, mla, mask, alibi, *said = (
+        row
     )
+    attention = Attention(head_k, head_v, n_head, n_head_kv, type_k, type_v, v_in_k=bool(mla), mask=bool(mask), alibi=bool(alibi))
     batch = Batch(n_tokens, n_cells, n_streams)
     for variant, kernel, size in (("default", *said[:2]), ("all", *said[2:])):
         assert choose(card(backend, number, variant), attention, batch).kernel == kernel
         assert f16_copy_bytes(card(backend, number, variant), attention, batch) == size
+
+
+@pytest.mark.parametrize(
+    ("number", "variant", "attention", "batch", "mib"),
+    [  # what the attention took beside its output in loads of llama-server b11434 on CUDA, by its allocator
+        (86, "default", Attention(128, 128, 32, 8, "q8_0", "q8_0"), Batch(512, 32768), 128),  # Llama 3.1 8B
+        (86, "default", Attention(128, 128, 32, 8, "bf16", "bf16"), Batch(512, 32768), 128),
+        (86, "default", Attention(128, 128, 32, 8, "f32", "f32"), Batch(512, 32768), 0),  # cast: 64 and 64 by themselves
+        (90, "all", Attention(128, 128, 32, 8, "q5_1", "f16"), Batch(128, 16384, 4), 128),
+        (60, "default", Attention(64, 64, 64, 8, "q4_0", "q8_0"), Batch(256, 32768, 2), 128),  # gpt-oss 20B, its full blocks
+        (89, "all", Attention(128, 128, 32, 16, "q8_0", "q8_0"), Batch(512, 65536), 512),  # Gemma 3 27B
+        (70, "all", Attention(128, 128, 32, 4, "f16", "q8_0"), Batch(512, 65536), 64),  # Qwen3 30B
+        (120, "all", Attention(128, 128, 20, 20, "q8_0", "q8_0"), Batch(512, 65536), 640),  # Qwen1.5 4B
+        (86, "default", Attention(512, 512, 16, 1, "q8_0", "q8_0"), Batch(512, 65536), 128),  # Gemma 4 12B
+        (60, "default", Attention(128, 128, 32, 8, "q8_0", "q8_0"), Batch(2, 65536), 0),  # -ub 2
+        (89, "default", Attention(128, 128, 32, 8, "q8_0", "q8_0"), Batch(2, 65536), 0),
+    ],
+)
+def test_the_reservation_takes_what_loads_took(number: int, variant: str, attention: Attention, batch: Batch, mib: int) -> None:
+    assert f16_copy_bytes(card("CUDA", number, variant), attention, batch) == mib * MIB
 
 
 def llama_8b(**types: str) -> Attention:

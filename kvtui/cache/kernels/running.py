@@ -116,14 +116,14 @@ def _said(card: Card, attention: Attention, decode: Choice, flash: Flash) -> tup
     if flash == "off":
         return ("fast" if card.backend in _HOST else "unknown"), False, "flash attention is off: no kernel of its own runs"
     if decode.kernel == "unknown":
-        return "unknown", True, f"the rules of {card.backend} build {card.build} are not known for {pair}"
+        return "unknown", True, f"which kernel {card.backend} has for {pair} is not known (b{card.build})"
     if decode.kernel == "none" and flash == "auto" and attention.type_v in FLOATS:  # a quantised V switches it on
         return "unknown", False, f"no kernel for {pair} with {place}: -fa auto turns flash attention off"
     if decode.kernel == "none":
         return "cpu", True, f"no kernel for {pair} with {place}: attention runs on the CPU"
     if decode.copies or attention.casts:
-        return "converted", True, f"{pair} becomes f16 at each token: no kernel reads it with {place}"
-    return "fast", True, f"{pair} has a kernel for {place}"
+        return "converted", True, f"{pair} is copied to f16 at each token with {place}"
+    return "fast", True, f"{pair} has its own kernel for {place}"
 
 
 def _assumed(card: Card) -> str:
