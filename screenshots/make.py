@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from kvtui.demo import demo_request
+from kvtui.tasks.demo import demo_request
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 

@@ -6,8 +6,8 @@ llama-memory-recurrent.cpp, llama-memory-hybrid-idx.cpp: the constructors."""
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from kvtui.cache.context import ContextParams, pad256
-from kvtui.cache.types import CACHE_TYPES, CacheType
+from kvtui.flags.cache_types import CACHE_TYPES, CacheType
+from kvtui.flags.context import ContextParams, pad256
 from kvtui.model.blocks import CSA_RATIO, HCA_RATIO
 from kvtui.model.spec import Layer, ModelSpec
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 # llama.cpp names a device by its back end and a number; the prefix is the back end.
 BACKENDS = ("CUDA", "ROCm", "Vulkan", "MTL", "SYCL", "RPC")
+CPU = -1  # host memory, in place of an index into Machine.devices
 DEFAULT_MARGIN_BYTES = 1024 * 2**20  # common/fit.cpp: fit's target is 1024 MiB a device
 
 
@@ -22,6 +23,7 @@ class Device:
     pci_id: str | None = None
     bandwidth_source: str | None = None  # NVML, preset, measured, given
     simulated: bool = False
+    compute_capability: int | None = None  # CUDA: 86 for 8.6; ROCm: 0x1100 for gfx1100
 
     @property
     def backend(self) -> str:

@@ -2,8 +2,8 @@
 
 import re
 
+from kvtui.base.text import printable
 from kvtui.hardware.device import Device
-from kvtui.text import printable
 
 # common/arg.cpp, the handler of --list-devices: "  %s: %s (%zu MiB, %zu MiB free)"
 _LINE = re.compile(r"^  (?P<name>\S+): (?P<description>.*) \((?P<total>\d{1,12}) MiB, (?P<free>\d{1,12}) MiB free\)\s*$")

@@ -2,10 +2,10 @@
 
 import os
 
-from kvtui.hardware import nvml
 from kvtui.hardware.device import Machine
-from kvtui.hardware.host import host_memory
-from kvtui.hardware.visible import visible
+from kvtui.hardware.nvidia import nvml
+from kvtui.hardware.nvidia.visible import visible
+from kvtui.hardware.ram import host_memory
 
 
 def find_machine() -> Machine:

@@ -2,9 +2,9 @@
 
 import re
 
-from kvtui.findings import UsageError
+from kvtui.base.findings import UsageError
+from kvtui.base.sizes import parse_bandwidth, parse_size
 from kvtui.hardware.device import Device, HostMemory
-from kvtui.sizes import parse_bandwidth, parse_size
 
 _NAME = re.compile(r"^(?P<name>[A-Za-z]+[A-Za-z0-9_]*)(?:\[(?P<endpoint>[^\]]+)\])?$")
 

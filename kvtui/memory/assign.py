@@ -4,12 +4,13 @@ load_tensors; src/llama-model-loader.cpp, create_tensor)."""
 from collections.abc import Sequence
 from functools import lru_cache
 
-from kvtui.findings import UsageError
-from kvtui.hardware.device import Device, Machine
-from kvtui.memory.assignment import CPU, Assignment
-from kvtui.memory.layers import layer_devices
-from kvtui.memory.overrides import Override, buffer_device, compiled
-from kvtui.memory.server_flags import ServerFlags
+from kvtui.base.findings import UsageError
+from kvtui.flags.overrides import Override, compiled
+from kvtui.flags.read import ServerFlags
+from kvtui.hardware.buffers import buffer_device
+from kvtui.hardware.device import CPU, Device, Machine
+from kvtui.memory.assignment import Assignment
+from kvtui.memory.layer_split import layer_devices
 from kvtui.memory.weights import EMBEDDING
 from kvtui.model.spec import ModelSpec
 

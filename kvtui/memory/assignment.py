@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-CPU = -1  # host memory, in place of an index into the devices
-
 
 @dataclass(frozen=True)
 class Assignment:

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from kvtui.findings import DOES_NOT_FIT, Finding
+from kvtui.base.findings import DOES_NOT_FIT, Finding
+from kvtui.base.sizes import mib
+from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import Machine
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate, estimate
 from kvtui.memory.refusals import refusals
-from kvtui.memory.server_flags import ServerFlags
 from kvtui.model.spec import ModelSpec
-from kvtui.sizes import mib
 
 _MIB = 2**20
 

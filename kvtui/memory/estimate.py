@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from kvtui.cache.context import ContextParams
 from kvtui.cache.layout import CacheLayout, cache_layout
-from kvtui.hardware.device import Machine
-from kvtui.memory.assignment import CPU, Assignment
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import DEFAULT_BUILD, ComputeModel
-from kvtui.memory.learned import NOTHING, Learned
+from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.weights import weights
 from kvtui.model.spec import ModelSpec
 

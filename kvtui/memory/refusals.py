@@ -2,9 +2,9 @@
 
 src/llama-context.cpp, llama_init_from_model and the constructor of llama_context."""
 
-from kvtui.cache.context import ContextParams
-from kvtui.cache.types import CACHE_TYPES
-from kvtui.findings import Finding
+from kvtui.base.findings import Finding
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams
 from kvtui.model.spec import ModelSpec
 
 MAX_SEQUENCES = 256  # src/llama-cparams.h, LLAMA_MAX_SEQ

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from kvtui.hardware.device import Machine
-from kvtui.memory.assignment import CPU, Assignment
+from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.assignment import Assignment
 from kvtui.model.spec import ModelSpec, Tensor
 
 _ALIGNMENT = {"CUDA": 128, "ROCm": 128, "RPC": 32, "Vulkan": 64, "MTL": 32, "SYCL": 128}

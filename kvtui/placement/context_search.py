@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvtui.cache.layout import CacheLayout, cache_layout
-from kvtui.memory.assignment import CPU, Assignment
+from kvtui.hardware.device import CPU
+from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.estimate import estimate
 from kvtui.placement.request import Request
@@ -14,8 +15,8 @@ STEP = 256  # cells: llama.cpp pads the context to it
 
 def largest_context(request: Request, most: int) -> int | None:
     """The most tokens up to `most` for which a search finds a plan that fits, to 256; None where nothing fits."""
-    from kvtui.placement.greedy import search
-    from kvtui.placement.problem import build_problem
+    from kvtui.placement.solve.greedy import search
+    from kvtui.placement.solve.problem import build_problem
 
     def fits(cells: int) -> bool:
         trial = replace(request, context=replace(request.context, n_ctx=cells))
@@ -42,8 +43,8 @@ def largest_in_place(request: Request, assignment: Assignment, most: int) -> int
 
 def largest_on_devices(request: Request, most: int) -> int | None:
     """The most tokens up to `most` with nothing but the embeddings in RAM."""
-    from kvtui.placement.greedy import search
-    from kvtui.placement.problem import build_problem
+    from kvtui.placement.solve.greedy import search
+    from kvtui.placement.solve.problem import build_problem
 
     def fits(cells: int) -> bool:
         trial = replace(request, no_ram=True, context=replace(request.context, n_ctx=cells))

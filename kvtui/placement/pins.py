@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from kvtui.findings import Finding, UsageError
-from kvtui.memory.overrides import compiled
+from kvtui.base.findings import Finding, UsageError
+from kvtui.flags.overrides import compiled
 from kvtui.placement.request import Pin, Request
 
 

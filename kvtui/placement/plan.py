@@ -3,22 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from kvtui.cache.context import ContextParams
-from kvtui.findings import DOES_NOT_FIT, Finding
-from kvtui.memory.assignment import CPU, Assignment
+from kvtui.base.findings import DOES_NOT_FIT, Finding
+from kvtui.base.sizes import gib, mib
+from kvtui.flags.context import ContextParams
+from kvtui.flags.overrides import Override
+from kvtui.hardware.device import CPU
+from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
-from kvtui.memory.overrides import Override
 from kvtui.memory.refusals import refusals
-from kvtui.placement.candidate import Candidate
+from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.context_search import largest_context
-from kvtui.placement.flags import placement_flags
 from kvtui.placement.pins import checked_pins
-from kvtui.placement.problem import Problem, build_problem
 from kvtui.placement.request import Request
-from kvtui.placement.search import Found, search
+from kvtui.placement.solve.candidate import Candidate
+from kvtui.placement.solve.problem import Problem, build_problem
+from kvtui.placement.solve.search import Found, search
+from kvtui.placement.solve.yardstick import bound
 from kvtui.placement.speed import Speed, speed_of
-from kvtui.placement.yardstick import bound
-from kvtui.sizes import gib, mib
 
 _NOTABLE_GAP = 0.01
 _LEAST_UBATCH = 32
@@ -77,7 +78,7 @@ def quick_plan(request: Request) -> Plan:
 
 def make_plan(request: Request, seconds: float | None = None, should_stop: Callable[[], bool] | None = None) -> Plan:
     """The best plan: search, then the exact solver for a fixed amount of work, or for `seconds`."""
-    from kvtui.placement.exact import solve
+    from kvtui.placement.solve.exact import solve
 
     problem, first, notes = _searched(request)
     better, proven = solve(problem, first, seconds=seconds, should_stop=should_stop)
@@ -104,7 +105,7 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
 
 def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
     """`plan`, improved or proven by the exact solver; stops soon after `should_stop` says so."""
-    from kvtui.placement.exact import solve
+    from kvtui.placement.solve.exact import solve
 
     problem = build_problem(plan.request)
     better, proven = solve(problem, plan.found, should_stop=should_stop)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from kvtui.cache.context import ContextParams
+from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
 from kvtui.memory.compute import DEFAULT_BUILD
-from kvtui.memory.learned import NOTHING, Learned
+from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.model.spec import ModelSpec
 
 
@@ -31,6 +31,7 @@ class Request:
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None
     build: str = DEFAULT_BUILD
+    fa_quants: tuple[str, ...] | None = None  # K/V pairs of the binary, as it says them; None: the default set
     learned: Learned = NOTHING  # from servers that ran here
 
     @cached_property

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from kvtui.memory.assignment import CPU
-from kvtui.placement.candidate import Candidate
-from kvtui.placement.problem import HANDOFF_SECONDS, Problem
+from kvtui.hardware.device import CPU
+from kvtui.placement.solve.candidate import Candidate
+from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
 
 _PROMPT_FLOPS_SHARE = 0.25  # of the bandwidth-bound time a token of a full batch costs on the devices themselves
 _LINK = 16e9  # bytes a second of a PCIe link that is not known

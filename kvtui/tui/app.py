@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from kvtui.tui.asking import Choice, Menu, Prompt, Question
-from kvtui.tui.changes import Change, apply_edit, pinned, with_next_type, with_pair, with_preset
-from kvtui.tui.commands import COMMANDS, shown_key
 from kvtui.tui.desk import Desk
-from kvtui.tui.lines import line
-from kvtui.tui.log_view import LogView
+from kvtui.tui.draw.lines import line
+from kvtui.tui.draw.log_view import LogView
+from kvtui.tui.keys.asking import Choice, Menu, Prompt, Question
+from kvtui.tui.keys.changes import Change, apply_edit, pinned, with_next_type, with_pair, with_preset
+from kvtui.tui.keys.commands import COMMANDS, shown_key
 
 
 class KvtuiApp(Desk):
@@ -101,14 +101,14 @@ class KvtuiApp(Desk):
         plan = self.state.plan
         if plan is None:
             return
-        from kvtui.tui.pages import command_page, command_text
+        from kvtui.tui.draw.pages import command_page, command_text
 
         self.copy_to_clipboard(command_text(plan, self.session.path))
         self.open_page("command, copied", command_page(plan, self.session.path, self.size.width))
 
     def action_explain(self) -> None:
         """Formulas with their numbers."""
-        from kvtui.tui.pages import explain_page
+        from kvtui.tui.draw.pages import explain_page
 
         self.open_page("where the figures come from", explain_page(self.state, self.size.width))
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from textual.app import App, ComposeResult
 from textual.events import Event, Key, Resize
 
-from kvtui.tui.asking import Asking, page_heading
-from kvtui.tui.body import SMALLEST, body
-from kvtui.tui.commands import footer_text
-from kvtui.tui.lines import Line, line, padded
-from kvtui.tui.messages import Answered, Failed, LivePolled, Notice, PlanReady, RowsReady
-from kvtui.tui.panes import head_lines
-from kvtui.tui.server_pane import ServerPane
+from kvtui.tui.draw.body import SMALLEST, body
+from kvtui.tui.draw.lines import Line, line, padded
+from kvtui.tui.draw.lines_pane import LinesPane
+from kvtui.tui.draw.panes import head_lines
+from kvtui.tui.keys.asking import Asking, page_heading
+from kvtui.tui.keys.commands import footer_text
+from kvtui.tui.server.pane import ServerPane
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
 from kvtui.tui.themes import chosen_theme, load_themes
-from kvtui.tui.widgets.lines_pane import LinesPane
-from kvtui.tui.worker import work
+from kvtui.tui.work.messages import Answered, Failed, LivePolled, Notice, PlanReady, RowsReady
+from kvtui.tui.work.worker import work
 
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
@@ -101,11 +101,13 @@ class Desk(App[bool]):
         """The same request again: something was learned."""
         self._take(self.state.request, self.state.notice)
 
-    def use_build(self, build: str) -> None:
-        """Plans are for the build that will run, unless another was asked for."""
+    def use_build(self, build: str, fa_quants: tuple[str, ...] | None) -> None:
+        """Plans are for the build that will run and the kernels it has, unless another build was asked for."""
         self.state = replace(self.state, build=f"{build} found" if build else "llama-server found")
-        if build and self.session.build is None and build != self.state.request.build:
-            self._take(replace(self.state.request, build=build), self.state.notice)
+        request = self.state.request
+        wanted = replace(request, build=build or request.build, fa_quants=fa_quants)
+        if self.session.build is None and (wanted.build, fa_quants) != (request.build, request.fa_quants):
+            self._take(wanted, self.state.notice)
         self.draw()
 
     def _replan(self) -> None:
@@ -166,7 +168,7 @@ class Desk(App[bool]):
 
     def _poll_live(self) -> None:
         if not self.session.simulated and not self.session.demo:
-            from kvtui.tui.live import poll_live
+            from kvtui.tui.work.live import poll_live
 
             devices = self.state.request.machine.devices
             self.run_worker(

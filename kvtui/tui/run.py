@@ -13,7 +13,7 @@ def run_app(session: Session) -> None:
     lean = session.lean if session.lean is not None else "SSH_CONNECTION" in os.environ
     while True:
         if session.request is None:
-            from kvtui.tui.picker import choose
+            from kvtui.tui.picker.app import choose
 
             assert session.opener is not None
             chosen = choose(session, chosen_theme(load_themes()[0], session.theme, os.environ), session.opener)

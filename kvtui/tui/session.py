@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kvtui.hardware.device import Machine
 from kvtui.placement.request import Request
-from kvtui.server.preflight import Address
+from kvtui.server.process.preflight import Address
 
 
 @dataclass(frozen=True)

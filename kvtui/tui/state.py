@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
-from kvtui.tui.log_view import LogView
+from kvtui.tui.draw.log_view import LogView
 
 PANES = ("memory", "kv", "placement", "log")
 

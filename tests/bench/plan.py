@@ -7,11 +7,11 @@ import sys
 import time
 from dataclasses import replace
 
-from kvtui.demo import demo_request
 from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices
 from kvtui.placement.plan import make_plan, quick_plan
 from kvtui.placement.request import Request
+from kvtui.tasks.demo import demo_request
 
 CARDS = ("24GiB@936GB/s", "24GiB@936GB/s", "24GiB@504GB/s", "24GiB@360GB/s", "48GiB@768GB/s", "16GiB@448GB/s",
          "32GiB@1790GB/s", "12GiB@360GB/s")  # fmt: skip

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from kvtui.server.binary import ServerBinary, inspect
-from kvtui.server.client import ServerClient
-from kvtui.server.environment import child_environment
-from kvtui.server.ports import free_port
+from kvtui.server.binary.environment import child_environment
+from kvtui.server.binary.inspect import ServerBinary, inspect
+from kvtui.server.http.client import ServerClient
+from kvtui.server.process.ports import free_port
 
 GEMMA_SHA_NAME = "gemma-3-270m-q4_k_m.gguf"
 

@@ -8,13 +8,13 @@ import pytest
 from textual.pilot import Pilot
 from waiting import wait_until
 
-from kvtui.cache.context import ContextParams
+from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
-from kvtui.hardware.host import host_memory
+from kvtui.hardware.ram import host_memory
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
-from kvtui.server.client import ServerClient
-from kvtui.server.state import process_identity
+from kvtui.server.http.client import ServerClient
+from kvtui.server.process.record import process_identity
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 

@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from kvtui.cache.context import ContextParams
-from kvtui.hardware.device import Device, Machine
-from kvtui.hardware.host import host_memory
-from kvtui.memory.assignment import CPU
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import CPU, Device, Machine
+from kvtui.hardware.ram import host_memory
 from kvtui.model.load import load_model
 from kvtui.placement.plan import make_plan
 from kvtui.placement.request import Pin, Request
-from kvtui.server.abilities import adapt_argv
-from kvtui.server.binary import ServerBinary
-from kvtui.server.dry_run import dry_run
+from kvtui.server.binary.abilities import adapt_argv
+from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.measure.dry_run import dry_run
 
 MIB = 2**20
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from kvtui.server.abilities import adapt_argv
-from kvtui.server.binary import ServerBinary, list_devices
-from kvtui.server.breakdown import MIB, logged_memory
-from kvtui.server.client import ServerClient, ServerError
-from kvtui.server.dry_run import Cancelled, DryRun, dry_run
-from kvtui.server.environment import child_environment
-from kvtui.server.exports import environment_file, server_preset
-from kvtui.server.find import find_servers
-from kvtui.server.ports import free_port
-from kvtui.server.process import ServerProcess, server_command, survivors
-from kvtui.server.progress import LoadProgress
-from kvtui.server.state import is_alive
-from kvtui.server.stress import stress
+from kvtui.server.binary.abilities import adapt_argv
+from kvtui.server.binary.environment import child_environment
+from kvtui.server.binary.exports import environment_file, server_preset
+from kvtui.server.binary.find import find_servers
+from kvtui.server.binary.inspect import ServerBinary, list_devices
+from kvtui.server.http.client import ServerClient, ServerError
+from kvtui.server.http.stress import stress
+from kvtui.server.log.progress import LoadProgress
+from kvtui.server.measure.breakdown import MIB, logged_memory
+from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
+from kvtui.server.process.ports import free_port
+from kvtui.server.process.record import is_alive
+from kvtui.server.process.start import ServerProcess, server_command, survivors
 
 SMALL = ("-c", "2048", "-np", "2", "--fit", "off", "-lm", "none", "--no-warmup", "-t", "2")
 
@@ -197,8 +197,8 @@ def test_a_taken_port(launch: Launch, binary: ServerBinary, gemma: Path, state: 
 PARENT = """\
 import signal, sys
 from pathlib import Path
-from kvtui.server.binary import inspect
-from kvtui.server.process import ServerProcess
+from kvtui.server.binary.inspect import inspect
+from kvtui.server.process.start import ServerProcess
 binary = inspect(Path(sys.argv[1]), Path(sys.argv[4]))
 server = ServerProcess.launch(binary, Path(sys.argv[2]), sys.argv[6:], int(sys.argv[5]), state=Path(sys.argv[3]))
 print(server.record.pid, flush=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvtui.demo import demo_request
+from kvtui.tasks.demo import demo_request
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 from tests.tui.waiting import until

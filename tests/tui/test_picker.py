@@ -3,13 +3,13 @@
 import struct
 from pathlib import Path
 
-from kvtui.cache.context import ContextParams
-from kvtui.findings import UsageError
+from kvtui.base.findings import UsageError
+from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import HostMemory, Machine
 from kvtui.header.shelf import Place
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
-from kvtui.tui.picker import PickerApp
+from kvtui.tui.picker.app import PickerApp
 from kvtui.tui.session import Session
 from kvtui.tui.themes import chosen_theme, load_themes
 from tests.conftest import HeaderArchive

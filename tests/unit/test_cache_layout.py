@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from kvtui.cache.context import ContextParams
-from kvtui.cache.explain import explain_lines
 from kvtui.cache.layout import cache_layout, draft_layout, physical_batch, rollback_rows
+from kvtui.flags.context import ContextParams
 from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
+from kvtui.report.formulas import explain_lines
 
 MIB = 2**20
 Headers = Mapping[str, Header]

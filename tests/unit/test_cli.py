@@ -109,8 +109,8 @@ def test_bad_usage_is_one_line_and_exit_2(kimi: Path, args: tuple[str, ...], mes
 
 def test_nothing_below_the_screen_imports_textual() -> None:
     code = (
-        "import sys, kvtui.cli, kvtui.demo, kvtui.placement.plan, kvtui.placement.table, kvtui.memory.described, "
-        "kvtui.hardware.probe, kvtui.server.process, kvtui.server.dry_run, kvtui.header.remote; "
+        "import sys, kvtui.cli.commands, kvtui.tasks.demo, kvtui.placement.plan, kvtui.placement.table, kvtui.memory.described, "
+        "kvtui.hardware.probe, kvtui.server.process.start, kvtui.server.measure.dry_run, kvtui.header.remote; "
         "sys.exit(any(m.split('.')[0] in ('textual', 'rich') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from kvtui.flags.read import parse_flags
 from kvtui.hardware.device import Device, HostMemory, Machine
 from kvtui.header.reader import Header
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.compute.engine import Engine, covered
-from kvtui.memory.server_flags import parse_flags
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from kvtui.config import read_config, under_options
-from kvtui.findings import UsageError
-from kvtui.options import Options, context_params
+from kvtui.base.findings import UsageError
+from kvtui.tasks.config import read_config, under_options
+from kvtui.tasks.options import Options, context_params
 
 BASIC = """{
   "context_size": 132000,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from kvtui.hardware.nvml import Gpu, as_devices
-from kvtui.hardware.visible import visible
+from kvtui.hardware.nvidia.nvml import Gpu, as_devices
+from kvtui.hardware.nvidia.visible import visible
 
 
 def _gpu(index: int, bus: str, uuid: str) -> Gpu:

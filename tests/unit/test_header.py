@@ -7,9 +7,9 @@ import gguf
 import numpy as np
 import pytest
 
-from kvtui.demo import demo_header
 from kvtui.header.reader import HeaderError, SkippedArray, read_header
 from kvtui.header.source import HeaderBytes, open_header
+from kvtui.tasks.demo import demo_header
 
 
 def write_model(path: Path, *, part: int | None = None, parts: int = 1, tensors: int = 3) -> Path:

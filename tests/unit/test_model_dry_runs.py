@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kvtui.cache.context import ContextParams
 from kvtui.cache.layout import CacheLayout, cache_layout, draft_layout
+from kvtui.flags.context import ContextParams
+from kvtui.flags.read import parse_flags
 from kvtui.header.reader import Header
-from kvtui.memory.server_flags import parse_flags
 from kvtui.model.families import FAMILIES
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec

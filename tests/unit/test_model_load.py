@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvtui.cache.context import ContextParams
 from kvtui.cache.layout import cache_layout
+from kvtui.flags.context import ContextParams
 from kvtui.header.reader import Header, HeaderError
 from kvtui.model.families import FAMILIES, GLM_FULL_INDEXERS
 from kvtui.model.load import model_from_header

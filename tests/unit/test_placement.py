@@ -5,18 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from kvtui.cache.context import ContextParams
-from kvtui.demo import demo_machine, demo_request
-from kvtui.findings import DOES_NOT_FIT
-from kvtui.hardware.device import HostMemory, Machine
+from kvtui.base.findings import DOES_NOT_FIT
+from kvtui.flags.context import ContextParams
+from kvtui.flags.read import parse_flags
+from kvtui.hardware.device import CPU, HostMemory, Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
 from kvtui.memory.assign import assign
-from kvtui.memory.assignment import CPU
-from kvtui.memory.server_flags import parse_flags
-from kvtui.placement.flags import names_pattern, number_pattern
+from kvtui.placement.as_flags import names_pattern, number_pattern
 from kvtui.placement.plan import Plan, make_plan, quick_plan
 from kvtui.placement.request import Pin, Request
 from kvtui.placement.table import pair_rows
+from kvtui.tasks.demo import demo_machine, demo_request
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from kvtui.demo import demo_header
 from kvtui.header.reader import HeaderError
 from kvtui.header.remote import open_remote_header, shown_url
+from kvtui.tasks.demo import demo_header
 
 SIZE = 666_071_228_960
 Answer = Callable[[BaseHTTPRequestHandler], None]

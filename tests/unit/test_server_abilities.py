@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from kvtui.server.abilities import adapt_argv, split_options
-from kvtui.server.binary import ServerBinary, parse_fa_quants
-from kvtui.server.options import parse_help
+from kvtui.server.binary.abilities import adapt_argv, split_options
+from kvtui.server.binary.help import parse_help
+from kvtui.server.binary.inspect import ServerBinary, parse_fa_quants
 
 # Lines as the builds print them, shortened to the options that matter here.
 OLD = """\

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kvtui.findings import UsageError
-from kvtui.server.binary import inspect
-from kvtui.server.environment import child_environment, config_files
-from kvtui.server.find import NAME, find_servers
+from kvtui.base.findings import UsageError
+from kvtui.server.binary.environment import child_environment, config_files
+from kvtui.server.binary.find import NAME, find_servers
+from kvtui.server.binary.inspect import inspect
 
 HELP = "-ctk,  --cache-type-k TYPE    K\n-ngl,  --n-gpu-layers N       layers\n--port PORT                   port\n"
 
@@ -32,8 +32,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("LLAMA_SERVER", raising=False)
-    monkeypatch.setattr("kvtui.server.find.SYSTEM", (str(tmp_path / "opt"),))
-    monkeypatch.setattr("kvtui.server.find._site_folders", list)
+    monkeypatch.setattr("kvtui.server.binary.find.SYSTEM", (str(tmp_path / "opt"),))
+    monkeypatch.setattr("kvtui.server.binary.find._site_folders", list)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if not p.endswith("-packages")])
 
 

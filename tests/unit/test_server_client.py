@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kvtui.server.client import ANSWER_LIMIT_BYTES, Health, ServerClient, ServerError, Slot, completion, decode_rate
+from kvtui.server.http.client import ANSWER_LIMIT_BYTES, Health, ServerClient, ServerError, Slot, completion, decode_rate
 
 Answer = Callable[[socket.socket], None]
 

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvtui.server.binary import ServerBinary
-from kvtui.server.exports import (
+from kvtui.server.binary.exports import (
     environment_file,
     llama_swap_entry,
     server_preset,
@@ -22,7 +21,8 @@ from kvtui.server.exports import (
     shell_script,
     systemd_unit,
 )
-from kvtui.server.options import parse_help
+from kvtui.server.binary.help import parse_help
+from kvtui.server.binary.inspect import ServerBinary
 
 NASTY = [
     "x; rm -rf ~.gguf",

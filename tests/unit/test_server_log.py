@@ -3,7 +3,7 @@
 import tracemalloc
 from pathlib import Path
 
-from kvtui.server.log import (
+from kvtui.server.log.follow import (
     BACKLOG_LIMIT_BYTES,
     LINE_LIMIT,
     READ_LIMIT_BYTES,
@@ -13,7 +13,7 @@ from kvtui.server.log import (
     matching,
     parse_line,
 )
-from kvtui.server.progress import LoadProgress
+from kvtui.server.log.progress import LoadProgress
 
 
 def test_levels_by_the_lines_letter() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from kvtui.server.measured import Measurement, conditions, measurements, model_key, overhead, recall, remember
+from kvtui.server.measure.measured import Measurement, conditions, measurements, model_key, overhead, recall, remember
 
 GPUS = (("CUDA0", "NVIDIA GeForce RTX 3090"), ("CUDA1", "NVIDIA GeForce RTX 3060"))
 ARGV = ("-c", "32768", "-ngl", "62", "--port", "8080", "-ts", "30,32")

@@ -1,10 +1,10 @@
 """What lacks before a launch, who holds it, and what a run held beyond its log."""
 
 from kvtui.hardware.device import Device
-from kvtui.hardware.nvml import Gpu, GpuProcess
-from kvtui.server.holding import overheads
-from kvtui.server.ports import PortChoice
-from kvtui.server.preflight import Needs, Preflight, shortages
+from kvtui.hardware.nvidia.nvml import Gpu, GpuProcess
+from kvtui.server.process.holding import overheads
+from kvtui.server.process.ports import PortChoice
+from kvtui.server.process.preflight import Needs, Preflight, shortages
 
 GIB = 2**30
 DEVICES = (Device("CUDA0", 24 * GIB, 24 * GIB, pci_id="0000:01:00.0"), Device("RPC0", 8 * GIB, 8 * GIB, endpoint="127.0.0.1:1"))

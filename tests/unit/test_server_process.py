@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from kvtui.server.binary import ServerBinary
-from kvtui.server.files import write_atomically
-from kvtui.server.options import parse_help
-from kvtui.server.ports import free_port, is_free
-from kvtui.server.process import ServerProcess, survivors
-from kvtui.server.state import KEPT_LAUNCHES, RECORD, is_alive, load, process_identity, records
+from kvtui.base.files import write_atomically
+from kvtui.server.binary.help import parse_help
+from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.process.ports import free_port, is_free
+from kvtui.server.process.record import KEPT_LAUNCHES, RECORD, is_alive, load, process_identity, records
+from kvtui.server.process.start import ServerProcess, survivors
 
 HELP = """\
 -lv,   --verbosity, --log-verbosity N   level
@@ -193,9 +193,9 @@ def test_what_cannot_be_started_is_said_and_noted(tmp_path: Path, state: Path) -
 PARENT = """\
 import os, signal, sys
 from pathlib import Path
-from kvtui.server.binary import ServerBinary
-from kvtui.server.options import parse_help
-from kvtui.server.process import ServerProcess
+from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.binary.help import parse_help
+from kvtui.server.process.start import ServerProcess
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
 binary = ServerBinary(Path(sys.argv[1]), "b11434", "version", "", ("CPU",), parse_help(sys.argv[3]))
 server = ServerProcess.launch(binary, Path("m.gguf"), ["-c", "4096"], 18080, plan={"schema": 1}, state=Path(sys.argv[2]))
@@ -335,7 +335,7 @@ def full(*_: object) -> None:
 
 
 def test_a_full_disk_before_the_start_starts_nothing(launch: Launch, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvtui.server.process.save", full)
+    monkeypatch.setattr("kvtui.server.process.start.save", full)
     with pytest.raises(OSError, match="No space"):
         launch("time.sleep(60)")
     assert list((state / "servers").iterdir()) == []
@@ -345,7 +345,7 @@ def test_a_disk_that_is_full_by_the_end_keeps_nobody_from_stopping(
     launch: Launch, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = launch("time.sleep(60)")
-    monkeypatch.setattr("kvtui.server.process.save", full)
+    monkeypatch.setattr("kvtui.server.process.start.save", full)
     assert server.stop(steps=QUICK).gone
     ended = server.ended()
     assert ended is not None

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kvtui.server.log import parse_line
-from kvtui.server.reasons import explain, telling
+from kvtui.server.log.follow import parse_line
+from kvtui.server.log.reasons import explain, telling
 
 
 def why(*lines: str, code: int | None = 1) -> str | None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from kvtui.findings import UsageError
+from kvtui.base.findings import UsageError
+from kvtui.base.sizes import parse_bandwidth, parse_size
 from kvtui.hardware.simulated import parse_device, parse_devices, parse_margins, parse_ram
-from kvtui.options import cache_type, tokens
-from kvtui.sizes import parse_bandwidth, parse_size
+from kvtui.tasks.options import cache_type, tokens
 
 
 def test_binary_and_decimal_units() -> None:

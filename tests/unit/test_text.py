@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvtui.text import printable
+from kvtui.base.text import printable
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from kvtui.findings import UsageError
-from kvtui.hardware.device import Device, HostMemory, Machine
+from kvtui.base.findings import UsageError
+from kvtui.flags.read import parse_flags
+from kvtui.hardware.device import CPU, Device, HostMemory, Machine
 from kvtui.header.reader import Header
 from kvtui.memory.assign import assign
-from kvtui.memory.assignment import CPU, Assignment
+from kvtui.memory.assignment import Assignment
 from kvtui.memory.refusals import refusals
-from kvtui.memory.server_flags import parse_flags
 from kvtui.memory.weights import WeightBytes, weights
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec

@@ -5,9 +5,9 @@ A `Build` is one graph under way. Methods stand for those of the same name there
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kvtui.cache.context import ContextParams
 from kvtui.cache.layout import cache_layout, physical_batch
-from kvtui.cache.types import CACHE_TYPES
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams
 from kvtui.memory.compute.tape import (
     CACHE,
     F16,
@@ -247,7 +247,7 @@ class Build(Tape):
     def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False) -> None:
         """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between."""
         cur = self.build_norm(cur, self.weight("output_norm.weight"), -1, self.weight("output_norm.bias"), kind)
-        cur.name = "result_norm"
+        cur.name, cur.output = "result_norm", True
         self.head(cur, scaled, capped)
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:
@@ -260,7 +260,7 @@ class Build(Tape):
             cur = self.scale(cur)
         if capped:
             cur = self.scale(self.unary("tanh", self.scale(cur)))
-        cur.name = "result_output"
+        cur.name, cur.output = "result_output", True
         self.expand(cur)
 
     # caches

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from kvtui.memory.assignment import CPU
+from kvtui.hardware.device import CPU
 from kvtui.model.spec import Layer, ModelSpec
 
 KEPT = 3  # turns of a run that are built

@@ -53,6 +53,7 @@ def decode(g: Build, d: Decoder) -> None:
         cur = g.add(cur, inner)
         cur.name = f"l_out-{il}"
     if d.late_outputs:
+        cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
         cur = g.get_rows(cur, out_ids)
     g.finish(cur, d.norm, d.scaled_logits, d.softcapped)
 

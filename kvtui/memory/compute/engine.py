@@ -7,15 +7,16 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
 
-from kvtui.cache.context import ContextParams
+from kvtui.cache.kernels import Attention, Batch, Card, choose, f16_copy_bytes
 from kvtui.cache.layout import flash_attention, physical_batch
-from kvtui.hardware.device import Machine
-from kvtui.memory.assignment import CPU, Assignment
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import families
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Build, Shapes, shapes
 from kvtui.memory.compute.collapse import representatives, sequence
-from kvtui.memory.compute.fattn import attention_extra, supported
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
@@ -60,7 +61,17 @@ def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tup
     """The graph of these blocks."""
     g = Build(model, ctx, sizes, blocks)
     _families()[model.architecture].graph(g)
-    return freeze(g)
+    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0)
+
+
+@lru_cache(maxsize=1024)
+def _has_kernel(card: Card, attention: Attention, batch: Batch) -> bool:
+    return choose(card, attention, batch).kernel != "none"
+
+
+@lru_cache(maxsize=1024)
+def _copied(card: Card, attention: Attention, batch: Batch) -> int:
+    return f16_copy_bytes(card, attention, batch)
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,12 @@ class Engine:
     model: ModelSpec
     context: ContextParams
     machine: Machine
+    fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
+
+    @cached_property
+    def cards(self) -> tuple[Card, ...]:
+        """The devices as the kernels' table knows them."""
+        return tuple([Card(d.backend or "unknown", d.compute_capability, self.fa_quants) for d in self.machine.devices])
 
     @cached_property
     def n(self) -> int:
@@ -146,9 +163,7 @@ class Engine:
         flash = flash_attention(model, ctx)
         sizes = shapes(model, ctx, flash, prompt)
         g = build_graph(model, ctx, sizes, blocks)
-        # quantised V is only read by flash attention, which then stays on and runs on the CPU
-        auto = ctx.flash_attn == "auto" and not sizes.type_v.quantized
-        if flash and auto and any(not supported(a) and assignment.layer_devices[a.block] != CPU for a in g.attention.values()):
+        if self._turned_off(g, assignment):
             sizes = shapes(model, ctx, False, prompt)
             g = build_graph(model, ctx, sizes, blocks)
         cpu = self.n - 1
@@ -156,18 +171,30 @@ class Engine:
         layers = assignment.layer_devices
         full = CPU not in layers
         pins = [(i, layers[il] % self.n) for i, il in g.pinned] if full or sizes.tokens < _SMALL_BATCH else []
-        refused = {i for i, a in g.attention.items() if not supported(a)}
         gpus = frozenset(i for i, d in enumerate(self.machine.devices) if d.backend in CUDA_BACKENDS)
         ends = Backends(
             n=self.n,
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=gpus if ctx.op_offload else frozenset(),
             fuses=gpus,
-            refuses=lambda backend, i: i in refused and backend != cpu,
+            refuses=lambda backend, i: i in g.attention and backend != cpu and not self._runs(g, i, backend),
         )
-        extra = {(b, i): attention_extra(a, g.sizes[i]) for i, a in g.attention.items() for b in gpus}
+        extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in gpus}
         planned = schedule(g, homes, pins, ends, extra)
         return g, planned, allocate(planned.plan, [_DEVICE_ALIGNMENT] * cpu + [_HOST_ALIGNMENT], watch)
+
+    def _runs(self, g: Graph, i: int, device: int) -> bool:
+        """Whether a device has a kernel for this attention."""
+        a = g.attention[i]
+        return _has_kernel(self.cards[device], a.attention, a.batch)
+
+    def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
+        """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,
+        resolve_fused_ops). Quantised V is read by nothing else: it keeps it on."""
+        if self.context.flash_attn != "auto" or CACHE_TYPES[self.context.type_v].quantized:
+            return False
+        homes = assignment.layer_devices
+        return any(homes[a.block] != CPU and not self._runs(g, i, homes[a.block]) for i, a in g.attention.items())
 
     def _homes(self, g: Graph, assignment: Assignment) -> list[int]:
         homes = [-1] * len(g.nodes)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from kvtui.cache.kernels import Attention, Batch
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Home, Node, Tape
 
 # ggml-alloc.c, ggml_op_can_inplace
@@ -17,22 +18,12 @@ _ROW_PADDING = 512
 
 
 @dataclass(frozen=True)
-class Attention:
-    """What decides a flash attention kernel and what it needs beside its output. Values; K and V may be quantised."""
+class Attended:
+    """A flash attention operation. `block`: whose cache it reads, -1 where none is."""
 
-    head_k: int
-    head_v: int
-    n_head: int
-    n_head_kv: int
-    tokens: int  # of a stream
-    cells: int  # of a stream
-    streams: int
-    type_k: str
-    type_v: str
-    k_values: int
-    v_values: int
-    v_in_k: bool  # V is a view of K: MLA
-    block: int  # whose cache is read; -1: none is
+    attention: Attention
+    batch: Batch
+    block: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +33,7 @@ class Graph:
     nodes: tuple[Node, ...]  # by id
     order: tuple[int, ...]
     leafs: tuple[int, ...]
+    alibi: bool = False  # attention is biased by distance
 
     @cached_property
     def names(self) -> list[str]:
@@ -115,6 +107,11 @@ class Graph:
         return tuple([(n.id, n.home) for n in self.nodes if n.home is not None])
 
     @cached_property
+    def outputs(self) -> frozenset[int]:
+        """Never freed (ggml_set_output)."""
+        return frozenset([n.id for n in self.nodes if n.output])
+
+    @cached_property
     def duplicated(self) -> dict[int, list[int]]:
         """Weights that every block has a copy of, and what they are used by."""
         found: dict[int, list[int]] = {i: [] for i, home in self.homes if home.kind == LAYER_WEIGHT}
@@ -130,9 +127,9 @@ class Graph:
         return tuple([(n.id, n.layer) for n in self.nodes if n.layer >= 0])
 
     @cached_property
-    def attention(self) -> dict[int, Attention]:
+    def attention(self) -> dict[int, Attended]:
         """Flash attention's nodes."""
-        return {n.id: _attention(n) for n in self.nodes if n.op == "flash_attn_ext"}
+        return {n.id: _attention(n, self.alibi) for n in self.nodes if n.op == "flash_attn_ext"}
 
     @cached_property
     def uses(self) -> list[int]:
@@ -144,10 +141,10 @@ class Graph:
         return counts
 
 
-def freeze(tape: Tape) -> Graph:
+def freeze(tape: Tape, alibi: bool = False) -> Graph:
     """The graph of what `tape` expanded."""
     nodes = sorted((*tape.nodes, *tape.leafs), key=lambda n: n.id)
-    return Graph(tuple(nodes), tuple([n.id for n in tape.nodes]), tuple([n.id for n in tape.leafs]))
+    return Graph(tuple(nodes), tuple([n.id for n in tape.nodes]), tuple([n.id for n in tape.leafs]), alibi)
 
 
 def _name(n: Node) -> str:
@@ -157,20 +154,17 @@ def _name(n: Node) -> str:
     return f"{n.op} {weight.removesuffix('.weight')}" if weight else n.op
 
 
-def _attention(n: Node) -> Attention:
+def _attention(n: Node, alibi: bool) -> Attended:
     q, k, v = n.src[:3]
-    return Attention(
+    attention = Attention(
         head_k=k.ne[0],
         head_v=v.ne[0],
         n_head=q.ne[2],
         n_head_kv=k.ne[2],
-        tokens=q.ne[1],
-        cells=k.ne[1],
-        streams=q.ne[3],
         type_k=k.dtype.name,
         type_v=v.dtype.name,
-        k_values=k.elements,
-        v_values=v.elements,
-        block=k.view.home.number if k.view is not None and k.view.home is not None else -1,
         v_in_k=v.view is not None and v.view is k.view and v.offset == k.offset,
+        alibi=alibi,
     )
+    block = k.view.home.number if k.view is not None and k.view.home is not None else -1
+    return Attended(attention, Batch(q.ne[1], k.ne[1], q.ne[3]), block)

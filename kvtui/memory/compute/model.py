@@ -15,11 +15,13 @@ from kvtui.memory.compute.terms import Term
 class ComputeModel(Formulas):
     """Built once, asked for many assignments."""
 
+    fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
+
     @cached_property
     def engine(self) -> Engine | None:
         """None where formulas have to do."""
         gpu = any(d.backend in CUDA_BACKENDS for d in self.machine.devices)
-        return Engine(self.model, self.context, self.machine) if gpu and covered(self.model) else None
+        return Engine(self.model, self.context, self.machine, self.fa_quants) if gpu and covered(self.model) else None
 
     def bytes(self, assignment: Assignment) -> ComputeBytes:
         """Compute buffers under `assignment`."""

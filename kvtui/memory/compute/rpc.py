@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from kvtui.cache.context import ContextParams, pad256
 from kvtui.cache.layout import flash_attention, physical_batch
-from kvtui.hardware.device import Machine
-from kvtui.memory.assignment import CPU, Assignment
+from kvtui.flags.context import ContextParams, pad256
+from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.assignment import Assignment
 from kvtui.model.spec import Layer, ModelSpec
 
 DEFAULT_BUILD = "b11434"

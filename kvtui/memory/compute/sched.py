@@ -191,7 +191,7 @@ def _plan(
         for c in range(i, i + ends.copies):
             buffer[c] = backend
     own = [i for i in g.leafs if homes[i] < 0]
-    early, kept = own, frozenset[int]()
+    early, kept = own, g.outputs
     if ends.copies > 1:
         inputs = [i for i in own if nodes[i].input]
         behind = count + len(copy_of)
@@ -199,7 +199,7 @@ def _plan(
             copy_of.extend([i] * (ends.copies - 1))
             buffer.extend([at[i]] * (ends.copies - 1))
         held = [*inputs, *range(behind, count + len(copy_of)), *range(count, behind)]
-        early, kept = [*held, *own], frozenset(held)
+        early, kept = [*held, *own], g.outputs.union(held)
     sizes = list(g.sizes)
     for (backend, i), more in extra.items():
         if at[i] == backend:

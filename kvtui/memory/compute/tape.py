@@ -45,7 +45,7 @@ class Home(NamedTuple):
 class Node:
     """A ggml_tensor. `ne`: values a dimension, `nb`: bytes between them. `view` is the root that it looks into."""
 
-    __slots__ = ("dtype", "home", "id", "input", "layer", "name", "nb", "ne", "offset", "op", "select", "src", "unary", "view")
+    __slots__ = ("dtype", "home", "id", "input", "layer", "name", "nb", "ne", "offset", "op", "output", "src", "unary", "view")
 
     def __init__(self, op: str, dtype: Dtype, ne: Shape, nb: Shape, src: tuple["Node", ...] = (), view: "Node | None" = None):
         self.op, self.dtype, self.ne, self.nb, self.src, self.view = op, dtype, ne, nb, src, view
@@ -53,7 +53,7 @@ class Node:
         self.id = -1
         self.layer = -1
         self.offset = 0
-        self.input = self.select = False
+        self.input = self.output = False
         self.home: Home | None = None
 
     @property

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kvtui.memory.compute.alloc import Peak
-from kvtui.memory.compute.fattn import attention_extra
 from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.sched import Schedule
 from kvtui.memory.compute.tape import CACHE
 
+_F16_BYTES = 2
 HOLES = "free between tensors"
 
 
@@ -51,8 +51,10 @@ def _copied(g: Graph, source: int) -> str:
 
 
 def _attention(g: Graph, i: int, n_bytes: int, add: Callable[[str, int], None]) -> None:
-    a, own = g.attention[i], g.sizes[i]
-    of_k = attention_extra(a, own, only_k=True)
+    """The output, and what its kernel reads as f16: K before V (fattn-common.cuh)."""
+    a, batch = g.attention[i].attention, g.attention[i].batch
+    cells, own = a.n_head_kv * batch.n_cells * batch.n_streams, g.sizes[i]
+    of_k = a.head_k * cells * _F16_BYTES if a.type_k != "f16" else 0
     add(g.names[i], own)
     add("K as f16", of_k)
     add("V as f16", n_bytes - own - of_k)

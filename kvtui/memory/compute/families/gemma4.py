@@ -35,7 +35,10 @@ def graph(g: Build) -> None:
         if scale is not None:
             cur = g.mul(cur, scale)
     cur = g.build_norm(cur, g.weight("output_norm.weight"), -1)
-    g.head(g.get_rows(cur, out_ids), capped=g.number("final_logit_softcapping") > 0)
+    cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
+    cur = g.get_rows(cur, out_ids)
+    cur.output = True
+    g.head(cur, capped=g.number("final_logit_softcapping") > 0)
 
 
 def _attention(g: Build, inp: Caches, cur: Node, pos: Node, il: int) -> Node:

@@ -24,7 +24,10 @@ def graph(g: Build) -> None:
         inner = g.add(cur, residual)
         cur = g.add(_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
     cur = g.build_norm(cur, g.weight("output_norm.weight"), -1)
-    g.head(g.get_rows(cur, out_ids))
+    cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
+    cur = g.get_rows(cur, out_ids)
+    cur.output = True
+    g.head(cur)
 
 
 def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:

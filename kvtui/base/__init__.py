@@ -1,0 +1,1 @@
+"""What everything stands on: findings, sizes, text for a terminal, files."""

@@ -1,0 +1,45 @@
+"""Sizes and bandwidths as people write them: `22.8GiB`, `24GB`, `936GB/s`, bare bytes. MiB and GiB are binary."""
+
+import re
+
+from kvtui.base.findings import UsageError
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    **{f"{p}ib": 1024 ** (i + 1) for i, p in enumerate("kmgt")},
+    **{f"{p}b": 1000 ** (i + 1) for i, p in enumerate("kmgt")},
+}
+_SIZE = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:e[0-9]+)?)\s*([a-z]*)\s*$", re.IGNORECASE)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `text`. Raises UsageError."""
+    match = _SIZE.match(text)
+    unit: int | None = _UNITS.get(match[2].lower()) if match else None
+    if match is None or unit is None:
+        raise UsageError(f"{text!r} is not a size; write it as 22.8GiB, 24GB or bytes")
+    value = float(match[1]) * unit
+    if value >= 2**63:
+        raise UsageError(f"{text!r} is larger than any memory")
+    return round(value)
+
+
+def parse_bandwidth(text: str) -> float:
+    """Bytes a second of `text` (`936GB/s`). Raises UsageError."""
+    rate = text.strip()
+    rate = rate[:-2] if rate.lower().endswith("/s") else rate
+    try:
+        return float(parse_size(rate))
+    except UsageError:
+        raise UsageError(f"{text!r} is not a bandwidth; write it as 936GB/s") from None
+
+
+def mib(n_bytes: float) -> str:
+    """`8,851 MiB`."""
+    return f"{n_bytes / 2**20:,.0f} MiB"
+
+
+def gib(n_bytes: float, digits: int = 1) -> str:
+    """`22.1 GiB`."""
+    return f"{n_bytes / 2**30:,.{digits}f} GiB"

@@ -1,0 +1,309 @@
+"""The command line. Data goes to stdout, words to stderr; the heavy parts are imported by the command that needs them."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from kvtui import __version__
+from kvtui.base.findings import UsageError
+from kvtui.cli.options import shared_options
+from kvtui.tasks.opening import address_of, load, machine_of, request_of
+from kvtui.tasks.options import Options, context_params
+
+if TYPE_CHECKING:
+    from kvtui.placement.request import Request
+
+EXIT_OK, EXIT_NO, EXIT_USAGE = 0, 1, 2
+COMMANDS = ("plan", "table", "estimate", "verify", "devices", "serve", "demo")
+
+
+class _App(click.Group):
+    """A group whose first word may be a model: `kvtui MODEL` is the app."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "--version")):
+            args = ["app", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS]
+
+
+@click.group(cls=_App, context_settings={"help_option_names": ["--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="kvtui")
+def cli() -> None:
+    """Plan K/V cache types and tensor placement of a GGUF model for llama.cpp, and run llama-server with the plan.
+
+    `kvtui [MODEL]` opens the app; `kvtui demo` shows it on a bundled model and a simulated machine.
+    """
+
+
+def main() -> None:
+    """Entry point: one line and exit code 2 for what a person can mend."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as e:
+        _fail(e.format_message())
+    except UsageError as e:
+        _fail(str(e))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_OK)
+
+
+def _fail(message: str) -> NoReturn:
+    from kvtui.base.text import printable
+
+    line = " ".join(printable(message).split())
+    click.echo(f"kvtui: {line}", err=True)
+    sys.exit(EXIT_USAGE)
+
+
+def _fetched(n_bytes: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\rreading the header: {n_bytes / 1000:,.0f} kB", nl=False, err=True)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, ensure_ascii=True))
+
+
+@cli.command()
+@click.argument("model")
+@shared_options
+@click.option("--time", "seconds", type=float, help="How long to go on proving, in seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> None:
+    """The best placement of MODEL."""
+    from kvtui.placement.plan import make_plan
+    from kvtui.report.as_json import plan_json
+    from kvtui.tasks.history import with_proof
+
+    began = time.perf_counter()
+    spec = load(model, options, _fetched)
+    read = time.perf_counter()
+    made = with_proof(make_plan(request_of(spec, options), seconds))
+    timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
+    if as_json:
+        _print_json(plan_json(made, model, timings))
+    else:
+        from kvtui.report.as_text import plan_lines
+
+        _echo_lines(plan_lines(made, model))
+    sys.exit(EXIT_OK if made.fits else EXIT_NO)
+
+
+@cli.command(context_settings={"ignore_unknown_options": False})
+@click.argument("model")
+@shared_options
+@click.option("--explain", is_flag=True, help="Each figure's formula with its numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: Sequence[str]) -> None:
+    """What llama-server would allocate for MODEL with exactly these FLAGS (after `--`): nothing is optimized."""
+    from kvtui.flags.read import ServerFlags, parse_flags
+    from kvtui.memory.described import describe_flags
+    from kvtui.report.as_json import estimate_json
+
+    began = time.perf_counter()
+    server_flags = parse_flags(flags, ServerFlags(context=context_params(options)))
+    joined = replace(options, spec_type=",".join(server_flags.context.spec_types) or None)
+    spec = load(model, joined, _fetched)
+    read = time.perf_counter()
+    request = replace(request_of(spec, options), context=server_flags.context)
+    described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
+    timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
+    if as_json:
+        _print_json(estimate_json(described, model, tuple(flags), timings))
+    else:
+        from kvtui.report.as_text import estimate_lines
+
+        _echo_lines(estimate_lines(described, model, explain=explain))
+    sys.exit(EXIT_OK if described.fits else EXIT_NO)
+
+
+def _echo_lines(lines: Sequence[str]) -> None:
+    from kvtui.base.text import printable
+
+    for line in lines:
+        click.echo(printable(line))
+
+
+@cli.command()
+@click.argument("model")
+@shared_options
+@click.option("--all", "all_pairs", is_flag=True, help="All 81 pairs.")
+@click.option("--markdown", is_flag=True, help="A table to paste.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def table(model: str, options: Options, all_pairs: bool, markdown: bool, as_json: bool) -> None:
+    """One row for each pair of K and V types."""
+    from kvtui.placement.plan import quick_plan
+    from kvtui.placement.table import pair_rows
+    from kvtui.report.as_json import table_json
+
+    shown = quick_plan(request_of(load(model, options, _fetched), options))
+    rows = pair_rows(shown, all_pairs=all_pairs)
+    if as_json:
+        _print_json(table_json(rows))
+        return
+    from kvtui.report.as_text import table_lines
+
+    _echo_lines(table_lines(rows, markdown=markdown))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def devices(as_json: bool) -> None:
+    """What this machine has."""
+    from kvtui.hardware.nvidia import nvml
+    from kvtui.hardware.probe import find_machine
+    from kvtui.report.as_json import machine_json
+
+    machine = find_machine()
+    problem = None if machine.devices else nvml.poll().problem
+    if as_json:
+        _print_json(machine_json(machine, problem))
+    else:
+        from kvtui.report.as_text import machine_lines
+
+        _echo_lines(machine_lines(machine, problem))
+
+
+@cli.command()
+@click.argument("model")
+@shared_options
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) -> None:
+    """The plan (or exactly FLAGS), and llama-server's own dry run beside it."""
+    from kvtui.flags.read import ServerFlags, parse_flags
+    from kvtui.memory.described import describe_flags
+    from kvtui.placement.plan import make_plan
+    from kvtui.report.as_json import verify_json
+    from kvtui.server.binary.find import choose_server
+    from kvtui.server.measure.dry_run import dry_run
+    from kvtui.server.measure.measured import recall
+    from kvtui.tasks.history import gpus_of, request_key
+
+    spec = load(model, options, _fetched)
+    request = request_of(spec, options)
+    server = choose_server(options.llama_server)
+    if flags:
+        server_flags = parse_flags(flags, ServerFlags(context=request.context))
+        described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
+        predicted, argv = described.estimate, tuple(flags)
+    else:
+        made = make_plan(request)
+        predicted, argv = made.estimate, made.argv
+    answer = dry_run(server, Path(model), argv, devices=[d.name for d in request.machine.devices if not d.endpoint])
+    kept = recall(server.build, request_key(request), gpus_of(request.machine), argv)
+    value = verify_json(request.machine, predicted, answer, str(server.path), kept)
+    if as_json:
+        _print_json(value)
+    else:
+        from kvtui.report.as_text import verify_lines
+
+        _echo_lines(verify_lines(value))
+    sys.exit(EXIT_NO if answer.refused or answer.impossible else EXIT_OK)
+
+
+def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080].")(command)
+    return click.option("--host", help="Address it listens on [default: 127.0.0.1].")(command)
+
+
+@cli.command()
+@click.argument("model")
+@shared_options
+@_address_options
+def serve(model: str, options: Options) -> None:
+    """Plan, and run llama-server in the foreground; its exit code is this command's."""
+    from kvtui.placement.plan import make_plan
+    from kvtui.server.binary.find import choose_server
+    from kvtui.server.process.foreground import run_foreground
+    from kvtui.server.process.preflight import preflight
+    from kvtui.tasks.launch import needs_of
+
+    server = choose_server(options.llama_server)
+    made = make_plan(request_of(load(model, options, _fetched), options))
+    if not made.fits:
+        _say("; ".join(f.message for f in made.findings if f.severity == "error"))
+        sys.exit(EXIT_NO)
+    address = address_of(options)
+    try:
+        found = preflight(server, needs_of(made), address.port, address.host)
+    except OSError as e:
+        raise UsageError(f"--host {address.host}: {e.strerror or e}") from None
+    if found.missing:
+        _say(f"{server.path} has no {', '.join(found.missing)}")
+        sys.exit(EXIT_NO)
+    if found.port.taken_by:
+        _say(f"port {address.port} is taken by {found.port.taken_by}; {found.port.port} is free")
+        sys.exit(EXIT_NO)
+    for sentence in (*map(str, found.shortages), *found.notes):
+        _say(sentence)
+    argv = (*made.argv, *address.args)
+    sys.exit(run_foreground(server, Path(model), argv, dict(made.env), address.host, address.port, found.is_open, _say))
+
+
+def _say(text: str) -> None:
+    from kvtui.base.text import printable
+
+    click.echo(f"kvtui: {printable(text)}", err=True)
+
+
+def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--lean/--no-lean", default=None, help="Fewer bytes on the line; on by itself over SSH.")(command)
+    return click.option("--theme", metavar="NAME", help="Colours.")(command)
+
+
+@cli.command(name="app", hidden=True)
+@click.argument("model", required=False)
+@shared_options
+@_address_options
+@_app_options
+def app_command(model: str | None, options: Options, lean: bool | None, theme: str | None) -> None:
+    """The terminal app."""
+    from kvtui.tui.run import run_app
+    from kvtui.tui.session import Session
+
+    def opener(name: str) -> "Request":
+        return request_of(load(name, options, _fetched), options)
+
+    request = opener(model) if model is not None else None
+    machine = request.machine if request is not None else machine_of(options)
+    simulated = bool(options.device) and not all(d.endpoint for d in machine.devices)
+    run_app(
+        Session(
+            path=Path(model) if model is not None else None,
+            request=request,
+            machine=machine,
+            simulated=simulated,
+            server=options.llama_server,
+            lean=lean,
+            theme=theme,
+            address=address_of(options),
+            build=options.build,
+            opener=opener,
+        )
+    )
+
+
+@cli.command()
+@_app_options
+def demo(lean: bool | None, theme: str | None) -> None:
+    """The app on a bundled model header and a simulated machine: needs no GPU, model or llama.cpp."""
+    from kvtui.tasks.demo import demo_request
+    from kvtui.tui.run import run_app
+    from kvtui.tui.session import Session
+
+    request = demo_request()
+    run_app(Session(path=None, request=request, machine=request.machine, simulated=True, lean=lean, theme=theme, demo=True))

@@ -1,0 +1,69 @@
+"""The options that `plan`, `table`, `estimate`, `verify`, `serve` and the app share, as click's decorators."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.tasks.options import Options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _option(*names: str, **settings: Any) -> Callable[[F], F]:
+    return click.option(*names, **settings)
+
+
+_SHARED: tuple[Callable[[Any], Any], ...] = (
+    _option("--device", multiple=True, metavar="NAME=FREE[/TOTAL][@BANDWIDTH]", help="Plan for this device (repeatable)."),
+    _option("--ram", metavar="FREE[@BANDWIDTH]", help="Plan for this much host memory."),
+    _option("--margin", metavar="SIZE[,SIZE...]", help="Memory to leave free on each device [default: 1024MiB]."),
+    _option("-c", "--ctx-size", metavar="N", help="Context in tokens (132000, 132k)."),
+    _option("-ctk", "--cache-type-k", metavar="TYPE", help="K cache type: " + ", ".join(CACHE_TYPES) + "."),
+    _option("-ctv", "--cache-type-v", metavar="TYPE", help="V cache type."),
+    _option("-np", "--parallel", type=int, metavar="N", help="Slots [default: four and one unified cache]."),
+    _option("-kvu/-no-kvu", "--kv-unified/--no-kv-unified", default=None, help="One cache shared by all slots."),
+    _option("-b", "--batch-size", type=int, metavar="N", help="Logical batch [default: 2048]."),
+    _option("-ub", "--ubatch-size", type=int, metavar="N", help="Physical batch [default: 512]."),
+    _option("-fa", "--flash-attn", type=click.Choice(["on", "off", "auto"]), help="Flash attention."),
+    _option("--swa-full", is_flag=True, help="Sliding-window layers keep the whole context."),
+    _option("-nkvo", "--no-kv-offload", is_flag=True, help="Keep K/V in host memory."),
+    _option("-lm", "--load-mode", metavar="MODE", help="auto, none, mmap, mlock, mmap+mlock or dio."),
+    _option("--mmproj", metavar="FILE", help="Multimodal projector to count."),
+    _option("-md", "--model-draft", metavar="FILE", help="Draft model to count."),
+    _option("--spec-type", metavar="TYPE", help="Speculative decoding; draft-mtp loads a model's MTP blocks."),
+    _option("--pin", multiple=True, metavar="REGEX=DEVICE", help="Tensors that match stay on DEVICE; repeatable."),
+    _option("--exclude", multiple=True, metavar="DEVICE", help="Do not use this device; repeatable."),
+    _option("--no-ram", is_flag=True, help="Keep everything but the embeddings on the devices."),
+    _option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers."),
+    _option("--config", metavar="FILE", help="A JSON config; options win over it."),
+    _option("--llama-server", metavar="PATH", help="The llama-server to ask and run."),
+    _option("--build", metavar="bN", help="llama.cpp build to estimate for [default: the server's, else b11434]."),
+)
+
+
+def shared_options(command: F) -> F:
+    """Adds the shared options; the command gets them as one `Options`, first after its own arguments."""
+
+    def collected(*args: Any, **values: Any) -> Any:
+        known = {f.name for f in fields(Options)}
+        mine = {name: values.pop(name) for name in list(values) if name in known}
+        options = Options(**mine)
+        if options.config is not None:
+            from kvtui.tasks.config import read_config, under_options
+
+            config = read_config(Path(options.config))
+            options = under_options(config, options)
+            if "model" in values and values["model"] is None:
+                values["model"] = config.model
+        return command(*args, options=options, **values)
+
+    collected.__name__ = command.__name__
+    collected.__doc__ = command.__doc__
+    collected.__click_params__ = list(getattr(command, "__click_params__", ()))  # type: ignore[attr-defined]
+    for add in reversed(_SHARED):
+        collected = add(collected)
+    return collected  # type: ignore[return-value]

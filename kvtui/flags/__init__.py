@@ -1,0 +1,1 @@
+"""llama-server's command line, both ways."""

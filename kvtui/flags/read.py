@@ -1,0 +1,253 @@
+"""llama-server's command line as llama-server b11434 reads it (common/arg.cpp): the part that decides memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from kvtui.base.findings import UsageError
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams
+from kvtui.flags.overrides import DENSE_FFN, EXPERTS, Override, first_blocks, parse_overrides
+
+ALL_LAYERS = 2**31 - 1
+MAX_SPLITS = 15  # -ts: fewer entries than llama_max_devices() = 16 (ggml: GGML_CUDA_MAX_DEVICES)
+DEFAULT_CACHE_RAM_MIB = 8192  # common/common.h, cache_ram_mib
+DEFAULT_CHECKPOINTS = 32  # common/common.h, n_ctx_checkpoints
+_REMOVED = -1
+
+
+@dataclass(frozen=True)
+class ServerFlags:
+    """What the flags say, before devices are known."""
+
+    context: ContextParams = field(default_factory=ContextParams)
+    n_gpu_layers: int = ALL_LAYERS  # -ngl; `auto` and unset mean all, as with --fit off
+    tensor_split: tuple[float, ...] = ()  # -ts; empty: by free memory
+    overrides: tuple[Override, ...] = ()
+    devices: tuple[str, ...] | None = None  # -dev, by name; () is `none`; None: all
+    main_gpu: int = 0
+    split_mode: str = "layer"
+    load_mode: str = "auto"
+    mmproj: str | None = None
+    mmproj_offload: bool = True
+    model_draft: str | None = None
+    cache_ram_mib: int = DEFAULT_CACHE_RAM_MIB
+    checkpoints: int = DEFAULT_CHECKPOINTS
+    repack: bool = True
+    ignored: tuple[str, ...] = ()  # flags that move no memory
+
+
+@cache
+def known_flags() -> dict[str, int]:
+    """Every flag of llama-server and how many values it takes; -1: removed, refused by the server itself."""
+    table = {}
+    for line in files("kvtui.data").joinpath("server-flags.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            count, *names = line.split()
+            table.update(dict.fromkeys(names, int(count)))
+    return table
+
+
+def _integer(flag: str, value: str) -> int:
+    """std::stoi: digits at the start count, the rest is ignored."""
+    digits = value.strip()
+    end = 1 if digits[:1] in ("-", "+") else 0
+    while end < len(digits) and digits[end].isdecimal():
+        end += 1
+    try:
+        number = int(digits[:end])
+    except ValueError:
+        raise UsageError(f"{flag} {value}: not a number") from None
+    if not -(2**31) <= number < 2**31:
+        raise UsageError(f"{flag} {value}: out of range")
+    return number
+
+
+def _type(flag: str, value: str) -> str:
+    if value not in CACHE_TYPES:
+        raise UsageError(f"{flag} {value}: no such cache type; llama-server takes {', '.join(CACHE_TYPES)}")
+    return value
+
+
+def _choice(flag: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise UsageError(f"{flag} {value}: one of {', '.join(allowed)} is needed")
+    return value
+
+
+_FLASH = {
+    **dict.fromkeys(("on", "enabled", "true", "1"), "on"),  # common/arg.cpp, is_truthy
+    **dict.fromkeys(("off", "disabled", "false", "0"), "off"),
+    **dict.fromkeys(("auto", "-1"), "auto"),
+}
+_SPLIT_MODES = ("none", "layer", "row", "tensor")
+_LOAD_MODES = ("auto", "none", "mmap", "mlock", "mmap+mlock", "dio")
+
+
+def _slots(flag: str, value: str) -> int | None:
+    number = _integer(flag, value)
+    if number == 0:
+        raise UsageError(f"{flag} {value}: invalid value for n_parallel")
+    return number if number > 0 else None
+
+
+def _not_negative(flag: str, value: str) -> int:
+    number = _integer(flag, value)
+    if number < 0:
+        raise UsageError(f"{flag} {value}: a number of blocks is 0 or more")
+    return number
+
+
+def _context(flag: str, value: str) -> int:
+    number = _integer(flag, value)
+    if number < 0:
+        raise UsageError(f"{flag} {value}: a context is 0 (the trained one) or more tokens")
+    return number
+
+
+def _batch(flag: str, value: str) -> int:
+    number = _integer(flag, value)
+    if number < 0:
+        raise UsageError(f"{flag} {value}: a batch is 1 token or more")
+    return number
+
+
+# common/speculative.cpp, common_speculative_type_from_name_map
+_SPEC_TYPES = (
+    *("none", "draft-simple", "draft-eagle3", "draft-mtp", "draft-dflash", "draft-dspark"),
+    *("ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod", "ngram-cache"),
+)
+
+
+def _spec_types(flag: str, value: str) -> tuple[str, ...]:
+    names = tuple(_choice(flag, name, _SPEC_TYPES) for name in value.split(","))
+    return () if "none" in names else names
+
+
+def _draft_length(flag: str, value: str) -> int:
+    number = _integer(flag, value)
+    if number < 0:
+        raise UsageError(f"{flag} {value}: invalid value; a draft is 0 tokens or more")
+    return number
+
+
+# flag -> field of ContextParams, and how its value is read
+_CONTEXT_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    **dict.fromkeys(("-c", "--ctx-size"), ("n_ctx", _context)),
+    **dict.fromkeys(("-b", "--batch-size"), ("n_batch", _batch)),
+    **dict.fromkeys(("-ub", "--ubatch-size"), ("n_ubatch", _batch)),
+    **dict.fromkeys(("-np", "--parallel"), ("n_parallel", _slots)),
+    **dict.fromkeys(("-ctk", "--cache-type-k"), ("type_k", _type)),
+    **dict.fromkeys(("-ctv", "--cache-type-v"), ("type_v", _type)),
+    **dict.fromkeys(("-fa", "--flash-attn"), ("flash_attn", lambda f, v: _FLASH[_choice(f, v, tuple(_FLASH))])),
+    "--spec-type": ("spec_types", _spec_types),
+    "--spec-draft-n-max": ("n_draft", _draft_length),
+}
+_CONTEXT_SWITCHES: dict[str, tuple[str, bool]] = {
+    "--swa-full": ("swa_full", True),
+    **dict.fromkeys(("-kvu", "--kv-unified"), ("kv_unified", True)),
+    **dict.fromkeys(("-no-kvu", "--no-kv-unified"), ("kv_unified", False)),
+    **dict.fromkeys(("-nkvo", "--no-kv-offload"), ("offload_kqv", False)),
+    **dict.fromkeys(("-kvo", "--kv-offload"), ("offload_kqv", True)),
+    "--op-offload": ("op_offload", True),
+    "--no-op-offload": ("op_offload", False),
+}
+
+
+def _layers(flag: str, value: str) -> int:
+    if value in ("auto", "all"):
+        return ALL_LAYERS
+    number = _integer(flag, value)
+    return ALL_LAYERS if number < 0 else number  # src/llama-model.cpp, n_gpu_layers()
+
+
+def _splits(flag: str, value: str) -> tuple[float, ...]:
+    if value[:1] in ("", ",", "/"):  # the first entry is empty for the server's tokenizer
+        raise UsageError(f"{flag} {value}: not a list of numbers")
+    parts = [p for p in value.replace("/", ",").split(",") if p]
+    if len(parts) > MAX_SPLITS:
+        raise UsageError(f"{flag} {value}: llama-server takes at most {MAX_SPLITS} entries")
+    try:
+        return tuple(float(p) for p in parts)
+    except ValueError:
+        raise UsageError(f"{flag} {value}: not a list of numbers") from None
+
+
+_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    **dict.fromkeys(("-ngl", "--gpu-layers", "--n-gpu-layers"), ("n_gpu_layers", _layers)),
+    **dict.fromkeys(("-ts", "--tensor-split"), ("tensor_split", _splits)),
+    **dict.fromkeys(("-dev", "--device"), ("devices", lambda _, v: () if v == "none" else tuple(v.split(",")))),
+    **dict.fromkeys(("-mg", "--main-gpu"), ("main_gpu", _integer)),
+    **dict.fromkeys(("-sm", "--split-mode"), ("split_mode", lambda f, v: _choice(f, v, _SPLIT_MODES))),
+    **dict.fromkeys(("-lm", "--load-mode"), ("load_mode", lambda f, v: _choice(f, v, _LOAD_MODES))),
+    **dict.fromkeys(("-mm", "--mmproj"), ("mmproj", lambda _, v: v)),
+    **dict.fromkeys(("--spec-draft-model", "-md", "--model-draft"), ("model_draft", lambda _, v: v)),
+    **dict.fromkeys(("-cram", "--cache-ram"), ("cache_ram_mib", _integer)),
+    **dict.fromkeys(("-ctxcp", "--ctx-checkpoints", "--swa-checkpoints"), ("checkpoints", _integer)),
+}
+_SWITCHES: dict[str, tuple[str, bool]] = {
+    "--repack": ("repack", True),
+    **dict.fromkeys(("-nr", "--no-repack"), ("repack", False)),
+    "--mmproj-offload": ("mmproj_offload", True),
+    "--no-mmproj-offload": ("mmproj_offload", False),
+}
+_OVERRIDES: dict[str, Callable[[str, str], tuple[Override, ...]]] = {
+    **dict.fromkeys(("-ot", "--override-tensor"), lambda _, v: parse_overrides(v)),
+    **dict.fromkeys(("-ncmoe", "--n-cpu-moe"), lambda f, v: first_blocks(_not_negative(f, v), EXPERTS)),
+    **dict.fromkeys(("-ncffn", "--n-cpu-ffn"), lambda f, v: first_blocks(_not_negative(f, v), DENSE_FFN)),
+}
+_ALL_EXPERTS = ("-cmoe", "--cpu-moe")
+
+
+def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Flags with their values. Raises UsageError for what llama-server does not know."""
+    known, i = known_flags(), 0
+    while i < len(argv):
+        flag = argv[i]
+        if flag.startswith("--"):
+            flag = flag.replace("_", "-")  # common/arg.cpp, common_params_parse_ex
+        if flag not in known:
+            raise UsageError(f"{argv[i]}: llama-server has no such flag")
+        count = known[flag]
+        if count == _REMOVED:
+            raise UsageError(f"{flag}: llama-server b11434 no longer has this flag")
+        values = list(argv[i + 1 : i + 1 + count])
+        if len(values) < count:
+            raise UsageError(f"{flag}: a value is missing")
+        yield flag, values
+        i += 1 + count
+
+
+def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerFlags:
+    """What `argv` says, over `base`. Raises UsageError with one line for what the server's own parser would reject."""
+    flags = base or ServerFlags()
+    context: dict[str, Any] = {}
+    other: dict[str, Any] = {}
+    overrides: list[Override] = list(flags.overrides)
+    ignored = []
+    for flag, values in _pairs(argv):
+        if flag in _CONTEXT_VALUES:
+            name, read = _CONTEXT_VALUES[flag]
+            context[name] = read(flag, values[0])
+        elif flag in _CONTEXT_SWITCHES:
+            name, context[name] = _CONTEXT_SWITCHES[flag][0], _CONTEXT_SWITCHES[flag][1]
+        elif flag in _VALUES:
+            name, read = _VALUES[flag]
+            other[name] = read(flag, values[0])
+        elif flag in _SWITCHES:
+            name, other[name] = _SWITCHES[flag][0], _SWITCHES[flag][1]
+        elif flag in _OVERRIDES:
+            overrides += _OVERRIDES[flag](flag, values[0])
+        elif flag in _ALL_EXPERTS:
+            overrides.append(Override(EXPERTS, "CPU"))
+        else:
+            ignored.append(flag)
+    return replace(
+        flags,
+        context=replace(flags.context, **context),
+        overrides=tuple(overrides),
+        ignored=tuple(ignored),
+        **other,
+    )

@@ -1,0 +1,289 @@
+"""The exact answer: a mixed integer program, solved by HiGHS.
+
+Home of each block in device order (RAM first), and how many blocks of each kind take which way to spread their tensors;
+capacities with compute buffers, hand-offs priced. What the bound rules out is left out. Works to a fixed number of nodes,
+or to a time, and can be cancelled."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kvtui.hardware.device import CPU
+from kvtui.placement.solve.candidate import Candidate, evaluate, pick
+from kvtui.placement.solve.menu import Menu, block_places, build_menu, usable
+from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
+from kvtui.placement.solve.relax import Relaxed, Rooms, block_costs, relax
+from kvtui.placement.solve.search import Found, first_prices, first_reserve, learned, rooms_of
+
+_WORK = 2_000_000  # variables times nodes of the solver's tree: a fixed amount of work, whatever the machine's speed
+_GAP = 1e-4  # relative, at which a plan counts as proven
+_ROUNDS = 3  # compute buffers follow the plan: solve, measure, solve again
+_POLL_SECONDS = 0.03
+_SCALE = 1e3  # seconds to milliseconds, MiB for bytes: numbers a solver likes
+_MIB = 2.0**20
+
+
+@dataclass
+class _Rows:
+    """A sparse constraint matrix under construction."""
+
+    lower: list[float] = field(default_factory=list)
+    upper: list[float] = field(default_factory=list)
+    start: list[int] = field(default_factory=lambda: [0])
+    index: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+
+    def add(self, lower: float, upper: float, terms: Sequence[tuple[int, float]]) -> None:
+        """One row: lower <= sum of coefficient x variable <= upper."""
+        self.lower.append(lower)
+        self.upper.append(upper)
+        for i, v in terms:
+            self.index.append(i)
+            self.value.append(v)
+        self.start.append(len(self.index))
+
+
+@dataclass(frozen=True)
+class _Variables:
+    """Where each kind of variable is. Position 0 is RAM, position p the device p-1."""
+
+    blocks: int
+    positions: int
+    options: tuple[tuple[int, int, int], ...]  # (kind, position of the home, option)
+
+    def y(self, block: int, p: int) -> int:
+        """1 if the block's home is at position p or before; p < positions - 1."""
+        return block * (self.positions - 1) + p
+
+    def w(self, p: int) -> int:
+        """1 if any block's home is at position p."""
+        return self.blocks * (self.positions - 1) + p
+
+    def n(self, i: int) -> int:
+        """How many blocks take option i."""
+        return self.w(self.positions) + i
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.n(len(self.options))
+
+    def home(self, block: int, p: int) -> tuple[list[tuple[int, float]], float]:
+        """Whether the block's home is at p, y(p) - y(p-1): (terms, constant)."""
+        terms = [(self.y(block, p), 1.0)] if p < self.positions - 1 else []
+        constant = 0.0 if terms else 1.0
+        return terms + ([(self.y(block, p - 1), -1.0)] if p else []), constant
+
+
+def solve(
+    problem: Problem, first: Found, *, seconds: float | None = None, should_stop: Callable[[], bool] | None = None
+) -> tuple[Found, bool]:
+    """(the best plan found, whether it is proven). `first` is where it starts and the least it gives back."""
+    best, proven, bound = first.best, False, first.bound
+    if best.over_bytes or not problem.request.machine.devices:
+        return first, False
+    menu = build_menu(problem)
+    reserve = first.reserve or first_reserve(problem, best)
+    prices: Sequence[float] = first.prices
+    for _ in range(_ROUNDS):
+        rooms = rooms_of(problem, reserve)
+        relaxed = relax(menu, rooms, best.score.seconds, prices or first_prices(problem, rooms))
+        prices = relaxed.prices.tolist()
+        answer = _solve(menu, rooms, relaxed, best, seconds, should_stop)
+        if answer is None:
+            break
+        homes, places, least = answer
+        candidate = evaluate(problem, homes, places)
+        if not candidate.over_bytes:
+            best = pick([best, candidate])
+        bound = max(least, relaxed.bound)
+        proven = menu.whole and not candidate.over_bytes and best.score.seconds <= bound * (1 + 2 * _GAP)
+        seen = learned(reserve, [candidate])
+        if seen == reserve or (should_stop is not None and should_stop()):
+            break
+        reserve = seen
+    bound = min(bound, best.score.seconds) if menu.whole else 0.0
+    return replace(first, best=best, bound=bound, reserve=reserve, prices=tuple(prices)), proven
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """HiGHS greets on the process's standard output when it is made, past every option: sent to nowhere."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _solve(
+    menu: Menu,
+    rooms: Rooms,
+    relaxed: Relaxed,
+    start: Candidate,
+    seconds: float | None,
+    should_stop: Callable[[], bool] | None,
+) -> tuple[tuple[int, ...], tuple[int, ...], float] | None:
+    """(homes, places, lower bound in seconds a token)."""
+    import highspy
+
+    v = _Variables(len(menu.kind_of), menu.places, _options(menu, relaxed, start))
+    cost, integer, upper = _objective(menu, v)
+    rows = _constraints(menu, v, rooms)
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = v.count, len(rows.lower)
+    lp.col_cost_ = np.array(cost)
+    lp.col_lower_, lp.col_upper_ = np.zeros(v.count), np.array(upper)
+    lp.row_lower_, lp.row_upper_ = np.array(rows.lower), np.array(rows.upper)
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = np.array(rows.start)
+    lp.a_matrix_.index_ = np.array(rows.index)
+    lp.a_matrix_.value_ = np.array(rows.value)
+    lp.integrality_ = [highspy.HighsVarType.kInteger if i else highspy.HighsVarType.kContinuous for i in integer]
+    with _silent_stdout():
+        solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("mip_rel_gap", _GAP)
+    if seconds is None:
+        solver.setOptionValue("mip_max_nodes", _WORK // v.count)
+    else:
+        solver.setOptionValue("time_limit", float(seconds))
+    solver.passModel(lp)
+    guess = highspy.HighsSolution()
+    guess.col_value = _values(menu, v, start)
+    solver.setSolution(guess)
+    solver.HandleUserInterrupt = True
+    solver.startSolve()
+    while True:
+        done, _ = solver.wait(_POLL_SECONDS)
+        if done:
+            break
+        if should_stop is not None and should_stop():
+            solver.cancelSolve()
+    values = solver.getSolution().col_value
+    if len(values) != v.count:
+        return None
+    return *_read(
+        menu, v, values
+    ), solver.getInfo().mip_dual_bound / _SCALE + menu.constant - HANDOFF_SECONDS  # the first home is no change
+
+
+def _options(menu: Menu, relaxed: Relaxed, start: Candidate) -> tuple[tuple[int, int, int], ...]:
+    """Options that a plan better than `start` may take: taking one costs at least as much more than the bound as it costs
+    more than the cheapest for a block with that home."""
+    spare = start.score.seconds - relaxed.bound
+    least = block_costs(menu, relaxed.prices)
+    used = set(_start_options(menu, start))
+    found = []
+    for k, kind in enumerate(menu.kinds):
+        priced = kind.held @ relaxed.prices
+        for p in range(menu.places):
+            if not np.isfinite(least[k, p]):
+                continue
+            excess = kind.cost[:, p] + priced + kind.home_bytes * relaxed.prices[p] - least[k, p]
+            position = (p + 1) % menu.places
+            for o in range(len(kind.spread)):
+                if excess[o] <= spare or (k, position, o) in used:
+                    found.append((k, position, o))
+    return tuple(found)
+
+
+def _start_options(menu: Menu, start: Candidate) -> list[tuple[int, int, int]]:
+    """(kind, position, option) a block of a candidate, in the order of blocks."""
+    index = [{option: o for o, option in enumerate(kind.spread)} for kind in menu.kinds]
+    at = [{b: i for i, b in enumerate(kind.blocks)} for kind in menu.kinds]
+    ram, out = menu.places - 1, []
+    for block, (k, home) in enumerate(zip(menu.kind_of, start.homes, strict=True)):
+        members = menu.kinds[k].members[at[k][block]]
+        option = tuple(tuple(sorted(ram if start.places[t] == CPU else start.places[t] for t in tensors)) for tensors in members)
+        out.append((k, home + 1, index[k].get(option, -1)))
+    return out
+
+
+def _objective(menu: Menu, v: _Variables) -> tuple[list[float], list[bool], list[float]]:
+    """(cost, integrality, upper bound) a variable; milliseconds."""
+    cost, integer, upper = [0.0] * v.count, [False] * v.count, [1.0] * v.count
+    for i in range(v.blocks * (v.positions - 1)):
+        integer[i] = True
+    open_ = usable(menu.problem)
+    for p in range(v.positions):
+        cost[v.w(p)] = HANDOFF_SECONDS * _SCALE
+        upper[v.w(p)] = 1.0 if open_[p - 1] else 0.0
+    for i, (k, position, option) in enumerate(v.options):
+        cost[v.n(i)] = float(menu.kinds[k].cost[option, position - 1]) * _SCALE
+        integer[v.n(i)] = True
+        upper[v.n(i)] = float(len(menu.kinds[k].blocks))
+    return cost, integer, upper
+
+
+def _constraints(menu: Menu, v: _Variables, rooms: Rooms) -> _Rows:
+    rows, infinite = _Rows(), float("inf")
+    last = v.positions - 1
+    for block in range(v.blocks):
+        for p in range(last - 1):
+            rows.add(0.0, infinite, [(v.y(block, p + 1), 1.0), (v.y(block, p), -1.0)])
+        if block + 1 < v.blocks:
+            for p in range(last):
+                rows.add(0.0, infinite, [(v.y(block, p), 1.0), (v.y(block + 1, p), -1.0)])
+        for p in range(v.positions):  # w >= home
+            terms, constant = v.home(block, p)
+            rows.add(constant, infinite, [(v.w(p), 1.0), *((i, -c) for i, c in terms)])
+    rows.add(1.0, infinite, [(v.w(p), 1.0) for p in range(v.positions)])
+    grouped: dict[tuple[int, int], list[int]] = {}
+    for i, (k, position, _) in enumerate(v.options):
+        grouped.setdefault((k, position), []).append(i)
+    for k, kind in enumerate(menu.kinds):
+        for p in range(v.positions):  # as many options as blocks of the kind live there
+            held: dict[int, float] = {v.n(i): 1.0 for i in grouped.get((k, p), ())}
+            total = 0.0
+            for block in kind.blocks:
+                terms, constant = v.home(block, p)
+                total += constant
+                for index, sign in terms:
+                    held[index] = held.get(index, 0.0) - sign
+            rows.add(total, total, list(held.items()))
+    for p in range(v.positions):
+        place = p - 1 if p else menu.places - 1
+        terms = [
+            (v.n(i), float(menu.kinds[k].held[option, place] + (menu.kinds[k].home_bytes if position == p else 0)) / _MIB)
+            for i, (k, position, option) in enumerate(v.options)
+        ]
+        terms.append((v.w(p), float(rooms.home_extra[place]) / _MIB))
+        rows.add(-infinite, float(rooms.free[place]) / _MIB, [t for t in terms if t[1]])
+    return rows
+
+
+def _values(menu: Menu, v: _Variables, start: Candidate) -> list[float]:
+    """A candidate as values of the variables."""
+    values = [0.0] * v.count
+    for block, home in enumerate(start.homes):
+        for p in range(v.positions - 1):
+            values[v.y(block, p)] = float(home + 1 <= p)
+        values[v.w(home + 1)] = 1.0
+    column = {option: i for i, option in enumerate(v.options)}
+    for option in _start_options(menu, start):
+        if option in column:
+            values[v.n(column[option])] += 1.0
+    return values
+
+
+def _read(menu: Menu, v: _Variables, values: Sequence[float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    homes = []
+    for block in range(v.blocks):
+        before = next((p for p in range(v.positions - 1) if values[v.y(block, p)] > 0.5), v.positions - 1)
+        homes.append(before - 1)
+    chosen: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for i, (k, position, option) in enumerate(v.options):
+        count = round(values[v.n(i)])
+        if count:
+            chosen.setdefault((k, (position - 1) % menu.places), []).append((option, count))
+    return tuple(homes), block_places(menu, homes, chosen)

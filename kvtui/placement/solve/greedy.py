@@ -1,0 +1,232 @@
+"""A quick plan: blocks on devices by dynamic programming under prices, then movable tensors by knapsack.
+
+Prices are the value of a byte on each device, from the fractional solution. Everything works to a fixed amount, so that
+the same request gives the same answer."""
+
+from collections.abc import Sequence
+
+from kvtui.hardware.device import CPU
+from kvtui.placement.solve.candidate import Candidate, evaluate, pick
+from kvtui.placement.solve.problem import HANDOFF_SECONDS, Movable, Problem
+
+_ROUNDS = 6  # compute buffers depend on the plan: plan, measure, plan again
+_TIE = 1e-3
+_CLASS_LIMIT = 4000  # combinations of tensor sizes that are tried for one device
+
+
+def search(problem: Problem) -> Candidate:
+    """The best of the plans that fit; if none does, the one that lacks least."""
+    found = [c for plain in (True, False) if (c := _refine(problem, whole_blocks=plain)) is not None]
+    if not found:
+        homes = (CPU,) * len(problem.home_bytes)
+        found = [evaluate(problem, homes, (CPU,) * len(problem.movables))]
+    return pick(found)
+
+
+def _refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
+    """Plans against a reserve for compute buffers, measures the buffers, and plans again."""
+    count = len(problem.request.machine.devices)
+    reserve = [0] * count
+    best: Candidate | None = None
+    for _ in range(_ROUNDS):
+        rooms = [
+            cap - pinned - r for cap, pinned, r in zip(problem.request.capacities, problem.pinned_bytes, reserve, strict=False)
+        ]
+        homes = _homes(problem, rooms, whole_blocks=whole_blocks)
+        if homes is None:
+            if best is None and max(reserve, default=0) > 0:
+                reserve = [r // 2 for r in reserve]
+                continue
+            return best
+        places = tuple(homes[m.block] for m in problem.movables) if whole_blocks else _places(problem, homes, rooms)
+        candidate = evaluate(problem, homes, places)
+        if best is None or _better(candidate, best):
+            best = candidate
+        lacking = [
+            (use.used_bytes - cap if use.used_bytes else 0)
+            for use, cap in zip(candidate.estimate.devices, problem.request.capacities, strict=True)
+        ]
+        needed = [use.working_bytes for use in candidate.estimate.devices]
+        if not candidate.over_bytes and all(n >= r for n, r in zip(needed, reserve, strict=True)):
+            return best
+        reserve = [max(n, r + max(lack, 0)) if lack > 0 else n for n, r, lack in zip(needed, reserve, lacking, strict=True)]
+    return best
+
+
+def _better(a: Candidate, b: Candidate) -> bool:
+    return (a.over_bytes, a.score.seconds) < (b.over_bytes, b.score.seconds)
+
+
+def prices(problem: Problem, rooms: Sequence[float]) -> list[float]:
+    """Seconds that one more byte on each device saves (duals of the fractional problem); RAM's is 0."""
+    speed = problem.seconds_per_byte
+    items = [(r / b, b) for r, b in zip(problem.home_read, problem.home_bytes, strict=True) if b]
+    items += [(m.read / m.n_bytes, m.n_bytes) for m in problem.movables if m.n_bytes]
+    items.sort(reverse=True)
+    order = sorted((d for d in range(len(rooms)) if speed[d] < speed[CPU]), key=lambda d: speed[d])
+    edges, filled, k = [], 0.0, 0
+    ends = []
+    total = 0.0
+    for d in order:
+        total += max(rooms[d], 0)
+        ends.append(total)
+    for density, size in items:
+        filled += size
+        while k < len(ends) and filled > ends[k]:
+            edges.append(density)
+            k += 1
+    edges += [0.0] * (len(order) - len(edges))
+    out = [0.0] * (len(rooms) + 1)
+    price = 0.0
+    # where all bytes are equally dense a block costs the same anywhere: a little less makes the device win the tie
+    edges = [e * (1 - _TIE) for e in edges]
+    for i in range(len(order) - 1, -1, -1):
+        slower = speed[order[i + 1]] if i + 1 < len(order) else speed[CPU]
+        price += edges[i] * (slower - speed[order[i]])
+        out[order[i]] = price
+    return out
+
+
+def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> tuple[int, ...] | None:
+    """Blocks on RAM first, then contiguous on devices in their order: the cheapest under prices, each within its room.
+
+    `whole_blocks`: a block's movable tensors stay with it, and RAM takes no block unless there is no device."""
+    speed = problem.seconds_per_byte
+    price = [0.0] * (len(rooms) + 1) if whole_blocks else prices(problem, rooms)
+    n = len(problem.home_bytes)
+    total_size, total_read = [0], [0.0]
+    for i in range(n):
+        moving = (problem.movable_bytes[i], problem.movable_read[i]) if whole_blocks else (0, 0.0)
+        total_size.append(total_size[-1] + problem.home_bytes[i] + moving[0])
+        total_read.append(total_read[-1] + problem.home_read[i] + moving[1])
+    infinite = float("inf")
+    # best[i]: cost of the first i blocks on RAM and the devices so far; from[d][i]: where the last device's run begins
+    best = [total_read[i] * speed[CPU] for i in range(n + 1)]
+    if problem.request.no_ram:
+        best = [0.0] + [infinite] * n
+    starts: list[list[int]] = []
+    for d, room in enumerate(rooms):
+        nxt = list(best)
+        start = list(range(n + 1))
+        for end in range(1, n + 1):
+            for begin in range(end - 1, -1, -1):
+                held = total_size[end] - total_size[begin]
+                if held > room:
+                    break
+                if best[begin] == infinite:
+                    continue
+                cost = best[begin] + (total_read[end] - total_read[begin]) * speed[d] + held * price[d]
+                cost += HANDOFF_SECONDS * (begin > 0)
+                if cost < nxt[end]:
+                    nxt[end], start[end] = cost, begin
+        starts.append(start)
+        best = nxt
+    if best[n] == infinite:
+        return None
+    homes = [CPU] * n
+    end = n
+    for d in range(len(rooms) - 1, -1, -1):
+        begin = starts[d][end]
+        for i in range(begin, end):
+            homes[i] = d
+        end = begin
+    if whole_blocks and CPU in homes:
+        return None
+    return tuple(homes)
+
+
+def _places(problem: Problem, homes: Sequence[int], rooms: Sequence[float]) -> tuple[int, ...]:
+    """A device a movable: the fastest device is filled first, from its own blocks where that is as good."""
+    left = [float(r) for r in rooms]
+    for size, home in zip(problem.home_bytes, homes, strict=True):
+        if home != CPU:
+            left[home] -= size
+    speed = problem.seconds_per_byte
+    places = [CPU] * len(problem.movables)
+    open_items = list(range(len(problem.movables)))
+    ram_left = problem.request.machine.ram.free_bytes
+    order = sorted((d for d in range(len(rooms)) if speed[d] < speed[CPU] or problem.request.no_ram), key=lambda d: speed[d])
+    for d in order:
+        chosen = _fill(problem, homes, d, left[d], open_items)
+        for i in chosen:
+            places[i] = d
+        taken = set(chosen)
+        open_items = [i for i in open_items if i not in taken]
+    # RAM too small: the rest goes wherever there is room
+    in_ram = sum(problem.movables[i].n_bytes for i in open_items)
+    if in_ram > ram_left:
+        for d in range(len(rooms)):
+            if d not in order:
+                for i in _fill(problem, homes, d, left[d], open_items):
+                    places[i] = d
+    return tuple(places)
+
+
+def _fill(problem: Problem, homes: Sequence[int], device: int, room: float, items: Sequence[int]) -> list[int]:
+    """The movables for one device: how many of each size is a small knapsack, which ones is by what saves hand-offs."""
+    movables = problem.movables
+    speed = problem.seconds_per_byte
+    gain = speed[CPU] - speed[device]
+    classes: dict[tuple[int, float], list[int]] = {}
+    for i in items:
+        classes.setdefault((movables[i].n_bytes, movables[i].read), []).append(i)
+    kinds = sorted(classes, key=lambda c: (-c[1] / max(c[0], 1), -c[0]))
+    counts = _knapsack([(size, read * gain, len(classes[size, read])) for size, read in kinds], room)
+    complete = _block_counts(movables, items)
+    chosen: list[int] = []
+    touched: dict[int, int] = {}
+    for kind, count in zip(kinds, counts, strict=True):
+        pool = sorted(
+            classes[kind],
+            key=lambda i: (
+                homes[movables[i].block] != device,
+                -touched.get(movables[i].block, 0),
+                complete[movables[i].block],
+                movables[i].block,
+            ),
+        )
+        for i in pool[:count]:
+            chosen.append(i)
+            touched[movables[i].block] = touched.get(movables[i].block, 0) + 1
+    return chosen
+
+
+def _block_counts(movables: Sequence[Movable], items: Sequence[int]) -> dict[int, int]:
+    """Open movables a block."""
+    counts: dict[int, int] = {}
+    for i in items:
+        counts[movables[i].block] = counts.get(movables[i].block, 0) + 1
+    return counts
+
+
+def _knapsack(kinds: Sequence[tuple[int, float, int]], room: float) -> list[int]:
+    """How many of each (bytes, value, available) to take within `room`: greedy, then exchanges between two kinds."""
+    counts, left = [], room
+    for size, _, available in kinds:
+        take = min(available, int(left // size)) if left > 0 and size > 0 else 0
+        counts.append(take)
+        left -= take * size
+    best = _value(kinds, counts)
+    tried = 0
+    for a, (size_a, _, _) in enumerate(kinds):
+        for b, (size_b, _, available_b) in enumerate(kinds):
+            if a == b:
+                continue
+            base_a, base_b = counts[a], counts[b]
+            room_here = left + base_a * size_a + base_b * size_b
+            for take_a in range(base_a, -1, -1):
+                tried += 1
+                if tried > _CLASS_LIMIT:
+                    return counts
+                take_b = min(available_b, int((room_here - take_a * size_a) // size_b)) if size_b else 0
+                trial = list(counts)
+                trial[a], trial[b] = take_a, take_b
+                value = _value(kinds, trial)
+                if value > best * (1 + 1e-12):
+                    best, counts = value, trial
+                    left = room - sum(n * k[0] for n, k in zip(counts, kinds, strict=True))
+    return counts
+
+
+def _value(kinds: Sequence[tuple[int, float, int]], counts: Sequence[int]) -> float:
+    return sum(n * value for n, (_, value, _) in zip(counts, kinds, strict=True))

@@ -1,0 +1,157 @@
+"""A request as numbers for the optimizer: what must be together, what may move, what it costs where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from kvtui.base.findings import UsageError
+from kvtui.cache.layout import CacheLayout, cache_layout
+from kvtui.flags.overrides import compiled
+from kvtui.hardware.device import CPU
+from kvtui.memory.assignment import Assignment
+from kvtui.memory.compute import ComputeModel
+from kvtui.model.spec import ModelSpec, Tensor
+from kvtui.placement.request import Request
+
+HANDOFF_SECONDS = 20e-6  # the yardstick's price of a change of device
+_DEFAULT_BANDWIDTH = {
+    "RAM": 60e9,
+    "CUDA": 600e9,
+    "other": 400e9,
+}  # bytes a second where none is known: only order counts
+_DENSE_FFN = (".ffn_up.weight", ".ffn_gate.weight", ".ffn_down.weight")
+
+
+@dataclass(frozen=True)
+class Movable:
+    """A tensor that an override may put anywhere. `read`: bytes read at each token."""
+
+    tensor: int
+    block: int
+    n_bytes: int
+    read: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Blocks (the output is the last) with what is fixed to their device, and tensors that may move.
+
+    Devices are indexed as in the machine, RAM is CPU (-1), which the tuples below hold last."""
+
+    request: Request = field(repr=False)
+    layout: CacheLayout = field(repr=False)
+    compute: ComputeModel = field(repr=False)
+    home_bytes: tuple[int, ...]  # a block's fixed weights, caches and state
+    home_read: tuple[float, ...]  # bytes of them read at each token
+    movables: tuple[Movable, ...]
+    pinned: tuple[tuple[int, int], ...]  # (tensor, device)
+    pinned_read: tuple[float, ...]  # bytes read at each token, a device, RAM last
+    pinned_bytes: tuple[int, ...]
+    seconds_per_byte: tuple[float, ...]  # a device, RAM last
+
+    @property
+    def model(self) -> ModelSpec:
+        """The model."""
+        return self.request.model
+
+    @cached_property
+    def movable_bytes(self) -> tuple[int, ...]:
+        """Bytes of movable tensors a block."""
+        out = [0] * len(self.home_bytes)
+        for m in self.movables:
+            out[m.block] += m.n_bytes
+        return tuple(out)
+
+    @cached_property
+    def movable_read(self) -> tuple[float, ...]:
+        """Bytes of movable tensors read at each token, a block."""
+        out = [0.0] * len(self.home_bytes)
+        for m in self.movables:
+            out[m.block] += m.read
+        return tuple(out)
+
+    def assignment(self, homes: Sequence[int], places: Sequence[int]) -> Assignment:
+        """`homes`: one device a block, output last; `places`: one a movable."""
+        model = self.model
+        devices = []
+        for t in model.tensors:
+            if t.kind == "input":
+                devices.append(CPU)
+            elif t.kind == "output":
+                devices.append(homes[-1])
+            else:
+                devices.append(homes[_home_block(t)])
+        moved = False
+        for m, place in zip(self.movables, places, strict=True):
+            moved = moved or place != devices[m.tensor]
+            devices[m.tensor] = place
+        for tensor, place in self.pinned:
+            moved = moved or place != devices[tensor]
+            devices[tensor] = place
+        return Assignment(tuple(homes), tuple(devices), overridden=moved)
+
+
+def _home_block(t: Tensor) -> int:
+    return t.block or 0
+
+
+def _is_movable(model: ModelSpec, t: Tensor) -> bool:
+    if not t.loaded or t.block is None:
+        return False
+    if model.n_expert:
+        return t.expert and t.name.endswith(".weight")
+    return t.name.endswith(_DENSE_FFN)
+
+
+def build_problem(request: Request) -> Problem:
+    """The numbers of `request`. Raises UsageError for pins that name no device or are no regular expression."""
+    model, machine = request.model, request.machine
+    layout = cache_layout(model, request.context)
+    names = {d.name: i for i, d in enumerate(machine.devices)} | {"CPU": CPU}
+    rules = []
+    for pin in request.pins:
+        if pin.device not in names:
+            raise UsageError(f"--pin {pin.pattern}={pin.device}: no such device; there are {', '.join(names)}")
+        rules.append((compiled(pin.pattern), names[pin.device]))
+    n_blocks = model.n_layer_all + 1
+    home_bytes, home_read = [0] * n_blocks, [0.0] * n_blocks
+    movables, pinned = [], []
+    count = len(machine.devices)
+    pinned_read, pinned_bytes = [0.0] * (count + 1), [0] * (count + 1)
+    for t in model.tensors:
+        if not t.loaded or t.kind == "input":
+            continue
+        place = next((device for pattern, device in rules if pattern.search(t.name)), None)
+        if place is not None:
+            pinned.append((t.index, place))
+            pinned_read[place] += t.n_bytes * t.active
+            pinned_bytes[place] += t.n_bytes
+        elif _is_movable(model, t):
+            movables.append(Movable(t.index, t.block or 0, t.n_bytes, t.n_bytes * t.active))
+        else:
+            block = n_blocks - 1 if t.kind == "output" else _home_block(t)
+            home_bytes[block] += t.n_bytes + 127
+            home_read[block] += t.n_bytes * t.active
+    if model.tied_output:
+        embedding = next(t for t in model.tensors if t.name == "token_embd.weight")
+        home_bytes[-1] += embedding.n_bytes
+        home_read[-1] += embedding.n_bytes
+    for i, layer in enumerate(layout.layers):
+        in_ram = not request.context.offload_kqv
+        home_bytes[i] += 0 if in_ram else layer.cache_bytes + layer.state_bytes
+        home_read[i] += 0 if in_ram else layer.read_bytes
+        pinned_read[-1] += layer.read_bytes if in_ram else 0
+    ram = machine.ram.bandwidth or _DEFAULT_BANDWIDTH["RAM"]
+    speeds = [1.0 / (d.bandwidth or _DEFAULT_BANDWIDTH["CUDA" if d.backend == "CUDA" else "other"]) for d in machine.devices]
+    return Problem(
+        request=request,
+        layout=layout,
+        compute=ComputeModel(model, request.context, machine, request.build),
+        home_bytes=tuple(home_bytes),
+        home_read=tuple(home_read),
+        movables=tuple(movables),
+        pinned=tuple(pinned),
+        pinned_read=tuple(pinned_read),
+        pinned_bytes=tuple(pinned_bytes),
+        seconds_per_byte=(*speeds, 1.0 / ram),
+    )

@@ -1,0 +1,205 @@
+"""The first answer: greedy for a start, prices and a bound by relaxation, then rounding; to a fixed amount of work."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+
+import numpy as np
+
+from kvtui.hardware.device import CPU
+from kvtui.placement.solve import greedy
+from kvtui.placement.solve.candidate import Candidate, evaluate, pick
+from kvtui.placement.solve.menu import Floats, Menu, block_places, build_menu, usable
+from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
+from kvtui.placement.solve.relax import Relaxed, Rooms, block_costs, relax
+from kvtui.placement.solve.rounding import fill
+
+_INFINITE = float("inf")
+_ROUNDS = 4  # compute buffers depend on the plan: plan, measure, plan again
+_BELOW = 0.98  # of the prices: where all bytes are equally dense a block costs the same anywhere, and the device wins the tie
+_SHIFTS = (1, 2, 4, 8)  # boundaries between devices are tried so many blocks to either side
+_MOST_HOMES = 48  # homes that are tried in a round
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """Compute bytes a device takes when it runs blocks, and when it only holds tensors; and what RAM holds in any case."""
+
+    home: tuple[int, ...]
+    other: tuple[int, ...]
+    host: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best plan and what is known of its distance to the best there is. `bound`: seconds a token, 0 where none is known."""
+
+    best: Candidate
+    bound: float
+    reserve: Reserve | None
+    prices: tuple[float, ...] = ()
+
+
+def search(problem: Problem) -> Found:
+    """The best of the plans that fit; if none does, the one that lacks least."""
+    start = greedy.search(problem)
+    if start.over_bytes or not problem.request.machine.devices:
+        return Found(start, 0.0, None)
+    menu = build_menu(problem)
+    reserve = first_reserve(problem, start)
+    best, prices, relaxed = start, list[float](), None
+    for _ in range(_ROUNDS):
+        rooms = rooms_of(problem, reserve)
+        relaxed = relax(menu, rooms, best.score.seconds, prices or first_prices(problem, rooms))
+        prices = relaxed.prices.tolist()
+        candidates = [evaluate(problem, homes, places) for homes, places in _rounded(menu, rooms, relaxed, best)]
+        fitting = [c for c in candidates if not c.over_bytes]
+        best = pick([best, *fitting])
+        seen = learned(reserve, candidates or [best])
+        if seen == reserve:
+            break
+        reserve = seen
+    assert relaxed is not None
+    bound = min(relaxed.bound, best.score.seconds) if menu.whole else 0.0
+    return Found(best, bound, reserve, tuple(relaxed.prices.tolist()))
+
+
+def first_prices(problem: Problem, rooms: Rooms) -> list[float]:
+    """Those of the problem whose bytes may be cut anywhere."""
+    return greedy.prices(problem, rooms.free[:-1].tolist())
+
+
+def rooms_of(problem: Problem, reserve: Reserve) -> Rooms:
+    """What the devices and RAM have left for what can be chosen."""
+    open_ = usable(problem)
+    least = [min(h, o) for h, o in zip(reserve.home, reserve.other, strict=True)]
+    free = [
+        float(cap - pinned - buffers) if ok else 0.0
+        for cap, pinned, buffers, ok in zip(problem.request.capacities, problem.pinned_bytes, least, open_, strict=False)
+    ]
+    free.append(float(problem.request.machine.ram.free_bytes - reserve.host))
+    extra = [float(h - buffers) for h, buffers in zip(reserve.home, least, strict=True)] + [0.0]
+    return Rooms(np.array(free), np.array(extra))
+
+
+def first_reserve(problem: Problem, start: Candidate) -> Reserve:
+    """Measured where `start` shows it; a device of the other state is taken from one of that state."""
+    used = set(start.homes)
+    measured = [use.working_bytes for use in start.estimate.devices]
+    homes = [m for d, m in enumerate(measured) if d in used]
+    others = [m for d, m in enumerate(measured) if d not in used and m]
+    home = tuple(m if d in used else max(homes, default=m) for d, m in enumerate(measured))
+    other = tuple(m if d not in used and m else min(others or homes or [0]) for d, m in enumerate(measured))
+    return Reserve(home, other, start.estimate.host.used_bytes - start.ram_choice_bytes)
+
+
+def learned(reserve: Reserve, candidates: Sequence[Candidate]) -> Reserve:
+    """The reserve with what the last candidates' buffers were; a plan that was over teaches the larger figure."""
+    home, other = list(reserve.home), list(reserve.other)
+    for c in candidates:
+        used = set(c.homes)
+        for d, use in enumerate(c.estimate.devices):
+            known = home if d in used else other
+            if use.working_bytes:
+                known[d] = max(known[d], use.working_bytes) if c.over_bytes else use.working_bytes
+    return replace(reserve, home=tuple(home), other=tuple(other))
+
+
+def _rounded(menu: Menu, rooms: Rooms, relaxed: Relaxed, best: Candidate) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(homes, places) of the best roundings: homes at the prices, those known, and their boundaries moved a little."""
+    tried: dict[tuple[int, ...], float] = {}
+    answers: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def attempt(homes: tuple[int, ...]) -> None:
+        if homes in tried:
+            return
+        tried[homes] = float("inf")
+        chosen = fill(menu, homes, rooms, relaxed.prices)
+        if chosen is None:
+            return
+        seconds = sum(
+            menu.kinds[kind].cost[option, p] * count for (kind, p), options in chosen.items() for option, count in options
+        )
+        changes = sum(a != b for a, b in pairwise(homes))
+        tried[homes] = float(seconds) + HANDOFF_SECONDS * changes
+        answers[homes] = block_places(menu, homes, chosen)
+
+    starts = [relaxed.homes, relaxed.mean_homes, best.homes]
+    starts += [h for whole in (False, True) if (h := capped_homes(menu, rooms, relaxed.prices * _BELOW, whole=whole)) is not None]
+    for homes in starts:
+        attempt(homes)
+    moved = True
+    while answers and moved:
+        lead = min(answers, key=lambda h: tried[h])
+        for homes in _shifted(lead):
+            if len(tried) < _MOST_HOMES:
+                attempt(homes)
+        moved = tried[lead] > min(tried.values()) and len(tried) < _MOST_HOMES
+    if answers:
+        first = min(answers, key=lambda h: tried[h])
+        yield first, answers[first]
+
+
+def _shifted(homes: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """The same homes with one boundary moved."""
+    for i in range(1, len(homes)):
+        if homes[i] != homes[i - 1]:
+            for n in _SHIFTS:
+                if i + n < len(homes) and homes[i + n] == homes[i]:
+                    yield (*homes[:i], *[homes[i - 1]] * n, *homes[i + n :])
+                if i - n > 0 and homes[i - n] == homes[i - 1]:
+                    yield (*homes[: i - n], *[homes[i]] * n, *homes[i:])
+
+
+def capped_homes(menu: Menu, rooms: Rooms, prices: Floats, *, whole: bool) -> tuple[int, ...] | None:
+    """Homes at the prices, as `cheapest_homes`, but no device gets more than it has room for: of fixed bytes, or of what
+    whole blocks would put there."""
+    costs = block_costs(menu, prices)
+    n = len(menu.kind_of)
+    best = running(costs[:, -1], menu)
+    starts: list[list[int]] = []
+    for d in range(menu.places - 1):
+        total = running(costs[:, d], menu)
+        if total[-1] == _INFINITE:  # nothing may live there
+            starts.append(list(range(n + 1)))
+            continue
+        size = [float(k.home_bytes) for k in menu.kinds]
+        if whole:
+            size = [
+                s + float(k.held[(k.cost[:, d] + k.held @ prices).argmin(), d]) for s, k in zip(size, menu.kinds, strict=True)
+            ]
+        sizes = running(np.array(size), menu)
+        room, entry = float(rooms.free[d] - rooms.home_extra[d]), float(rooms.home_extra[d] * prices[d])
+        nxt, start = list(best), list(range(n + 1))
+        least_begin = 0
+        front: list[tuple[float, int]] = []  # where the run may begin, what costs least first: a window that slides
+        for end in range(1, n + 1):
+            begin = end - 1
+            if best[begin] < _INFINITE:
+                key = best[begin] - total[begin] + (HANDOFF_SECONDS if begin else 0.0)
+                while front and front[-1][0] >= key:
+                    front.pop()
+                front.append((key, begin))
+            while sizes[end] - sizes[least_begin] > room and least_begin < end:
+                least_begin += 1
+            while front and front[0][1] < least_begin:
+                front.pop(0)
+            if front:
+                cost = front[0][0] + total[end] + entry
+                if cost < nxt[end]:
+                    nxt[end], start[end] = cost, front[0][1]
+        starts.append(start)
+        best = nxt
+    if best[n] == _INFINITE:
+        return None
+    homes, end = [CPU] * n, n
+    for d in range(menu.places - 2, -1, -1):
+        begin = starts[d][end]
+        homes[begin:end] = [d] * (end - begin)
+        end = begin
+    return tuple(homes)
+
+
+def running(per_kind: Floats, menu: Menu) -> list[float]:
+    """Sums over the first blocks of a figure that each kind has."""
+    return [0.0, *accumulate(per_kind.tolist()[kind] for kind in menu.kind_of)]

@@ -1,0 +1,1 @@
+"""The same figures for people and programs."""

@@ -1,0 +1,246 @@
+"""The JSON of the command line, from the frozen values behind it. Field names are a contract: add, never rename."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kvtui.base.findings import Finding
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.assignment import Assignment
+from kvtui.memory.estimate import Estimate
+from kvtui.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from kvtui.memory.described import Described
+    from kvtui.placement.plan import Plan
+    from kvtui.placement.table import PairRow
+    from kvtui.server.measure.dry_run import DryRun
+    from kvtui.server.measure.measured import Measurement
+
+SCHEMA = 1
+Json = dict[str, Any]
+
+
+def model_json(model: ModelSpec, path: Path | str) -> Json:
+    """What the header says."""
+    return {
+        "path": str(path),
+        "architecture": model.architecture,
+        "name": model.name,
+        "layers": model.n_layer_all,
+        "tensors": len(model.tensors),
+        "weights_bytes": model.weights_bytes,
+        "trained_context": model.n_ctx_train,
+    }
+
+
+def context_json(model: ModelSpec, context: ContextParams) -> Json:
+    """Tokens asked for and cells llama.cpp makes of them."""
+    return {
+        "requested": context.n_ctx or model.n_ctx_train,
+        "cells": context.cells(model.n_ctx_train),
+        "slots": context.slots,
+        "per_slot": context.cells_per_slot(model.n_ctx_train),
+        "type_k": context.type_k,
+        "type_v": context.type_v,
+    }
+
+
+def devices_json(machine: Machine, margins: Sequence[int], estimate: Estimate) -> list[Json]:
+    """One object a device, in llama.cpp's order; bytes."""
+    return [
+        {
+            "name": device.name,
+            "total_bytes": device.total_bytes,
+            "free_bytes": device.free_bytes,
+            "margin_bytes": margin,
+            "weights_bytes": use.weights_bytes,
+            "cache_bytes": use.cache_bytes,
+            "recurrent_bytes": use.recurrent_bytes,
+            "compute_bytes": use.compute_bytes,
+            "overhead_bytes": use.overhead_bytes,
+            "used_bytes": use.used_bytes,
+        }
+        for device, margin, use in zip(machine.devices, margins, estimate.devices, strict=True)
+    ]
+
+
+def host_json(machine: Machine, estimate: Estimate) -> Json:
+    """RAM; the two ceilings are not part of `used_bytes`."""
+    use = estimate.host
+    return {
+        "free_bytes": machine.ram.free_bytes,
+        "weights_bytes": use.weights_bytes,
+        "cache_bytes": use.cache_bytes,
+        "recurrent_bytes": use.recurrent_bytes,
+        "compute_bytes": use.compute_bytes,
+        "prompt_cache_bytes": use.prompt_cache_bytes,
+        "checkpoint_bytes": use.checkpoint_bytes,
+        "used_bytes": use.used_bytes,
+    }
+
+
+def layer_devices_json(machine: Machine, assignment: Assignment) -> list[str]:
+    """A device name a block, the output last."""
+    return ["CPU" if d == CPU else machine.devices[d].name for d in assignment.layer_devices]
+
+
+def findings_json(findings: Iterable[Finding]) -> list[Json]:
+    """Errors first."""
+    order = {"error": 0, "warning": 1, "note": 2}
+    return [
+        {"code": f.code, "severity": f.severity, "message": f.message} for f in sorted(findings, key=lambda f: order[f.severity])
+    ]
+
+
+def fits(machine: Machine, margins: Sequence[int], estimate: Estimate) -> bool:
+    """Every device within free minus margin, and the host within RAM; a shared pool is counted once."""
+    pooled = 0
+    for device, margin, use in zip(machine.devices, margins, estimate.devices, strict=True):
+        if use.used_bytes and use.used_bytes > device.free_bytes - margin:
+            return False
+        if device.shared:
+            pooled += use.used_bytes
+    return estimate.host.used_bytes + pooled <= machine.ram.free_bytes
+
+
+def estimate_json(described: "Described", path: str, argv: Sequence[str], timings: Json) -> Json:
+    """The JSON of `kvtui estimate`."""
+    model, machine, context = described.model, described.machine, described.flags.context
+    return {
+        "schema": SCHEMA,
+        "build": described.build,
+        "model": model_json(model, path),
+        "context": context_json(model, context),
+        "devices": devices_json(machine, described.margins, described.estimate),
+        "host": host_json(machine, described.estimate),
+        "layer_devices": layer_devices_json(machine, described.assignment),
+        "fits": described.fits,
+        "speed": None,
+        "compute_basis": described.estimate.basis,
+        "argv": list(argv),
+        "env": {},
+        "timings": timings,
+        "findings": findings_json(described.findings),
+    }
+
+
+def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
+    """The JSON of `kvtui plan`."""
+    request = plan.request
+    return {
+        "schema": SCHEMA,
+        "build": request.build,
+        "model": model_json(request.model, path),
+        "context": context_json(request.model, request.context),
+        "devices": devices_json(request.machine, request.margin_bytes, plan.estimate),
+        "host": host_json(request.machine, plan.estimate),
+        "layer_devices": layer_devices_json(request.machine, plan.assignment),
+        "fits": plan.fits,
+        "speed": None
+        if plan.speed is None
+        else {
+            "decode_seconds_per_token": plan.speed.decode_seconds_per_token,
+            "tokens_per_second": plan.speed.tokens_per_second,
+            "low": plan.speed.low,
+            "high": plan.speed.high,
+            "prompt_tokens_per_second": plan.speed.prompt_tokens_per_second,
+        },
+        "optimality": {
+            "bound_seconds_per_token": plan.optimality.bound_seconds,
+            "gap": plan.optimality.gap,
+            "proven": plan.optimality.proven,
+            "remaining": plan.optimality.remaining,
+        },
+        "compute_basis": plan.estimate.basis,
+        "argv": list(plan.argv),
+        "env": dict(plan.env),
+        "timings": timings,
+        "findings": findings_json(plan.findings),
+    }
+
+
+def machine_json(machine: Machine, problem: str | None) -> Json:
+    """The JSON of `kvtui devices`."""
+    return {
+        "schema": SCHEMA,
+        "problem": problem,
+        "devices": [
+            {
+                "name": d.name,
+                "description": d.description,
+                "total_bytes": d.total_bytes,
+                "free_bytes": d.free_bytes,
+                "bandwidth_bytes_per_second": d.bandwidth,
+                "bandwidth_source": d.bandwidth_source,
+                "link_bytes_per_second": d.link,
+                "pci_id": d.pci_id,
+                "shared": d.shared,
+                "simulated": d.simulated,
+            }
+            for d in machine.devices
+        ],
+        "ram": {
+            "total_bytes": machine.ram.total_bytes,
+            "free_bytes": machine.ram.free_bytes,
+            "bandwidth_bytes_per_second": machine.ram.bandwidth,
+            "bandwidth_source": machine.ram.bandwidth_source,
+        },
+    }
+
+
+def table_json(rows: Sequence["PairRow"]) -> Json:
+    """The JSON of `kvtui table`."""
+    return {
+        "schema": SCHEMA,
+        "rows": [
+            {
+                "type_k": r.type_k,
+                "type_v": r.type_v,
+                "cache_bytes": r.cache_bytes,
+                "device_bytes": r.device_bytes,
+                "saved_fraction": r.saved_fraction,
+                "max_context": r.max_context,
+                "max_context_gpu": r.max_context_gpu,
+                "tokens_per_second": r.tokens_per_second,
+                "accepted": r.accepted,
+                "runs": r.runs,
+                "runs_because": r.runs_because,
+                "runs_devices": dict(r.runs_devices),
+                "quality": {
+                    "label": r.quality.label,
+                    "why": r.quality.why,
+                    "expected_kl_divergence": r.quality.expected,
+                    "figures": [
+                        {"metric": f.metric, "value": f.value, "model": f.model, "rotated": f.rotated, "source": f.source}
+                        | {"kin": kin, "setup": f.setup}
+                        for f, kin in r.quality.figures
+                    ],
+                },
+                "findings": findings_json(r.findings),
+            }
+            for r in rows
+        ],
+    }
+
+
+def verify_json(
+    machine: Machine, predicted: Estimate, answer: "DryRun", path: str, measurement: "Measurement | None" = None
+) -> Json:
+    """The JSON of `kvtui verify`: bytes; `dry_run` is null where the server names no such device, `actual` where no
+    server ran here under these conditions."""
+    from kvtui.server.measure.comparison import compare, comparison_json, dry_parts, predicted_parts
+
+    plan = {"devices": devices_json(machine, (0,) * len(machine.devices), predicted), "host": host_json(machine, predicted)}
+    return {
+        "schema": SCHEMA,
+        "server": {"path": path, "build": answer.build},
+        "devices": comparison_json(compare(predicted_parts(plan), dry_parts(answer), measurement)),
+        "layer_devices": list(answer.layer_devices),
+        "refused": answer.refused,
+        "impossible": answer.impossible,
+        "proven_here": measurement is not None and measurement.proven,
+        "peak_bytes": dict(measurement.peak_bytes) if measurement is not None else {},
+        "seconds": answer.seconds,
+    }

@@ -1,0 +1,1 @@
+"""A llama-server on this disk: found, asked, exported."""

@@ -1,0 +1,172 @@
+"""A plan taken elsewhere: as a command, a script, a service, an entry of llama-swap, a preset, an environment file.
+
+Each carries the flags and the environment they need, one argument staying one argument whatever it holds. What a
+format cannot hold raises ValueError with a sentence, rather than being written wrongly.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kvtui.server.binary.abilities import split_options
+from kvtui.server.binary.environment import LAUNCH_ENVIRONMENT, child_environment
+from kvtui.server.binary.help import Option
+from kvtui.server.binary.inspect import ServerBinary
+
+_ENV_OF_OPTION = re.compile(r"\(env: (\w+)\)")
+_SECTION = re.compile(r"[^\]\s][^\]]*$")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
+
+
+def export_environment(binary: ServerBinary, plan_env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the command needs beside what any shell has: the plan's own, and where the binary's libraries are."""
+    library = {k: v for k, v in child_environment(binary.path, inherited={}).items() if k.endswith("LIBRARY_PATH")}
+    return {**LAUNCH_ENVIRONMENT, **library, **(plan_env or {})}
+
+
+def shell_command(command: Sequence[str], env: Mapping[str, str]) -> str:
+    """One line for any POSIX shell (a line break within an argument stays one)."""
+    _check(command, env)
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in env.items()), *map(shlex.quote, command)])
+
+
+def shell_script(command: Sequence[str], env: Mapping[str, str]) -> str:
+    """A script that takes further arguments; inherited LLAMA_ARG_* would beat the plan, so they are unset."""
+    _check(command, env)
+    lines = [
+        "#!/bin/sh",
+        "# llama-server with the placement that kvtui planned",
+        "set -eu",
+        "for name in $(env | sed -n 's/^\\(LLAMA_ARG_[A-Z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done",
+        *(f"export {name}={shlex.quote(value)}" for name, value in env.items()),
+        f"exec {shlex.quote(command[0])} \\",
+        *(f"    {shlex.quote(word)} \\" for word in command[1:]),
+        '    "$@"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def systemd_unit(command: Sequence[str], env: Mapping[str, str], description: str = "llama-server") -> str:
+    """A unit for `systemctl --user`; put it in ~/.config/systemd/user/."""
+    _check(command, env)
+    if not Path(command[0]).is_absolute():
+        raise ValueError(f"a unit needs the program's whole path, not {command[0]!r}")
+    if re.search(r"[\"'\\]", command[0]) or not command[0].isprintable():  # systemd: string_is_safe
+        raise ValueError(f"systemd takes no program whose path holds a quote or a backslash: {command[0]!r}")
+    # the program itself is taken as it stands, without $ expansion
+    words = [_systemd(command[0], dollar=False), *(_systemd(word, dollar=True) for word in command[1:])]
+    lines = [
+        "[Unit]",
+        f"Description={''.join(c for c in description if c.isprintable()).replace('%', '%%').replace(chr(92), '/')}",
+        "",
+        "[Service]",
+        *(f"Environment={_systemd(f'{name}={value}', dollar=False)}" for name, value in env.items()),
+        "ExecStart=" + " \\\n    ".join(words),
+        "KillSignal=SIGINT",
+        "TimeoutStopSec=30",
+        "Restart=on-failure",
+        "RestartSec=5",
+        "",
+        "[Install]",
+        "WantedBy=default.target",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def llama_swap_entry(name: str, command: Sequence[str], env: Mapping[str, str]) -> str:
+    """An entry for llama-swap's `models:`; its ${PORT} takes the place of the port. JSON strings are YAML too."""
+    _check(command, env)
+    words = list(command)
+    if "--port" in words:
+        del words[words.index("--port") : words.index("--port") + 2]
+    if any("\n" in word for word in words):
+        raise ValueError("llama-swap reads a command line by line: an argument with a line break cannot be written")
+    if any("${" in value for value in env.values()):
+        raise ValueError("llama-swap would take ${ in a variable's value for a macro")
+    # '$''{' is the same word for its command parser and no macro for its configuration
+    said = " ".join(shlex.quote(word).replace("${", "$''{") for word in words) + " --port ${PORT}"
+    lines = [
+        "models:",
+        f"  {json.dumps(name)}:",
+        f"    cmd: {json.dumps(said)}",
+        *(["    env:"] if env else []),
+        *(f"      - {json.dumps(f'{key}={value}')}" for key, value in env.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def server_preset(name: str, model: Path, argv: Sequence[str], binary: ServerBinary) -> str:
+    """A section for llama-server's --models-preset (common/preset.cpp: a value ends at ; or # or the line)."""
+    if not _SECTION.match(name):
+        raise ValueError(f"a preset cannot be called {name!r}")
+    lines = [f"[{name}]"]
+    for option, value in (("-m", str(model)), *((o, _one(o, v)) for o, v in split_options(argv, binary))):
+        known = _known(option, binary)
+        if known.value_hint:
+            text = value
+        else:
+            text = "false" if _is_negative(known, option) else "true"
+        if re.search(r"[;#\r\n]", text) or text != text.strip():
+            raise ValueError(f"a preset cannot hold {text!r}: it would end at ; # or the line's end")
+        lines.append(f"{_long(known).lstrip('-')} = {text}")
+    return "\n".join(lines) + "\n"
+
+
+def environment_file(model: Path, argv: Sequence[str], env: Mapping[str, str], binary: ServerBinary) -> str:
+    """Variables that llama-server reads instead of flags, for `set -a; . FILE` (or a unit's EnvironmentFile)."""
+    variables = dict(env)
+    for option, value in (("-m", str(model)), *((o, _one(o, v)) for o, v in split_options(argv, binary))):
+        known = _known(option, binary)
+        found = _ENV_OF_OPTION.search(known.text)
+        if not found:
+            raise ValueError(f"{option} has no variable in {binary.build or 'this build'}")
+        variables[found[1]] = value if known.value_hint else ("0" if _is_negative(known, option) else "1")
+    _check((), variables)
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def _check(command: Sequence[str], env: Mapping[str, str]) -> None:
+    for name in env:
+        if not _NAME.match(name):
+            raise ValueError(f"{name!r} is no name of a variable")
+    if any("\0" in word for word in (*command, *env.values())):
+        raise ValueError("no argument may hold a zero byte")
+
+
+def _known(option: str, binary: ServerBinary) -> Option:
+    known = binary.by_name.get(option)
+    if known is None:
+        raise ValueError(f"{binary.build or 'this build'} has no {option}")
+    return known
+
+
+def _one(option: str, values: Sequence[str]) -> str:
+    if len(values) > 1:
+        raise ValueError(f"{option} takes two values, which only a command line can give")
+    return values[0] if values else ""
+
+
+def _long(option: Option) -> str:
+    """The positive long name: presets and variables are named by it."""
+    return next((n for n in option.names if n.startswith("--") and not n.startswith("--no-")), option.names[-1])
+
+
+def _is_negative(option: Option, name: str) -> bool:
+    """Whether this name switches it off: the help lists the names that switch it on first."""
+    positive = _long(option)
+    has_both = any(n.startswith("--no-") for n in option.names) and not positive.startswith("--no-")
+    return has_both and option.names.index(name) > option.names.index(positive)
+
+
+def _systemd(word: str, dollar: bool) -> str:
+    """systemd.syntax(7), "Quoting"; systemd.service(5), "Command lines": $ and % are doubled."""
+    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    if dollar:
+        text = text.replace("$", "$$")
+    return '"' + "".join(c if c.isprintable() else _systemd_escape(c) for c in text) + '"'
+
+
+def _systemd_escape(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,227 @@
+"""One llama-server binary: its build, back ends and options, asked from itself and remembered by its files' stamps."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kvtui.base.files import cache_folder, write_atomically
+from kvtui.server.binary.environment import child_environment
+from kvtui.server.binary.help import Option, parse_help
+from kvtui.server.process.run_program import run_program
+
+# Options that only ik_llama.cpp's help has (its common/common.cpp, gpt_params_print_usage).
+IK_OPTIONS = frozenset({"--mla-use", "--attention-max-batch", "--run-time-repack", "--fused-moe", "--no-fused-moe"})
+IK_DECLINED = "is ik_llama.cpp, whose flags and memory differ: kvtui plans for ggml-org's llama.cpp only"
+NEEDED_OPTIONS = frozenset({"--cache-type-k", "--n-gpu-layers", "--port"})
+
+# Shared libraries beside the binary, and devices' names, tell the back ends.
+BACKEND_OF_LIBRARY = {
+    "cpu": "CPU",
+    "cuda": "CUDA",
+    "hip": "ROCm",
+    "vulkan": "Vulkan",
+    "metal": "MTL",
+    "sycl": "SYCL",
+    "rpc": "RPC",
+    "opencl": "OpenCL",
+    "cann": "CANN",
+    "musa": "MUSA",
+}
+_LIBRARY = re.compile(r"^(?:lib)?ggml-([a-z]+)[\w.-]*\.(?:so|dylib|dll)")
+_VERSION = re.compile(r"version: (\d+) \(([0-9a-f]+|unknown)\)")  # to b9xxx: "version: 6123 (abc1234)"
+_BUILD = re.compile(r"\(build (\d+), commit (\w+)\)")  # b10434: "version: 0.1.0-dev (build 1, commit 7e4c0a9)"
+_DEVICE = re.compile(r"^\s+(\S+): (.*) \((\d+) MiB, (\d+) MiB free\)$", re.MULTILINE)
+_FOLDER_BUILD = re.compile(r"(?:^|[-_.])b?(\d{4,6})(?=$|[-_.])")
+_FA_QUANTS = re.compile(r"FA_QUANTS = ([\w;,\- ]+?) \|")
+_FA_ALL_QUANTS = re.compile(r"FA_ALL_QUANTS = 1")
+SMALLEST_BUILD = 1000  # a shallow clone counts 0 or 1 commits: no build number
+CACHE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ServerBinary:
+    """What a binary said of itself. `build`: "b11434", "" where nothing tells it; `build_source`: version (it says
+    so), package (its wheel's version), folder (a name on its path) or "". `fa_quants`: the K/V pairs its CUDA
+    kernels were compiled for, `("all",)`, or `None` where it does not tell. `declined`: why it is not used."""
+
+    path: Path
+    build: str
+    build_source: str
+    version: str  # its own words, one line
+    backends: tuple[str, ...]
+    options: tuple[Option, ...]
+    fa_quants: tuple[str, ...] | None = None
+    is_ik: bool = False
+    declined: str | None = None
+
+    @cached_property
+    def flags(self) -> frozenset[str]:
+        """Every name of every option."""
+        return frozenset(name for option in self.options for name in option.names)
+
+    @cached_property
+    def by_name(self) -> dict[str, Option]:
+        """Option by any of its names."""
+        return {name: option for option in self.options for name in option.names}
+
+    @property
+    def build_number(self) -> int:
+        """11434 of "b11434"; 0 if unknown."""
+        return int(self.build[1:]) if self.build else 0
+
+    @property
+    def cache_types(self) -> tuple[str, ...]:
+        """The K/V types its parser takes; empty if the help does not list them."""
+        option = self.by_name.get("--cache-type-k")
+        return option.allowed if option else ()
+
+
+@dataclass(frozen=True)
+class ListedDevice:
+    """A line of `--list-devices`, in llama.cpp's order."""
+
+    name: str
+    description: str
+    total_bytes: int
+    free_bytes: int
+
+
+def inspect(path: Path, cache: Path | None = None) -> ServerBinary:
+    """Ask a binary what it is (0.03 s; seconds where a GPU driver starts), or remember it. OSError if it won't
+    start. `declined` is set if it is something else than a llama-server that kvtui knows."""
+    key = stamp(path)
+    store = (cache or cache_folder()) / "binaries" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
+    known = _recall(store, key)
+    if known is not None:
+        return known
+    binary = _ask(path)
+    if binary.declined is None or binary.is_ik:  # what did not answer today may tomorrow
+        write_atomically(store, json.dumps({"key": key, "binary": {**asdict(binary), "path": str(path)}}).encode())
+    return binary
+
+
+def list_devices(binary: ServerBinary, rpc: Sequence[str] = (), timeout_seconds: float = 20.0) -> tuple[ListedDevice, ...]:
+    """Devices the binary sees now, with free memory; `rpc` endpoints (host:port) are asked too. Never cached."""
+    argv = [str(binary.path), *(["--rpc", ",".join(rpc)] if rpc else []), "--list-devices"]
+    text = run_program(argv, child_environment(binary.path), timeout_seconds).text
+    return tuple(
+        ListedDevice(name, description, int(total) * 2**20, int(free) * 2**20)
+        for name, description, total, free in _DEVICE.findall(text)
+    )
+
+
+def _ask(path: Path) -> ServerBinary:
+    env = child_environment(path)
+    help_answer = run_program([str(path), "--help"], env)
+    options = parse_help(help_answer.text)
+    names = {name for option in options for name in option.names}
+    version = run_program([str(path), "--version"], env).text if names else help_answer.text
+    line = _one_line(version)
+    build, source = _build(path, version)
+    binary = ServerBinary(path, build, source, line, _backends(path, env, names), options)
+    if not names >= NEEDED_OPTIONS:
+        said = f'it says "{line}"' if line else "it says nothing"
+        return _replace(binary, declined=f"{path} does not answer --help as llama-server does: {said}")
+    if names & IK_OPTIONS:
+        return _replace(binary, is_ik=True, declined=f"{path} {IK_DECLINED}")
+    if {"CUDA", "ROCm"} & set(binary.backends):
+        return _replace(binary, fa_quants=_fa_quants(path, env))
+    return binary
+
+
+def _replace(binary: ServerBinary, **changes: Any) -> ServerBinary:
+    fields = {f: getattr(binary, f) for f in ServerBinary.__dataclass_fields__}
+    return ServerBinary(**{**fields, **changes})
+
+
+def _one_line(text: str) -> str:
+    """The line that says "version", or else the first one, printable and short."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = next((x for x in lines if x.startswith("version:")), lines[0] if lines else "")
+    return "".join(c if c.isprintable() else "?" for c in line)[:160].removeprefix("version: ")
+
+
+def _build(path: Path, version: str) -> tuple[str, str]:
+    found = _VERSION.search(version) or _BUILD.search(version)
+    if found and int(found[1]) >= SMALLEST_BUILD:
+        return f"b{int(found[1])}", "version"
+    resolved = path.resolve()
+    for package in resolved.parents:
+        for info in package.parent.glob(f"{package.name}-*.dist-info"):
+            if number := re.search(r"-(?:.*\.)?0*(\d{4,6})(?:\.|$)", info.name.removesuffix(".dist-info")):
+                return f"b{number[1]}", "package"
+        if package.name in ("site-packages", "dist-packages"):
+            break
+    for part in reversed(resolved.parts[:-1]):
+        if "llama" in part.lower() and (number := _FOLDER_BUILD.search(part)):
+            return f"b{number[1]}", "folder"
+    return "", ""
+
+
+def _backends(path: Path, env: dict[str, str], names: set[str]) -> tuple[str, ...]:
+    found = {"CPU"}
+    for file in path.resolve().parent.iterdir():
+        if (library := _LIBRARY.match(file.name)) and library[1] in BACKEND_OF_LIBRARY:
+            found.add(BACKEND_OF_LIBRARY[library[1]])
+    if "--list-devices" in names:
+        listed = run_program([str(path), "--list-devices"], env).text
+        found |= {b for b in BACKEND_OF_LIBRARY.values() for d in _DEVICE.findall(listed) if d[0].startswith(b)}
+    if "--rpc" in names:  # common/arg.cpp: the option is there only where RPC is built in
+        found.add("RPC")
+    return tuple(b for b in BACKEND_OF_LIBRARY.values() if b in found)
+
+
+def _fa_quants(path: Path, env: dict[str, str]) -> tuple[str, ...] | None:
+    """Compiled K/V pairs, which the server prints in system_info before it misses the model it was given
+    (ggml-cuda.cu, ggml_backend_cuda_get_features)."""
+    missing = path.parent / "no-such-model.gguf"
+    text = run_program([str(path), "-m", str(missing), "--host", "127.0.0.1", "--port", "0"], env, 30.0).text
+    return parse_fa_quants(text)
+
+
+def parse_fa_quants(text: str) -> tuple[str, ...] | None:
+    """The list in a system_info line, as ("q4_0-q4_0", "q8_0-q8_0", ...)."""
+    if _FA_ALL_QUANTS.search(text):
+        return ("all",)
+    found = _FA_QUANTS.search(text)
+    return tuple(pair.strip() for pair in re.split(r"[;,]", found[1]) if pair.strip()) if found else None
+
+
+def stamp(path: Path) -> str:
+    """Name, size and time of the binary and of the libraries beside it: often all the code is in those."""
+    resolved = path.resolve()
+    files = [resolved, *(f for f in resolved.parent.iterdir() if re.search(r"\.(so|dylib|dll)\b", f.name))]
+    stats = sorted((f.name, s.st_size, s.st_mtime_ns) for f in files if (s := _stat(f)))
+    return hashlib.sha256(repr((CACHE_VERSION, str(resolved), stats)).encode()).hexdigest()
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None  # a dangling link
+
+
+def _recall(store: Path, key: str) -> ServerBinary | None:
+    try:
+        saved = json.loads(store.read_bytes())
+        if saved["key"] != key:
+            return None
+        b = saved["binary"]
+        options = tuple(Option(tuple(o["names"]), o["value_hint"], o["text"]) for o in b["options"])
+        fa_quants = tuple(b["fa_quants"]) if b["fa_quants"] is not None else None
+        changed = {
+            "path": Path(b["path"]),
+            "options": options,
+            "fa_quants": fa_quants,
+            "backends": tuple(b["backends"]),
+        }
+        return ServerBinary(**{**b, **changed})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # nothing there, or damaged: ask again

@@ -1,0 +1,1 @@
+"""A llama-server's HTTP side."""

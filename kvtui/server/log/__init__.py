@@ -1,0 +1,1 @@
+"""What a llama-server says while it runs."""

@@ -1,0 +1,1 @@
+"""What a llama-server takes: asked by a dry run, read from its log, compared."""

@@ -1,0 +1,222 @@
+"""llama-server's own measurement of what some flags take: started with --fit on, stopped before it loads.
+
+It is not free: back ends open their contexts for that moment (hundreds of MiB on each CUDA GPU) and recurrent state is
+allocated for real. So not at every key, and not beside a GPU that is full.
+"""
+
+import hashlib
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from kvtui.base.files import cache_folder, write_atomically
+from kvtui.server.binary.abilities import adapt_argv, split_options
+from kvtui.server.binary.environment import child_environment
+from kvtui.server.binary.inspect import ServerBinary, list_devices, stamp
+from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
+from kvtui.server.log.reasons import explain, telling
+from kvtui.server.measure.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, is_table, logged_memory
+from kvtui.server.process.ports import free_port
+from kvtui.server.process.run_program import kill_group
+
+OUTPUT_LIMIT_BYTES = 64 * 2**20
+CACHE_VERSION = 1
+FIT_OPTIONS = ("-fit", "--fit", "-fitt", "--fit-target", "-fitc", "--fit-ctx")
+
+_LAYER = re.compile(r"load_tensors: layer\s+(\d+) assigned to device ([^\s,]+)")
+_MMPROJ = re.compile(r"\[mtmd\] adding ([\d.]+) MiB to fit_params_target for device (\S+)")
+# After these it goes on to load for real: common/fit.cpp, common_fit_params; src/llama-model.cpp, print_info.
+_TOO_FAR = re.compile(r"encountered an error while trying to fit params|failed to fit params|no_alloc\s+= 0$")
+_SPLIT_FILE = re.compile(r"(.*)-00001-of-(\d{5})\.gguf$")
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What llama-server says it would allocate. Bytes in whole MiB, rounded down, but compute to 0.01 MiB where its
+    log has that. `layer_devices`: one name a block and the output last; "CPU" for host memory. `mmproj`: what a
+    projector would take beside it. `refused`: why it would not load; `impossible`: why it could not be asked."""
+
+    build: str
+    devices: Mapping[str, Parts] = field(default_factory=dict)
+    host: Mapping[str, Parts] = field(default_factory=dict)
+    free_bytes: Mapping[str, int] = field(default_factory=dict)
+    mmproj: Mapping[str, int] = field(default_factory=dict)
+    layer_devices: tuple[str, ...] = ()
+    refused: str | None = None
+    impossible: str | None = None
+    seconds: float = 0.0
+    cached: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Cancelled(Exception):
+    """The person changed something: the answer is not wanted any more."""
+
+
+def dry_run(
+    binary: ServerBinary,
+    model_path: Path,
+    argv: Sequence[str],
+    timeout: float = 60.0,
+    *,
+    env: Mapping[str, str] | None = None,
+    devices: Sequence[str] = (),
+    cancel: threading.Event | None = None,
+    cache: Path | None = None,
+) -> DryRun:
+    """Ask for these flags (as after `-m MODEL`; --fit is replaced). `devices`: names that must be there, as a plan
+    for simulated ones has none to run on. Remembered by binary, model and flags, unless the flags leave the split to
+    the memory free now. Raises Cancelled within 50 ms of `cancel`; OSError if the binary cannot be started."""
+    began = time.monotonic()
+    adapted, notes = adapt_argv(argv, binary)
+    options = [o for o in split_options(adapted, binary) if o[0] not in FIT_OPTIONS]
+    flags = tuple(word for name, values in options for word in (name, *values))
+    unable = _impossible(binary, options, devices)
+    if unable:
+        return DryRun(binary.build, impossible=unable)
+    store = _store(binary, model_path, flags, env or {}, cache) if {"-ts", "--tensor-split"} & set(flags) else None
+    if store and (known := _recall(store)):
+        return known
+    port = free_port(0).port
+    command = [str(binary.path), "-m", str(model_path.absolute()), *flags]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--fit", "on", "-v"]
+    lines, code = _first_words(command, child_environment(binary.path, env), timeout, cancel)
+    found = replace(_read(binary.build, lines, code, timeout), notes=notes, seconds=time.monotonic() - began)
+    if store and (found.devices or found.host):
+        write_atomically(store, json.dumps(asdict(found)).encode())
+    return found
+
+
+def _impossible(binary: ServerBinary, options: Sequence[tuple[str, tuple[str, ...]]], devices: Sequence[str]) -> str | None:
+    if "--fit" not in binary.flags:
+        return f"{binary.build or 'this build'} has no --fit and so no dry run"
+    values = {name: value[0] for name, value in options if value}
+    if "tensor" in (values.get("-sm"), values.get("--split-mode")):
+        return "with -sm tensor llama-server prints no memory breakdown"
+    if devices:
+        rpc = values.get("--rpc", "")
+        there = {d.name for d in list_devices(binary, tuple(filter(None, rpc.split(","))))}
+        missing = [name for name in devices if name not in there]
+        if missing:
+            return f"llama-server does not have {', '.join(missing)}: it cannot be asked about simulated devices"
+    return None
+
+
+def _first_words(
+    command: Sequence[str], env: Mapping[str, str], timeout: float, cancel: threading.Event | None
+) -> tuple[list[LogLine], int | None]:
+    """The log up to where the answer is complete; the exit code if it ended by itself, `None` if it was stopped."""
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(env),
+        start_new_session=True,
+    )
+    assert child.stdout is not None
+    descriptor = child.stdout.fileno()
+    lines: list[LogLine] = []
+    rest = b""
+    read_bytes = 0
+    in_table = False
+    deadline = time.monotonic() + timeout
+    ended = False
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            while time.monotonic() < deadline and read_bytes < OUTPUT_LIMIT_BYTES:
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled
+                if not selector.select(0.05):
+                    continue
+                data = os.read(descriptor, 1 << 16)
+                if not data:
+                    ended = True
+                    break
+                read_bytes += len(data)
+                *whole, rest = (rest + data).split(b"\n")
+                rest = rest[: 4 * LINE_LIMIT]
+                for raw in whole:
+                    line = parse_line(raw)
+                    lines.append(line)
+                    row = " - " in line.text and "|" in line.text
+                    if (in_table and not row) or _TOO_FAR.search(line.text):
+                        return lines, None
+                    in_table = in_table or is_table(line.text)
+    finally:
+        if not ended:
+            kill_group(child.pid, signal.SIGKILL)
+        child.stdout.close()
+        code = child.wait()
+        kill_group(child.pid, signal.SIGKILL)
+    if rest:
+        lines.append(parse_line(rest))
+    return lines, code if ended else None
+
+
+def _read(build: str, lines: Sequence[LogLine], code: int | None, timeout: float) -> DryRun:
+    texts = [line.text for line in lines]
+    memory = logged_memory(texts)
+    if memory.table is None:
+        said = explain(lines, code) or next((line.text for line in telling(lines, 1)), None)
+        if code is None and not any(_TOO_FAR.search(t) for t in texts[-1:]):
+            return DryRun(build, impossible=f"no answer within {timeout:.0f} s")
+        return DryRun(build, refused=said or "it ended without a word")
+    layers = {int(found[1]): found[2] for text in texts if (found := _LAYER.search(text))}
+    mmproj = {found[2]: round(float(found[1]) * MIB) for text in texts if (found := _MMPROJ.search(text))}
+    table = _finer(memory.table, memory)
+    return DryRun(
+        build,
+        table.devices,
+        table.host,
+        table.free_bytes,
+        mmproj,
+        tuple(layers[i] for i in range(len(layers))) if set(layers) == set(range(len(layers))) else (),
+    )
+
+
+def _finer(table: Breakdown, memory: LoggedMemory) -> Breakdown:
+    """Compute buffers to 0.01 MiB, where the lines before the table agree with it (the others say 0 there)."""
+    host = sum(part.compute for buffer, part in memory.host.items() if device_of_buffer(buffer, {}) is None)
+    finer = {name: _compute(part, memory.devices.get(name, Parts()).compute) for name, part in table.devices.items()}
+    rows = {name: _compute(part, host) if name == "Host" else part for name, part in table.host.items()}
+    return replace(table, devices=finer, host=rows)
+
+
+def _compute(part: Parts, logged: int) -> Parts:
+    return replace(part, compute=logged) if logged // MIB == part.compute // MIB else part
+
+
+def _store(binary: ServerBinary, model: Path, flags: Sequence[str], env: Mapping[str, str], cache: Path | None) -> Path | None:
+    try:
+        stats = [(s.st_size, s.st_mtime_ns) for s in (p.stat() for p in _files(model.absolute()))]
+        key = repr((CACHE_VERSION, stamp(binary.path), str(model.absolute()), stats, flags, sorted(env.items())))
+    except OSError:
+        return None  # the model is not there: the run itself will say so
+    return (cache or cache_folder()) / "dry-runs" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+
+def _files(model: Path) -> list[Path]:
+    found = _SPLIT_FILE.match(model.name)
+    if not found:
+        return [model]
+    return [model.with_name(f"{found[1]}-{i + 1:05d}-of-{found[2]}.gguf") for i in range(int(found[2]))]
+
+
+def _recall(store: Path) -> DryRun | None:
+    try:
+        saved = json.loads(store.read_bytes())
+        parts = {k: {name: Parts(**p) for name, p in saved[k].items()} for k in ("devices", "host")}
+        tuples = {k: tuple(saved[k]) for k in ("layer_devices", "notes")}
+        return DryRun(**{**saved, **parts, **tuples, "cached": True})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,128 @@
+"""What servers really took on this machine, kept with the conditions it was measured under."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kvtui.base.files import state_folder, write_atomically
+
+SCHEMA = 1
+# Flags that decide no memory: with these out, the same placement is found again on another port.
+_IDLE = frozenset({"--host", "--port", "-lv", "--verbosity", "--api-key-file", "-a", "--alias", "--timeout"})
+_IDLE_SWITCHES = frozenset({"--metrics", "--slots", "--props", "-v", "--verbose", "--no-warmup", "--log-jsonl"})
+_NUMBER = re.compile(r"-\d")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run. Bytes by device name ("RAM" too): `model`, `context` and `compute` by the log (the model in RAM only
+    where it is not mapped: the log tells the file's span then), `held` what the process had once it was ready, `peak`
+    the most it held, `overhead` what that was beyond everything the log lists; `estimated_compute` and `context`: what
+    the plan had expected, and the context flags. `proven`: it lived through a prompt to its slots' limit."""
+
+    build: str
+    model: str  # who it is, whatever its path: see `model_key`
+    gpus: tuple[tuple[str, str], ...]  # (name, description) in llama.cpp's order
+    argv: tuple[str, ...]
+    at: float  # seconds since the epoch
+    model_bytes: Mapping[str, int] = field(default_factory=dict)
+    context_bytes: Mapping[str, int] = field(default_factory=dict)
+    compute_bytes: Mapping[str, int] = field(default_factory=dict)
+    estimated_compute_bytes: Mapping[str, int] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    held_bytes: Mapping[str, int] = field(default_factory=dict)
+    overhead_bytes: Mapping[str, int] = field(default_factory=dict)
+    peak_bytes: Mapping[str, int] = field(default_factory=dict)
+    proven: bool = False
+    prompt_tokens: int = 0
+
+
+def model_key(architecture: str, name: str, weights_bytes: int) -> str:
+    """The same for a file that was moved or renamed."""
+    return f"{architecture}/{name}/{weights_bytes}"
+
+
+def conditions(argv: Sequence[str]) -> tuple[str, ...]:
+    """The flags that decide memory, in a fixed order."""
+    words = list(argv)
+    pairs: list[tuple[str, ...]] = []
+    while words:
+        option = words.pop(0)
+        values = []
+        while words and (not words[0].startswith("-") or _NUMBER.match(words[0])):
+            values.append(words.pop(0))
+        if option not in _IDLE and option not in _IDLE_SWITCHES:
+            pairs.append((option, *values))
+    return tuple(word for pair in sorted(pairs) for word in pair)
+
+
+def remember(measurement: Measurement, state: Path | None = None) -> None:
+    """Keep it in place of an earlier one under the same conditions; a proof is kept as long as nothing else is."""
+    earlier = recall(measurement.build, measurement.model, measurement.gpus, measurement.argv, state)
+    merged = asdict(measurement)
+    if earlier is not None:
+        merged["peak_bytes"] = _highest(earlier.peak_bytes, measurement.peak_bytes)
+        for name in ("model_bytes", "context_bytes", "compute_bytes", "estimated_compute_bytes", "context", "held_bytes"):
+            merged[name] = {**getattr(earlier, name), **getattr(measurement, name)}
+        merged["overhead_bytes"] = _highest(earlier.overhead_bytes, measurement.overhead_bytes)
+        merged["proven"] = earlier.proven or measurement.proven
+        merged["prompt_tokens"] = max(earlier.prompt_tokens, measurement.prompt_tokens)
+    merged["argv"] = conditions(measurement.argv)
+    path = _path(measurement.build, measurement.model, measurement.gpus, measurement.argv, state)
+    write_atomically(path, json.dumps({"schema": SCHEMA, **merged}).encode())
+
+
+def recall(
+    build: str, model: str, gpus: Sequence[tuple[str, str]], argv: Sequence[str], state: Path | None = None
+) -> Measurement | None:
+    """What was measured under exactly these conditions."""
+    return _read(_path(build, model, gpus, argv, state))
+
+
+def measurements(state: Path | None = None) -> tuple[Measurement, ...]:
+    """All of them, newest first."""
+    try:
+        files = [f for f in _folder(state).iterdir() if f.suffix == ".json"]
+    except OSError:
+        return ()
+    return tuple(sorted((m for f in files if (m := _read(f))), key=lambda m: -m.at))
+
+
+def overhead(description: str, build: str, state: Path | None = None) -> int | None:
+    """The most that a GPU of this kind held beyond what is listed, with any model in this build; `None`: unknown."""
+    seen = [
+        m.overhead_bytes[name]
+        for m in measurements(state)
+        if m.build == build
+        for name, kind in m.gpus
+        if kind == description and name in m.overhead_bytes
+    ]
+    return max(seen, default=None)
+
+
+def _highest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: max(one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
+
+
+def _folder(state: Path | None) -> Path:
+    return (state or state_folder()) / "measurements"
+
+
+def _path(build: str, model: str, gpus: Sequence[tuple[str, str]], argv: Sequence[str], state: Path | None) -> Path:
+    key = repr((build, model, tuple(map(tuple, gpus)), conditions(argv)))
+    return _folder(state) / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
+
+
+def _read(path: Path) -> Measurement | None:
+    try:
+        saved = json.loads(path.read_bytes())
+        if saved.pop("schema") != SCHEMA:
+            return None
+        gpus = tuple((str(name), str(kind)) for name, kind in saved["gpus"])
+        return Measurement(**{**saved, "gpus": gpus, "argv": tuple(saved["argv"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,1 @@
+"""A llama-server that runs: its ports, its start, its record."""

@@ -1,0 +1,192 @@
+"""The record that lets a later kvtui find a running server: one folder a launch, with its log, key and lock."""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from kvtui.base.files import state_folder, write_atomically
+
+RECORD, LOG, KEY, LOCK = "record.json", "server.log", "api-key", "lock"
+KEPT_LAUNCHES = 20  # ended ones, with their logs
+LAUNCH_VARIABLE = "KVTUI_LAUNCH"  # in the child's environment: finds it if kvtui died before it wrote the pid
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a server ended. `exit_code` below 0 is a signal; `None`: nobody was there to see it."""
+
+    exit_code: int | None
+    at: float  # seconds since the epoch, when it was noticed
+    stopped: bool  # by kvtui, because it was asked to
+    reason: str | None  # one plain sentence
+    telling: tuple[str, ...] = ()  # its last words
+
+
+@dataclass(frozen=True)
+class ServerRecord:
+    """A launch as it is kept. `identity` tells the process from a later one with the same pid."""
+
+    folder: Path
+    pid: int  # 0: about to be started
+    identity: str
+    binary: str
+    build: str
+    model: str
+    command: tuple[str, ...]  # all of it, the binary first; never a key
+    host: str
+    port: int
+    launched_at: float
+    notes: tuple[str, ...] = ()
+    plan: Mapping[str, Any] | None = None  # the plan's own JSON
+    ended: Ended | None = None
+
+    @property
+    def log(self) -> Path:
+        """The server's output."""
+        return self.folder / LOG
+
+    @property
+    def key_file(self) -> Path | None:
+        """File of the API key, if it has one."""
+        path = self.folder / KEY
+        return path if path.exists() else None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def servers_folder(state: Path | None = None) -> Path:
+    """One folder a launch."""
+    return (state or state_folder()) / "servers"
+
+
+def new_folder(state: Path | None = None) -> Path:
+    """A folder for a launch, readable by this user only; its name begins with the time."""
+    folder = servers_folder(state) / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+    folder.mkdir(parents=True, mode=0o700)
+    return folder
+
+
+def save(record: ServerRecord) -> None:
+    """Write the record so that a crash leaves the old one or the new one."""
+    content = {"schema": SCHEMA, **asdict(record), "folder": None, "plan": record.plan}
+    write_atomically(record.folder / RECORD, json.dumps(content).encode())
+
+
+def load(folder: Path) -> ServerRecord | None:
+    """The record of a launch's folder; `None` if there is none or a newer kvtui wrote it in another form."""
+    try:
+        saved = json.loads((folder / RECORD).read_bytes())
+        if saved.pop("schema") != SCHEMA:
+            return None
+        ended = saved.pop("ended")
+        return ServerRecord(
+            **{
+                **saved,
+                "folder": folder,
+                "command": tuple(saved["command"]),
+                "notes": tuple(saved["notes"]),
+                "ended": Ended(**{**ended, "telling": tuple(ended["telling"])}) if ended else None,
+            }
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def records(state: Path | None = None) -> tuple[ServerRecord, ...]:
+    """Every launch that is kept, newest first. One that was about to be started is looked for by its mark."""
+    try:
+        folders = sorted((f for f in servers_folder(state).iterdir() if f.is_dir()), reverse=True)
+    except OSError:
+        return ()
+    found = [r for f in folders if (r := load(f))]
+    return tuple(_found_again(r) if r.pid == 0 and r.ended is None else r for r in found)
+
+
+def prune(state: Path | None = None, keep: int = KEPT_LAUNCHES) -> None:
+    """Remove the folders of the oldest servers that are known to have ended."""
+    ended = [r for r in records(state) if r.ended is not None]
+    for record in ended[keep:]:
+        shutil.rmtree(record.folder, ignore_errors=True)
+
+
+def process_identity(pid: int) -> str | None:
+    """When a process started, exactly: boot and clock ticks on Linux, its creation time elsewhere. `None`: it is
+    gone, or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"  # proc(5): 3 is the state, 22 the start time
+    except (OSError, IndexError):
+        pass
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return None
+
+
+def is_alive(record: ServerRecord) -> bool:
+    """Whether this very process runs."""
+    return record.pid > 0 and process_identity(record.pid) == record.identity
+
+
+def _found_again(record: ServerRecord) -> ServerRecord:
+    import psutil
+
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(LAUNCH_VARIABLE) == record.folder.name and os.getsid(process.pid) == process.pid:
+                return replace(record, pid=process.pid, identity=process_identity(process.pid) or "")
+        except (psutil.Error, OSError):
+            continue
+    return record
+
+
+class LaunchLock:
+    """Held by the one app that may stop a server. The kernel lets go of it when that app ends, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK
+        self._file: BinaryIO | None = None
+
+    def take(self) -> bool:
+        """Try to be the one; False if another app is."""
+        import fcntl
+
+        file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return False
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
+        file.flush()
+        self._file = file
+        return True
+
+    def holder(self) -> int | None:
+        """Pid of the app that has it, as it wrote itself."""
+        try:
+            return int(self._path.read_bytes()[:20])
+        except (OSError, ValueError):
+            return None
+
+    def release(self) -> None:
+        """Let another app take it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,124 @@
+"""The JSON config of the user's guide, and more: read, checked, merged under the options of the command line."""
+
+import json
+import re
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+from kvtui.base.findings import UsageError
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.tasks.options import Options
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "": ("context_size", "kv_cache", "model", "devices", "ram", "margin", "pins", "slots", "server"),
+    "kv_cache": ("type", "type_k", "type_v"),
+    "server": ("port", "host", "args", "path"),
+}
+
+
+def _model() -> Any:
+    """The pydantic model; made on first use, since importing pydantic costs 40 ms that most commands need not pay."""
+    from pydantic import BaseModel, ConfigDict, Field
+
+    class KvCache(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        type: str = "f16"
+        type_k: str | None = None
+        type_v: str | None = None
+
+    class Server(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        port: Annotated[int, Field(ge=1, le=65535)] = 8080
+        host: str = "127.0.0.1"
+        args: list[str] = Field(default_factory=list)
+        path: str | None = None
+
+    class Config(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        context_size: int | None = Field(None, ge=0, lt=2**31)
+        kv_cache: KvCache = Field(default_factory=KvCache)
+        model: str | None = None
+        devices: list[str] = Field(default_factory=list)
+        ram: str | None = None
+        margin: str | None = None
+        pins: dict[str, str] = Field(default_factory=dict)
+        slots: int | None = Field(None, ge=1, le=256)
+        server: Server = Field(default_factory=Server)
+
+    return Config
+
+
+def read_config(path: Path) -> Any:
+    """The config at `path`, checked. Raises UsageError with file, line, and the nearest valid key or type."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(f"{path}: {getattr(e, 'strerror', None) or 'is no text file'}") from None
+    try:
+        data = json.loads(text, object_pairs_hook=lambda pairs: _once(path, text, pairs))
+    except json.JSONDecodeError as e:
+        raise UsageError(f"{path}, line {e.lineno}: not JSON: {e.msg}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: the config is a JSON object")
+    _check_keys(path, text, data)
+    from pydantic import ValidationError
+
+    try:
+        config = _model().model_validate(data)
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(str(x) for x in first["loc"])
+        raise UsageError(f"{path}, line {_line(text, str(first['loc'][-1]))}: {where}: {first['msg']}") from None
+    for name in ("type", "type_k", "type_v"):
+        value = getattr(config.kv_cache, name)
+        if value is not None and value not in CACHE_TYPES:
+            near = get_close_matches(value.lower(), CACHE_TYPES, n=1, cutoff=0.3)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"{path}, line {_line(text, name)}: kv_cache.{name}: no cache type {value!r}{hint}")
+    return config
+
+
+def _once(path: Path, text: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [k for k, _ in pairs]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{path}, line {_line(text, twice)}: the key {twice!r} occurs twice")
+    return dict(pairs)
+
+
+def _check_keys(path: Path, text: str, data: dict[str, Any]) -> None:
+    for section, allowed in _KEYS.items():
+        found = data.get(section, {}) if section else data
+        for key in found if isinstance(found, dict) else ():
+            if key not in allowed:
+                near = get_close_matches(key, allowed, n=1, cutoff=0.3) or [allowed[0]]
+                place = f"{section}." if section else ""
+                raise UsageError(f"{path}, line {_line(text, key)}: no key {place}{key}; did you mean {place}{near[0]}?")
+
+
+def _line(text: str, key: str) -> int:
+    """Line of the first occurrence of a key."""
+    match = re.search(rf'"{re.escape(key)}"\s*:', text)
+    return text.count("\n", 0, match.start()) + 1 if match else 1
+
+
+def under_options(config: Any, options: Options) -> Options:
+    """`options`, with what they leave open taken from the config."""
+    cache = config.kv_cache
+    return replace(
+        options,
+        ctx_size=options.ctx_size if options.ctx_size is not None or config.context_size is None else str(config.context_size),
+        cache_type_k=options.cache_type_k or cache.type_k or cache.type,
+        cache_type_v=options.cache_type_v or cache.type_v or cache.type,
+        device=options.device or tuple(config.devices),
+        ram=options.ram or config.ram,
+        margin=options.margin or config.margin,
+        pin=options.pin or tuple(f"{pattern}={device}" for pattern, device in config.pins.items()),
+        parallel=options.parallel if options.parallel is not None else config.slots,
+        llama_server=options.llama_server or config.server.path,
+        host=options.host or config.server.host,
+        port=options.port or config.server.port,
+        server_args=options.server_args or tuple(config.server.args),
+    )

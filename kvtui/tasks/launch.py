@@ -1,0 +1,44 @@
+"""From a plan to a launch: what it needs free right now, and what is kept of it beside the running server."""
+
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from kvtui.placement.plan import Plan
+from kvtui.report.as_json import plan_json
+from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.measure.comparison import dry_parts, parts_json
+from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
+from kvtui.server.process.preflight import Needs
+from kvtui.tasks.history import conditions_json
+
+DRY_RUN_SECONDS = 15.0
+_UNMAPPED = ("none", "dio")  # load modes that hold all of the host's weights; the others map the file
+
+
+def needs_of(plan: Plan) -> Needs:
+    """Bytes that must be free: mapped weights can always give way."""
+    machine, memory = plan.request.machine, plan.estimate
+    host = memory.host
+    mapped = 0 if load_mode(plan.argv) in _UNMAPPED else host.weights_bytes
+    endpoints = tuple(dict.fromkeys(d.endpoint for d in machine.devices if d.endpoint))
+    return Needs(machine.devices, tuple(u.used_bytes for u in memory.devices), host.used_bytes - mapped, endpoints)
+
+
+def load_mode(argv: tuple[str, ...]) -> str:
+    """The value of -lm; "auto" where there is none."""
+    return next((argv[i + 1] for i, word in enumerate(argv[:-1]) if word in ("-lm", "--load-mode")), "auto")
+
+
+def record_plan(plan: Plan, path: Path, answer: DryRun | None = None) -> dict[str, Any]:
+    """The plan's own JSON, what the dry run said, and what a measurement of it is filed under."""
+    said = parts_json(dry_parts(answer)) if answer is not None else {}
+    return {**plan_json(plan, str(path), {}), "dry_run": said, "conditions": conditions_json(plan)}
+
+
+def ask_first(binary: ServerBinary, plan: Plan, path: Path, cancel: Event) -> DryRun | None:
+    """The dry run of a plan that is about to be launched: a refusal is known before, and its figures are kept."""
+    try:
+        return dry_run(binary, path, plan.argv, DRY_RUN_SECONDS, env=dict(plan.env), cancel=cancel)
+    except (Cancelled, OSError):
+        return None

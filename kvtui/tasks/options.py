@@ -1,0 +1,102 @@
+"""The options that `plan`, `table`, `estimate`, `verify`, `serve` and the app share, as one frozen value."""
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from kvtui.base.findings import UsageError
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams, FlashAttention
+
+MAX_CONTEXT = 2**31 - 1  # llama-server's -c is an int
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person gave on the command line; None and () mean "not given"."""
+
+    device: tuple[str, ...] = ()
+    ram: str | None = None
+    margin: str | None = None
+    ctx_size: str | None = None
+    cache_type_k: str | None = None
+    cache_type_v: str | None = None
+    parallel: int | None = None
+    kv_unified: bool | None = None
+    batch_size: int | None = None
+    ubatch_size: int | None = None
+    flash_attn: FlashAttention | None = None
+    swa_full: bool = False
+    no_kv_offload: bool = False
+    load_mode: str | None = None
+    mmproj: str | None = None
+    model_draft: str | None = None
+    spec_type: str | None = None
+    pin: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    no_ram: bool = False
+    rpc: str | None = None
+    config: str | None = None
+    llama_server: str | None = None
+    host: str | None = None
+    port: int | None = None
+    server_args: tuple[str, ...] = ()  # of a config file
+    build: str | None = None
+
+
+def tokens(text: str) -> int:
+    """Tokens of `132000`, `132k`, `1M`; 0 or `max` is the most there is. Raises UsageError."""
+    if text == "max":
+        return 0
+    scale = {"k": 1000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+    digits = text[:-1] if scale > 1 else text
+    try:
+        count = round(float(digits) * scale) if scale > 1 else int(digits)
+    except (ValueError, OverflowError):
+        raise UsageError(f"-c {text}: not a number of tokens") from None
+    if not 0 <= count <= MAX_CONTEXT:
+        raise UsageError(f"-c {text}: a context is between 0 and {MAX_CONTEXT:,} tokens")
+    return count
+
+
+def cache_type(flag: str, name: str) -> str:
+    """A type llama-server knows, or UsageError that names the nearest."""
+    if name in CACHE_TYPES:
+        return name
+    near = get_close_matches(name.lower(), CACHE_TYPES, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"{flag} {name}: no such cache type; {hint}llama-server takes {', '.join(CACHE_TYPES)}")
+
+
+def context_params(options: Options, base: ContextParams | None = None) -> ContextParams:
+    """llama-server's context flags of `options` over `base` (a config's). Raises UsageError."""
+    given: dict[str, Any] = {}
+    if options.ctx_size is not None:
+        given["n_ctx"] = tokens(options.ctx_size)
+    if options.cache_type_k is not None:
+        given["type_k"] = cache_type("-ctk", options.cache_type_k)
+    if options.cache_type_v is not None:
+        given["type_v"] = cache_type("-ctv", options.cache_type_v)
+    if options.parallel is not None:
+        if options.parallel == 0 or options.parallel < -1:
+            raise UsageError(f"-np {options.parallel}: slots are 1 or more (-1: llama-server's own choice)")
+        given["n_parallel"] = options.parallel
+    if options.kv_unified is not None:
+        given["kv_unified"] = options.kv_unified
+    for name, flag, value in (
+        ("n_batch", "-b", options.batch_size),
+        ("n_ubatch", "-ub", options.ubatch_size),
+    ):
+        if value is not None:
+            if not 1 <= value <= MAX_CONTEXT:
+                raise UsageError(f"{flag} {value}: a batch is 1 token or more")
+            given[name] = value
+    if options.flash_attn is not None:
+        given["flash_attn"] = options.flash_attn
+    if options.swa_full:
+        given["swa_full"] = True
+    if options.no_kv_offload:
+        given["offload_kqv"] = False
+    if options.spec_type is not None:
+        given["spec_types"] = tuple(options.spec_type.split(","))
+    return replace(base or ContextParams(), **given)

@@ -1,0 +1,73 @@
+"""Lines of styled text, and the panes' content as pure functions of the state. No widget here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvtui.base.text import columns, cut, printable
+
+Span = tuple[str, str]  # (text, style name)
+Line = tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """Characters that need UTF-8 and their ASCII stand-ins."""
+
+    rule: str
+    ellipsis: str
+
+
+UTF8 = Glyphs("─", "…")
+ASCII = Glyphs("-", "~")
+
+
+def span(text: str, style: str = "text") -> Span:
+    """Printable text in a named style."""
+    return printable(text), style
+
+
+def line(*parts: Span | str) -> Line:
+    """A line of spans; a bare string is plain text."""
+    return tuple(span(p) if isinstance(p, str) else span(*p) for p in parts)
+
+
+def width_of(content: Line) -> int:
+    """Columns of a line."""
+    return sum(columns(text) for text, _ in content)
+
+
+def fit(content: Line, width: int) -> Line:
+    """The line cut or padded to `width` columns."""
+    out: list[Span] = []
+    left = width
+    for text, style in content:
+        size = columns(text)
+        if size > left:
+            out.append((cut(text, left), style))
+            left -= columns(out[-1][0])
+            break
+        out.append((text, style))
+        left -= size
+    if left > 0:
+        out.append((" " * left, "text"))
+    return tuple(out)
+
+
+def both_ends(left: Line, right: Line, width: int) -> Line:
+    """`left` and `right` at the two ends; `right` is dropped where there is no room."""
+    gap = width - width_of(left) - width_of(right)
+    return fit(left, width) if gap < 1 else (*left, (" " * gap, "text"), *right)
+
+
+def window(count: int, height: int, at: int) -> range:
+    """Which of `count` items are shown in `height` lines so that `at` is visible."""
+    if count <= height:
+        return range(count)
+    start = min(max(at - height // 2, 0), count - height)
+    return range(start, start + height)
+
+
+def padded(lines: Sequence[Line], width: int, height: int) -> tuple[Line, ...]:
+    """Exactly `height` lines of exactly `width` columns."""
+    shown = [fit(content, width) for content in lines[:height]]
+    return tuple(shown + [fit((), width)] * (height - len(shown)))

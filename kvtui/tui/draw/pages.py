@@ -1,0 +1,71 @@
+"""Pages over the panes: the command, and where the figures come from."""
+
+import shlex
+import textwrap
+from pathlib import Path
+
+from kvtui.base.sizes import mib
+from kvtui.placement.plan import Plan
+from kvtui.report.formulas import explain_lines
+from kvtui.tui.draw.lines import Line, line
+from kvtui.tui.state import State
+
+_BUNDLED = Path("MODEL.gguf")
+
+
+def command_text(plan: Plan, path: Path | None) -> str:
+    """The command as a shell takes it."""
+    env = "".join(f"{k}={shlex.quote(v)} " for k, v in plan.env)
+    return f"{env}llama-server -m {shlex.quote(str(path or _BUNDLED))} {shlex.join(plan.argv)}"
+
+
+def command_page(plan: Plan, path: Path | None, width: int) -> tuple[Line, ...]:
+    """The command, folded, and what each override matches."""
+    text = command_text(plan, path)
+    step = max(width - 4, 20)
+    lines = [line(f"  {text[i : i + step]}") for i in range(0, len(text), step)]
+    lines.append(line(""))
+    tensors = plan.request.model.tensors
+    from kvtui.flags.overrides import compiled
+
+    taken: set[int] = set()
+    for override in plan.overrides:
+        pattern = compiled(override.pattern)
+        matched = [t for t in tensors if t.index not in taken and pattern.search(t.name)]
+        taken |= {t.index for t in matched}
+        style = "text" if matched else "warning"
+        size = mib(sum(t.n_bytes for t in matched))
+        lines.append(line((f"  {override.pattern}", style), (f"  {len(matched)} tensors, {size} to {override.buffer}", "dim")))
+    return tuple(lines)
+
+
+def explain_page(state: State, width: int) -> tuple[Line, ...]:
+    """Formulas of the cache, the basis of the compute figures, and the server's own where it runs."""
+    formulas = explain_lines(state.request.model, state.request.context)
+    folded = (part for text in formulas for part in textwrap.wrap(text, max(width - 6, 20), subsequent_indent="    "))
+    lines = [line(f"  {part}") for part in folded]
+    if state.plan is not None:
+        lines += [line(""), line(f"  compute buffers: {state.plan.estimate.basis}"), line("")]
+        header = f"  {'':10}{'weights':>22}{'K/V and state':>22}{'compute':>20}"
+        lines.append(line((header, "dim")))
+        actual = {name: (model, context, compute) for name, model, context, compute in state.server.actual}
+        for device, use in zip(state.request.machine.devices, state.plan.estimate.devices, strict=True):
+            seen = actual.get(device.name)
+            parts = (use.weights_bytes, use.cache_bytes + use.recurrent_bytes, use.compute_bytes)
+            lines.append(line(f"  {device.name:10}" + _beside(parts, seen)))
+        host = state.plan.estimate.host
+        parts = (host.weights_bytes, host.cache_bytes + host.recurrent_bytes, host.compute_bytes)
+        lines.append(line(f"  {'RAM':10}" + _beside(parts, actual.get("RAM"))))
+        lines.append(line(("  predicted, and what the running server says of itself, in MiB", "dim")))
+    return tuple(lines)
+
+
+def _beside(predicted: tuple[int, int, int], actual: tuple[int, int, int] | None) -> str:
+    widths = (22, 22, 20)
+    cells = []
+    for i, width in enumerate(widths):
+        text = f"{predicted[i] / 2**20:,.0f}"
+        if actual is not None:
+            text += f" | {actual[i] / 2**20:,.0f}"
+        cells.append(f"{text:>{width}}")
+    return "".join(cells)

@@ -1,0 +1,1 @@
+"""Keys: commands, what they change, what they ask."""

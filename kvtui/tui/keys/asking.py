@@ -1,0 +1,163 @@
+"""What takes the keys while it is open: a value being typed, a question in the footer, a list to choose from."""
+
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kvtui.base.text import columns, cut, printable
+from kvtui.tui.draw.lines import Line, both_ends, line, window
+
+_BACKSPACE = ("backspace", "ctrl+h")
+_STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
+
+
+class Asking:
+    """`press` is given every key and says whether it stays open; the app draws anew after each."""
+
+    def press(self, key: str, character: str | None) -> bool:
+        """One key."""
+        raise NotImplementedError
+
+    def footer(self, width: int) -> Line:
+        """The last line of the screen while it is open."""
+        raise NotImplementedError
+
+    def page(self, width: int, height: int) -> tuple[str, list[Line]] | None:
+        """(title, lines) where it needs the whole body."""
+        return None
+
+
+@dataclass
+class Prompt(Asking):
+    """A line of text. `take` gets it at Enter, `heard` (if any) at every key, "" when it is left."""
+
+    what: str
+    take: Callable[[str], None]
+    heard: Callable[[str], None] | None = None
+    text: str = ""
+    limit: int = 24
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Types, takes, leaves."""
+        if key == "escape":
+            self._tell("")
+            return False
+        if key == "enter":
+            self.take(self.text)
+            return False
+        if key in _BACKSPACE:
+            self.text = self.text[:-1]
+        elif character and character.isprintable() and len(self.text) < self.limit:
+            self.text += character
+        self._tell(self.text)
+        return True
+
+    def _tell(self, text: str) -> None:
+        if self.heard is not None:
+            self.heard(text)
+
+    def footer(self, width: int) -> Line:
+        """What is typed."""
+        return line((f" {self.what}: {self.text}_", "strong"), ("   Enter takes it, Esc leaves it", "dim"))
+
+
+@dataclass
+class Question(Asking):
+    """A sentence and the keys that answer it; Esc (and any other key) is no."""
+
+    text: str
+    answers: Mapping[str, tuple[str, Callable[[], object]]]  # key -> (what it does, doing it)
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Answers."""
+        answer = self.answers.get(key)
+        if answer is not None:
+            answer[1]()
+        return False
+
+    def footer(self, width: int) -> Line:
+        """The keys."""
+        if not self._in_one_line(width):
+            return line((f" {self._keys()}", "warning"))
+        return line((f" {self.text}: ", "warning"), self._keys())
+
+    def page(self, width: int, height: int) -> tuple[str, list[Line]] | None:
+        """The sentence, where the footer has no room for it."""
+        if self._in_one_line(width):
+            return None
+        parts = textwrap.wrap(printable(self.text), max(width - 4, 20))
+        return "before it goes on", [line((f"  {part}", "warning")) for part in parts]
+
+    def _in_one_line(self, width: int) -> bool:
+        return columns(printable(self.text)) + columns(self._keys()) + 3 < width
+
+    def _keys(self) -> str:
+        keys = (f"{key.capitalize() if len(key) > 1 else key} {what}" for key, (what, _) in self.answers.items())
+        return f"{', '.join(keys)}, Esc no"
+
+
+@dataclass
+class Choice:
+    """A row of a list; without `pick` it can be read and not chosen."""
+
+    text: str
+    pick: Callable[[], object] | None
+    style: str = "text"
+
+
+@dataclass
+class Menu(Asking):
+    """A list over the panes; what is typed filters it."""
+
+    title: str
+    choices: tuple[Choice, ...]
+    at: int = 0
+    typed: str = ""
+
+    def shown(self) -> list[Choice]:
+        """Rows that hold every typed word."""
+        words = self.typed.casefold().split()
+        return [c for c in self.choices if all(w in c.text.casefold() for w in words)]
+
+    def press(self, key: str, character: str | None) -> bool:
+        """Moves, filters, picks."""
+        rows = self.shown()
+        if key == "escape":
+            return False
+        if key == "enter" and rows:
+            pick = rows[min(self.at, len(rows) - 1)].pick
+            if pick is None:
+                return True
+            pick()
+            return False
+        if key in _BACKSPACE:
+            self.typed = self.typed[:-1]
+        elif key in _STEPS:
+            self.at += _STEPS[key]
+        elif character and character.isprintable() and len(self.typed) < 40:
+            self.typed += character
+        self.at = max(0, min(self.at, len(self.shown()) - 1))
+        return True
+
+    def footer(self, width: int) -> Line:
+        """Its keys."""
+        typed = f"filter: {self.typed}_  " if self.typed else ""
+        return line((f" {typed}", "strong"), ("Enter chooses, up and down move, letters filter, Esc leaves", "dim"))
+
+    def page(self, width: int, height: int) -> tuple[str, list[Line]]:
+        """The rows around the cursor."""
+        rows = self.shown()
+        lines = []
+        chosen = rows[self.at].text if rows else ""
+        detail = textwrap.wrap(printable(chosen), max(width - 4, 20))[:3] if columns(chosen) > width - 4 else []
+        for i in window(len(rows), max(height - 2 - len(detail), 1), self.at):
+            mark = " > " if i == self.at else "   "
+            style = "cursor" if i == self.at else rows[i].style
+            lines.append(line((mark + cut(printable(rows[i].text), max(width - 4, 4)), style)))
+        lines += [line(""), *(line((f"  {part}", "dim")) for part in detail)]
+        return self.title, lines if rows else [line(("   no match", "dim"))]
+
+
+def page_heading(name: str, hint: str, width: int) -> Line:
+    """The first line of a page."""
+    return both_ends(line((f" {name} ", "title-focus")), line((f"{hint} ", "dim")), width)
