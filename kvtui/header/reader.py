@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from kvtui.base.findings import KvtuiError
 from kvtui.header.names import block_sizes
 
 MAX_ARRAY = 4096  # longer arrays are vocabularies: no per-layer array is (llama-hparams.h, LLAMA_MAX_LAYERS 512)
@@ -16,7 +17,7 @@ MAX_DIMS = 4  # ggml.h, GGML_MAX_DIMS
 _CHUNK = 1 << 20  # bytes read at a time while stepping over a vocabulary
 
 
-class HeaderError(Exception):
+class HeaderError(KvtuiError):
     """What is wrong with a header and where; one sentence."""
 
 
