@@ -41,14 +41,17 @@ def read_regular(path: Path, limit_bytes: int) -> bytes:
     where it is not there or may not be read."""
     # O_NONBLOCK: a FIFO without a writer must not hang the program
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise FileError(f"{path}: is {kind}")
         if status.st_size > limit_bytes:
             raise FileError(f"{path}: has {status.st_size:,} bytes; at most {limit_bytes:,} are read")
-        data = file.read(limit_bytes + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit_bytes + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > limit_bytes:
         raise FileError(f"{path}: grew past {limit_bytes:,} bytes while it was read")
     return data
@@ -73,12 +76,6 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     private_folder(path.parent)
     with locked(path.parent) as alone:
         replace_locked(path, content, mode, clean=alone)
-
-
-def write_cache(path: Path, content: bytes) -> None:
-    """Write what can be found out again: that there is no room for it is nobody's trouble."""
-    with contextlib.suppress(OSError):
-        write_atomically(path, content)
 
 
 def replace_locked(path: Path, content: bytes, mode: int = 0o600, *, clean: bool = True) -> None:

@@ -46,6 +46,11 @@ class Kept(Generic[T]):
         """Put `value` in place of what is there. OSError, or NewerFileError with a sentence."""
         self.update(path, lambda _: value)
 
+    def save_if_possible(self, path: Path, value: T) -> None:
+        """`save` for what can be found out again: that there is no room for it is nobody's trouble."""
+        with contextlib.suppress(OSError, NewerFileError):
+            self.save(path, value)
+
     def update(self, path: Path, change: Callable[[T | None], T]) -> T:
         """Read, change and write with no other kvtui in between. OSError, or NewerFileError with a sentence."""
         private_folder(path.parent)

@@ -1,5 +1,6 @@
 """Where a model is: a path or a URL, which shows itself without what is secret in it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,14 @@ class ModelAddress:
     `whole` is what opens it."""
 
     whole: str
+
+    def __post_init__(self) -> None:
+        try:
+            named = b"\0" not in os.fsencode(self.whole)
+        except UnicodeEncodeError:
+            named = False
+        if not named:
+            raise UsageError(f"{self.whole!r} is no file's name")
 
     @property
     def is_url(self) -> bool:

@@ -1,6 +1,5 @@
 """One llama-server binary: its build, back ends and options, asked from itself and remembered by its files' stamps."""
 
-import contextlib
 import hashlib
 import os
 import re
@@ -12,7 +11,6 @@ from typing import Any
 
 from kvtui.base.fields import Fields
 from kvtui.base.files import cache_folder
-from kvtui.base.findings import KvtuiError
 from kvtui.base.stored import Kept
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.help import Option, parse_help
@@ -105,8 +103,7 @@ def inspect(path: Path, cache: Path | None = None) -> ServerBinary:
         return known.binary
     binary = _ask(path)
     if binary.declined is None or binary.is_ik:  # what did not answer today may tomorrow
-        with contextlib.suppress(OSError, KvtuiError):  # no room, or a newer kvtui's: it is asked again next time
-            _STORE.save(store, _Known(key, binary))
+        _STORE.save_if_possible(store, _Known(key, binary))
     return binary
 
 
@@ -222,9 +219,7 @@ class _Known:
 
 def _known(fields: Fields) -> _Known:
     b = Fields(fields.get("binary"))
-    options = tuple(
-        Option(o.texts("names"), o.text("value_hint"), o.text("text")) for o in map(Fields, b.items("options"))
-    )
+    options = tuple(Option(o.texts("names"), o.text("value_hint"), o.text("text")) for o in map(Fields, b.items("options")))
     return _Known(
         fields.text("key"),
         ServerBinary(

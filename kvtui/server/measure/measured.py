@@ -75,13 +75,10 @@ def remember(measurement: Measurement, state: Path | None = None) -> None:
 def _joined(earlier: Measurement | None, new: Measurement) -> Measurement:
     if earlier is None:
         return new
-    return replace(
-        new,
-        **{name: {**getattr(earlier, name), **getattr(new, name)} for name in _LATEST},
-        **{name: _highest(getattr(earlier, name), getattr(new, name)) for name in _HIGHEST},
-        proven=earlier.proven or new.proven,
-        prompt_tokens=max(earlier.prompt_tokens, new.prompt_tokens),
-    )
+    both: dict[str, Any] = {name: {**getattr(earlier, name), **getattr(new, name)} for name in _LATEST}
+    both |= {name: _highest(getattr(earlier, name), getattr(new, name)) for name in _HIGHEST}
+    prompt_tokens = max(earlier.prompt_tokens, new.prompt_tokens)
+    return replace(new, proven=earlier.proven or new.proven, prompt_tokens=prompt_tokens, **both)
 
 
 def recall(
