@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kvtui.base.findings import KvtuiError
+from kvtui.base.findings import UsageError
 
 PRIVATE = 0o700  # mode of every folder of ours
 LOCK_SECONDS = 10.0  # a writer takes milliseconds: whoever holds the lock longer has been stopped
@@ -18,7 +18,7 @@ _LOCK_POLL_SECONDS = 0.002
 _TEMPORARY = re.compile(r"^\..{1,32}\.[a-z0-9_]{8}$", re.DOTALL)  # as `tempfile` names what `replace_locked` asks it for
 
 
-class FileError(KvtuiError):
+class FileError(UsageError):
     """A file that is there and cannot be what it should be; the sentence names it."""
 
 

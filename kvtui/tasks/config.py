@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from kvtui.base.files import FileError, read_regular
+from kvtui.base.files import read_regular
 from kvtui.base.findings import UsageError
 from kvtui.base.parse import ParseError, parse_json
 from kvtui.base.text import printable
@@ -61,8 +61,6 @@ def read_config(path: Path) -> Any:
         text = read_regular(path, MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: {getattr(e, 'strerror', None) or 'is no text file'}") from None
-    except FileError as e:
-        raise UsageError(str(e)) from None
     except ValueError:
         raise UsageError(f"{str(path)!r} is no file's name") from None
     try:
