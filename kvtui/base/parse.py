@@ -52,7 +52,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as e:
-        raise ParseError(f"not TOML: {str(e).partition(';')[0]}") from None
+        raise ParseError(f"not a TOML file: {str(e).partition(';')[0]}") from None
 
 
 def _no_constant(name: str) -> float:
