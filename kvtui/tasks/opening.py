@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kvtui.header.address import ModelAddress
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
+    from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.process.preflight import Address
 
 
@@ -63,6 +64,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
+    server = _named_server(options.llama_server)
     request = Request(
         model=model,
         context=context_params(options),
@@ -72,18 +74,19 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=options.build or _build_of(options.llama_server) or DEFAULT_BUILD,
+        build=options.build or (server.build if server else "") or DEFAULT_BUILD,
+        fa_quants=server.fa_quants if server and options.build in (None, server.build) else None,
     )
     from kvtui.tasks.history import with_learned
 
     return with_learned(request)
 
 
-def _build_of(server: str | None) -> str:
-    """The build of a llama-server that was named; "" if none was."""
+def _named_server(server: str | None) -> "ServerBinary | None":
+    """The llama-server that was named, for its build and the kernels it has; None if none was."""
     from kvtui.server.binary.find import choose_server
 
-    return choose_server(server).build if server else ""
+    return choose_server(server) if server else None
 
 
 def address_of(options: Options) -> "Address":
