@@ -22,6 +22,7 @@ from kvtui.server.http.stress import stress
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.breakdown import MIB, logged_memory
 from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
+from kvtui.server.process.marks import ASKED_VARIABLE, marked
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.record import is_alive
 from kvtui.server.process.start import ServerProcess, server_command, survivors
@@ -296,6 +297,41 @@ def test_dry_run_leaves_nobody_behind(binary: ServerBinary, gemma: Path, tmp_pat
     dry_run(binary, gemma, ("-c", "256", "-a", "mark-of-this-test"), cache=tmp_path)
     commands = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.parent.exists()]
     assert not [c for c in commands if b"mark-of-this-test" in c and b"llama-server" in c.split(b"\0")[0]]
+
+
+ASKING = """\
+import sys, threading
+from pathlib import Path
+from kvtui.server.binary.inspect import inspect
+from kvtui.server.measure.dry_run import dry_run
+binary = inspect(Path(sys.argv[1]), Path(sys.argv[3]))
+def ask():
+    while True:
+        dry_run(binary, Path(sys.argv[2]), ("-c", "4096"), 600, cache=Path(sys.argv[3]))
+thread = threading.Thread(target=ask)
+thread.start()
+thread.join()
+"""
+
+
+def test_a_dry_run_dies_with_its_app(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    """kill -9 of an app in whose worker thread the server is just being asked."""
+    parent = subprocess.Popen([sys.executable, "-c", ASKING, binary.path, gemma, tmp_path])
+    mine = lambda: [m for m in marked(ASKED_VARIABLE) if m.mark.startswith(f"{parent.pid} ")]  # noqa: E731
+    try:
+        wait_until(lambda: any(b"--fit" in _command(m.pid) for m in mine()), "the dry run is under way")
+        parent.kill()
+        parent.wait()
+        wait_until(lambda: not mine(), "nothing carries its mark any more")
+    finally:
+        parent.kill()
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.mark.usefixtures("computes")

@@ -17,8 +17,9 @@ import pytest
 from kvtui.base.files import write_atomically
 from kvtui.server.binary.help import parse_help
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.process.marks import process_identity
 from kvtui.server.process.ports import free_port, is_free
-from kvtui.server.process.record import KEPT_LAUNCHES, RECORD, is_alive, load, process_identity, records
+from kvtui.server.process.record import KEPT_LAUNCHES, RECORD, is_alive, load, records
 from kvtui.server.process.start import ServerProcess, survivors
 
 HELP = """\

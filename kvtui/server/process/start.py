@@ -18,9 +18,9 @@ from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.log.follow import LogLine, LogTail
 from kvtui.server.log.reasons import explain, telling
+from kvtui.server.process.marks import LAUNCH_VARIABLE, process_identity
 from kvtui.server.process.record import (
     KEY,
-    LAUNCH_VARIABLE,
     LOG,
     Ended,
     LaunchLock,
@@ -28,12 +28,11 @@ from kvtui.server.process.record import (
     is_alive,
     load,
     new_folder,
-    process_identity,
     prune,
     records,
     save,
 )
-from kvtui.server.process.run_program import kill_group
+from kvtui.server.process.short_lived import kill_group
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 # llama-server loses a SIGINT that comes between "listening on" and its main loop, and ends at once at the second
