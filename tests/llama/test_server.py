@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -297,6 +298,21 @@ def test_dry_run_leaves_nobody_behind(binary: ServerBinary, gemma: Path, tmp_pat
     dry_run(binary, gemma, ("-c", "256", "-a", "mark-of-this-test"), cache=tmp_path)
     commands = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.parent.exists()]
     assert not [c for c in commands if b"mark-of-this-test" in c and b"llama-server" in c.split(b"\0")[0]]
+
+
+@pytest.mark.usefixtures("computes")
+def test_a_dead_rpc_server_is_named(launch: Launch, start_rpc: Callable[[], AbstractContextManager[str]]) -> None:
+    with start_rpc() as lives, ExitStack() as dying:
+        dies = dying.enter_context(start_rpc())
+        server = launch(*SMALL, "-ngl", "99", "-ts", "1,1", "--rpc", f"{lives},{dies}")
+        client = ready(server)
+        dying.close()
+        with pytest.raises(ServerError):
+            client.complete("Hello", 4)
+        assert server.wait(30)
+        ended = server.ended()
+        assert ended is not None
+        assert ended.reason == f"the RPC server at {dies} went away"
 
 
 ASKING = """\

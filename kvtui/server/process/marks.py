@@ -60,7 +60,7 @@ def marked(variable: str, mark: str | None = None) -> tuple[Marked, ...]:
     found = []
     for pid, said in _environments(variable):
         if (mark is None or said == mark) and pid != os.getpid() and process_identity(pid) is not None:
-            found.append(Marked(pid, _name(pid), said))
+            found.append(Marked(pid, name_of(pid), said))
     return tuple(found)
 
 
@@ -93,7 +93,8 @@ def _environments_by_psutil(variable: str) -> Iterator[tuple[int, str]]:
             yield process.pid, said
 
 
-def _name(pid: int) -> str:
+def name_of(pid: int) -> str:
+    """A process by its program's name; "?" where that is not told."""
     import psutil
 
     try:

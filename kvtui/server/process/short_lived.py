@@ -47,7 +47,7 @@ class ShortLived:
         try:
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(GUARD)],
-                stdin=other,
+                stdin=other.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

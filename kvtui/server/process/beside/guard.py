@@ -48,17 +48,23 @@ def elsewhere(mark: bytes) -> list[int]:
     return found
 
 
+def tell(number: int) -> None:
+    """How the start went, to whoever is still there: the watch sees to the rest."""
+    with contextlib.suppress(OSError):
+        os.write(STDIN, number.to_bytes(HEADER_BYTES, "big"))
+
+
 def main() -> None:
     """One program, to its end; ends as it did."""
     argv, env, seconds, mark = marshal.loads(read_exactly(int.from_bytes(read_exactly(HEADER_BYTES), "big")))
     nothing = (os.POSIX_SPAWN_OPEN, STDIN, "/dev/null", os.O_RDONLY, 0)
+    _thread.start_new_thread(watch, (seconds, mark))  # before the start: there is no moment without it
     try:
         pid = os.posix_spawn(argv[0], argv, env, file_actions=[nothing], setsigdef=[signal.SIGPIPE])
     except OSError as error:
-        os.write(STDIN, (error.errno or 1).to_bytes(HEADER_BYTES, "big"))
+        tell(error.errno or 1)
         return
-    os.write(STDIN, bytes(HEADER_BYTES))
-    _thread.start_new_thread(watch, (seconds, mark))
+    tell(0)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code < 0:
         with contextlib.suppress(OSError):  # SIGKILL has no handler
