@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kvtui.hardware.device import Machine
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
+    from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.process.preflight import Address
 
 
@@ -64,6 +65,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
+    named = _named(options.llama_server)
     request = Request(
         model=model,
         context=context_params(options),
@@ -73,18 +75,19 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=options.build or _build_of(options.llama_server) or DEFAULT_BUILD,
+        build=options.build or (named.build if named else "") or DEFAULT_BUILD,
+        server=named.identity if named else "",
     )
     from kvtui.tasks.history import with_learned
 
     return with_learned(request)
 
 
-def _build_of(server: str | None) -> str:
-    """The build of a llama-server that was named; "" if none was."""
+def _named(server: str | None) -> "ServerBinary | None":
+    """The llama-server that was named, if one was. Raises UsageError if it is none."""
     from kvtui.server.binary.find import choose_server
 
-    return choose_server(server).build if server else ""
+    return choose_server(server) if server else None
 
 
 def address_of(options: Options) -> "Address":

@@ -101,11 +101,13 @@ class Desk(App[bool]):
         """The same request again: something was learned."""
         self._take(self.state.request, self.state.notice)
 
-    def use_build(self, build: str) -> None:
+    def use_build(self, build: str, server: str) -> None:
         """Plans are for the build that will run, unless another was asked for."""
         self.state = replace(self.state, build=f"{build} found" if build else "llama-server found")
-        if build and self.session.build is None and build != self.state.request.build:
-            self._take(replace(self.state.request, build=build), self.state.notice)
+        asked = self.state.request
+        planned = build if build and self.session.build is None else asked.build
+        if (planned, server) != (asked.build, asked.server):
+            self._take(replace(asked, build=planned, server=server), self.state.notice)
         self.draw()
 
     def _replan(self) -> None:
