@@ -301,6 +301,19 @@ def test_dry_run_leaves_nobody_behind(binary: ServerBinary, gemma: Path, tmp_pat
 
 
 @pytest.mark.usefixtures("computes")
+@pytest.mark.parametrize(("flags", "cells"), [(("-np", "4", "-kvu"), 2048), (("-np", "4", "-no-kvu"), 2048), ((), 2048)])
+def test_slots_of_one_cache_share_its_cells(launch: Launch, flags: tuple[str, ...], cells: int) -> None:
+    server = launch("-c", "2048", *flags, "--fit", "off", "--no-warmup", "-t", "2")
+    slots = ready(server).slots()
+    assert len(slots) == 4
+    found = server.cells()
+    assert found is not None
+    assert found.unified == (flags[2:] != ("-no-kvu",))
+    assert sum(s.context for s in slots) == (4 * 2048 if found.unified else 2048)
+    assert found.of(slots) == cells
+
+
+@pytest.mark.usefixtures("computes")
 def test_a_dead_rpc_server_is_named(launch: Launch, start_rpc: Callable[[], AbstractContextManager[str]]) -> None:
     with start_rpc() as lives, ExitStack() as dying:
         dies = dying.enter_context(start_rpc())

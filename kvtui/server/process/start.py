@@ -16,7 +16,8 @@ from kvtui.base.files import write_atomically
 from kvtui.server.binary.abilities import adapt_argv
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.log.follow import LogLine, LogTail
+from kvtui.server.log.cells import CacheCells, cache_cells
+from kvtui.server.log.follow import LogLine, LogTail, first_lines
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.process.marks import LAUNCH_VARIABLE, Marked, marked, name_of, process_identity
 from kvtui.server.process.record import (
@@ -80,6 +81,7 @@ class ServerProcess:
         self._child = child
         self._stopping = False
         self._log_lock = threading.Lock()
+        self._cells: CacheCells | None = None
         self.read_only = False
         key = record.key_file
         self.api_key = key.read_text().strip() if key else None
@@ -166,6 +168,12 @@ class ServerProcess:
         """New lines since the last call, at most 1 MiB of them: never waits."""
         with self._log_lock:
             return self.tail.read()
+
+    def cells(self) -> CacheCells | None:
+        """What its slots share, once its log tells it."""
+        if self._cells is None:
+            self._cells = cache_cells(first_lines(self.record.log))
+        return self._cells
 
     def take_over(self) -> bool:
         """Control it, if the kvtui that did has gone; True if this one does now."""

@@ -93,7 +93,8 @@ class ServerTools:
                 return None
             rate = decode_rate(before, now) if before else None
             self._before = now
-            used = {"used": sum(s.used for s in slots), "context": sum(s.context for s in slots)}
+            cells = process.cells()
+            used = {"used": sum(s.used for s in slots), "context": cells.of(slots) if cells else sum(s.context for s in slots)}
             return {**used, **({"rate": rate} if rate is not None else {})}
 
         self.pane.work(look, lambda found: self._status(process, found))
