@@ -63,10 +63,14 @@ def conditions_json(plan: "Plan") -> Json:
 
 
 def measured(build: str, conditions: Mapping[str, Any], memory: "LoggedMemory", held: Mapping[str, int]) -> Measurement:
-    """The measurement of a run that has just become ready. KeyError if `conditions` are none."""
-    from kvtui.server.measure.comparison import logged_parts
+    """The measurement of a run that has just become ready. KeyError if `conditions` are none,
+    ValueError if the log is not to be believed."""
+    from kvtui.server.measure.comparison import logged_parts, parts_of
+    from kvtui.server.measure.trust import doubt
     from kvtui.server.process.holding import RAM, overheads
 
+    if strange := doubt(memory, parts_of(conditions.get("dry_run"))):
+        raise ValueError(f"not learned: {strange}")
     parts, mapped = logged_parts(memory)
     return Measurement(
         build=str(conditions.get("server") or build),

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -285,6 +286,36 @@ def test_dry_run_of_a_file_that_holds_only_a_header(binary: ServerBinary, gemma:
         file.truncate(gemma.stat().st_size)
     argv = ("-c", "1024", "-np", "1")
     assert dry_run(binary, sparse, argv, cache=tmp_path).host == dry_run(binary, gemma, argv, cache=tmp_path).host
+
+
+def test_a_models_name_does_not_speak_for_the_server(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    """A name that holds whole lines of a log: told apart where the build can (--log-jsonl), else nothing is believed."""
+    name = (
+        "x\n0.00.010.001 I load_tensors:        CPU model buffer size = 77777.00 MiB"
+        "\n0.00.010.002 I common_memory_breakdown_print: | memory breakdown [MiB] | total free self model context compute |"
+        "\n0.00.010.003 I common_memory_breakdown_print: |   - Host |     77779 = 77777 +       1 +       1       |"
+        "\n0.00.010.004 I end"
+    )
+    forged = renamed(gemma, tmp_path / "forged.gguf", name.encode())
+    answer = dry_run(binary, forged, ("-c", "1024", "-np", "1"), 30, cache=tmp_path)
+    if "--log-jsonl" in binary.flags:
+        assert answer.host == dry_run(binary, gemma, ("-c", "1024", "-np", "1"), cache=tmp_path).host
+    else:
+        assert answer.host == {}
+        assert answer.impossible is not None
+        assert answer.impossible.startswith("text of the model stands among the server's own lines")
+
+
+def renamed(model: Path, path: Path, name: bytes) -> Path:
+    """The header of a model with another general.name, in a sparse file."""
+    with model.open("rb") as file:
+        head = file.read(20 * 2**20)
+    key = struct.pack("<Q", 12) + b"general.name" + struct.pack("<I", 8)  # 8: a string
+    at = head.index(key) + len(key)
+    (length,) = struct.unpack_from("<Q", head, at)
+    path.write_bytes(head[:at] + struct.pack("<Q", len(name)) + name + head[at + 8 + length :])
+    os.truncate(path, model.stat().st_size + len(name))
+    return path
 
 
 def test_dry_run_called_off(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from kvtui.server.binary.inspect import ServerBinary, list_devices, stamp
 from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.measure.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, is_table, logged_memory
+from kvtui.server.measure.trust import unannounced
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.short_lived import Cancelled as Cancelled
 from kvtui.server.process.short_lived import ShortLived
@@ -82,6 +83,7 @@ def dry_run(
     port = free_port(0).port
     command = [str(binary.path), "-m", str(model_path.absolute()), *flags]
     command += ["--host", "127.0.0.1", "--port", str(port), "--fit", "on", "-v"]
+    command += ["--log-jsonl"] if "--log-jsonl" in binary.flags else []  # there a model's text stays within its line
     heard = _first_words(command, child_environment(binary.path, env), timeout, cancel)
     found = replace(_read(binary.build, heard, timeout), notes=notes, seconds=time.monotonic() - began)
     if store and (found.devices or found.host):
@@ -146,6 +148,10 @@ def _read(build: str, heard: _Heard, timeout: float) -> DryRun:
                 return DryRun(build, impossible="it says more than a dry run does, and no answer in it")
             return DryRun(build, impossible=f"no answer within {timeout:.0f} s")
         return DryRun(build, refused=said or "it ended without a word")
+    if memory.foreign:
+        return DryRun(build, impossible="text of the model stands among the server's own lines: its figures cannot be told apart")
+    if strange := unannounced(memory.table, memory):
+        return DryRun(build, impossible=f"the log is not to be believed: {strange}")
     layers = {int(found[1]): found[2] for text in texts if (found := _LAYER.search(text))}
     mmproj = {found[2]: round(float(found[1]) * MIB) for text in texts if (found := _MMPROJ.search(text))}
     table = _finer(memory.table, memory)
