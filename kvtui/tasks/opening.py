@@ -65,7 +65,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
-    named = _named(options.llama_server)
+    server = _named_server(options.llama_server)
     request = Request(
         model=model,
         context=context_params(options),
@@ -75,16 +75,17 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=options.build or (named.build if named else "") or DEFAULT_BUILD,
-        server=named.identity if named else "",
+        build=options.build or (server.build if server else "") or DEFAULT_BUILD,
+        server=server.identity if server else "",
+        fa_quants=server.fa_quants if server and options.build in (None, server.build) else None,
     )
     from kvtui.tasks.history import with_learned
 
     return with_learned(request)
 
 
-def _named(server: str | None) -> "ServerBinary | None":
-    """The llama-server that was named, if one was. Raises UsageError if it is none."""
+def _named_server(server: str | None) -> "ServerBinary | None":
+    """The llama-server that was named, for its build and the kernels it has; None if none was."""
     from kvtui.server.binary.find import choose_server
 
     return choose_server(server) if server else None
