@@ -95,6 +95,10 @@ def _environments_by_psutil(variable: str) -> Iterator[tuple[int, str]]:
 
 def name_of(pid: int) -> str:
     """A process by its program's name; "?" where that is not told."""
+    try:
+        return printable((PROC / str(pid) / "comm").read_text(errors="replace").strip(), NAME_LIMIT) or "?"
+    except OSError:
+        pass
     import psutil
 
     try:
