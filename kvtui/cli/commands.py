@@ -187,7 +187,7 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
         made = make_plan(request)
         predicted, argv = made.estimate, made.argv
     answer = dry_run(server, path, argv, devices=[d.name for d in request.machine.devices if not d.endpoint])
-    kept = recall(server.build, request_key(request), gpus_of(request.machine), argv)
+    kept = recall(server.identity, request_key(request), gpus_of(request.machine), argv)
     value = verify_json(request.machine, predicted, answer, str(server.path), kept)
     if as_json:
         _print_json(value)

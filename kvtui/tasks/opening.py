@@ -75,6 +75,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         no_ram=options.no_ram,
         load_mode=options.load_mode,
         build=options.build or (server.build if server else "") or DEFAULT_BUILD,
+        server=server.identity if server else "",
         fa_quants=server.fa_quants if server and options.build in (None, server.build) else None,
     )
     from kvtui.tasks.history import with_learned

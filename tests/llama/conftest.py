@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -94,6 +94,12 @@ def rpc_endpoints(server_path: Path) -> Iterator[tuple[str, ...]]:
     """Two RPC devices on loopback."""
     with contextlib.ExitStack() as stack:
         yield tuple(stack.enter_context(rpc_server(server_path.parent / "ggml-rpc-server")) for _ in range(2))
+
+
+@pytest.fixture(scope="session")
+def start_rpc(server_path: Path) -> Callable[[], contextlib.AbstractContextManager[str]]:
+    """Starts one more RPC device; it is gone at the end of its block."""
+    return lambda: rpc_server(server_path.parent / "ggml-rpc-server")
 
 
 @contextlib.contextmanager

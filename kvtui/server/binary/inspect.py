@@ -71,6 +71,17 @@ class ServerBinary:
         """Option by any of its names."""
         return {name: option for option in self.options for name in option.names}
 
+    @cached_property
+    def identity(self) -> str:
+        """Who it is, for what was measured with it: its build, and a digest of its path, of the size and time of it
+        and the libraries beside it, and of its --version. Two that call themselves build 0 differ in the digest."""
+        try:
+            files = stamp(self.path)
+        except OSError:
+            files = str(self.path)  # it has been removed meanwhile
+        said = repr((files, self.version))
+        return f"{self.build}@{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
     @property
     def build_number(self) -> int:
         """11434 of "b11434"; 0 if unknown."""
