@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
+from kvtui.base.findings import UsageError
 from kvtui.flags.cache_types import CACHE_TYPES
-from kvtui.tasks.options import Options
+from kvtui.tasks.options import Options, check_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -16,6 +17,42 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _option(*names: str, **settings: Any) -> Callable[[F], F]:
     return click.option(*names, **settings)
 
+
+class Seconds(click.ParamType):
+    """A time above 0."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Refuses what is no time to wait: 0, a negative number, nan and inf too."""
+        seconds = click.FLOAT.convert(value, param, ctx)
+        if not (0 < seconds < float("inf")):
+            raise UsageError(f"{param.opts[-1] if param else 'seconds'} {value}: a time is more than 0 seconds")
+        return float(seconds)
+
+
+# Switches of builds before -lm (common/arg.cpp dropped them), and what says the same today
+_OLD_SWITCHES = {
+    "--mmap": "-lm mmap",
+    "--no-mmap": "-lm none",
+    "--mlock": "-lm mmap+mlock",
+    "-dio": "-lm dio",
+    "--direct-io": "-lm dio",
+    "-ndio": "-lm mmap",
+    "--no-direct-io": "-lm mmap",
+}
+
+
+def _said_today(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+    if given:
+        old = param.opts[0]
+        raise UsageError(f"{old}: llama-server has no such flag since it has -lm; write {_OLD_SWITCHES[old]}")
+
+
+_OLD: tuple[Callable[[Any], Any], ...] = tuple(
+    _option(name, f"old_{i}", is_flag=True, hidden=True, expose_value=False, callback=_said_today)
+    for i, name in enumerate(_OLD_SWITCHES)
+)
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--device", multiple=True, metavar="NAME=FREE[/TOTAL][@BANDWIDTH]", help="Plan for this device (repeatable)."),
@@ -31,9 +68,9 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("-fa", "--flash-attn", type=click.Choice(["on", "off", "auto"]), help="Flash attention."),
     _option("--swa-full", is_flag=True, help="Sliding-window layers keep the whole context."),
     _option("-nkvo", "--no-kv-offload", is_flag=True, help="Keep K/V in host memory."),
-    _option("-lm", "--load-mode", metavar="MODE", help="auto, none, mmap, mlock, mmap+mlock or dio."),
-    _option("--mmproj", metavar="FILE", help="Multimodal projector to count."),
-    _option("-md", "--model-draft", metavar="FILE", help="Draft model to count."),
+    _option("-lm", "--load-mode", metavar="MODE", help="How weights are read: auto, none, mmap, mlock, mmap+mlock or dio."),
+    _option("-mm", "--mmproj", metavar="FILE", help="Multimodal projector, loaded beside the model."),
+    _option("-md", "--model-draft", metavar="FILE", help="Draft model, loaded beside the model."),
     _option("--spec-type", metavar="TYPE", help="Speculative decoding; draft-mtp loads a model's MTP blocks."),
     _option("--pin", multiple=True, metavar="REGEX=DEVICE", help="Tensors that match stay on DEVICE; repeatable."),
     _option("--exclude", multiple=True, metavar="DEVICE", help="Do not use this device; repeatable."),
@@ -43,6 +80,23 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--llama-server", metavar="PATH", help="The llama-server to ask and run."),
     _option("--build", metavar="bN", help="llama.cpp build to estimate for [default: the server's, else b11434]."),
 )
+
+
+# Of the shared options, those that a command does not hear, and where to say it instead.
+_UNHEARD = {
+    "estimate": {
+        "pin": "--pin is for plans: write -ot REGEX=BUFFER after --",
+        "exclude": "--exclude is for plans: write -dev with the others after --",
+        "no_ram": "--no-ram is for plans: estimate takes the flags as they are",
+    },
+}
+
+
+def refuse_unheard(command: str, options: Options) -> None:
+    """Raises UsageError for an option that `command` would not obey."""
+    for name, sentence in _UNHEARD.get(command, {}).items():
+        if getattr(options, name):
+            raise UsageError(sentence)
 
 
 def shared_options(command: F) -> F:
@@ -59,11 +113,13 @@ def shared_options(command: F) -> F:
             options = under_options(config, options)
             if "model" in values and values["model"] is None:
                 values["model"] = config.model
+        check_options(options)
+        refuse_unheard(command.__name__, options)
         return command(*args, options=options, **values)
 
     collected.__name__ = command.__name__
     collected.__doc__ = command.__doc__
     collected.__click_params__ = list(getattr(command, "__click_params__", ()))  # type: ignore[attr-defined]
-    for add in reversed(_SHARED):
+    for add in reversed((*_SHARED, *_OLD)):
         collected = add(collected)
     return collected  # type: ignore[return-value]

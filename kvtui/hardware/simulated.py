@@ -1,9 +1,10 @@
 """Devices and RAM that a person describes instead of having: --device and --ram."""
 
 import re
+from collections.abc import Sequence
 
 from kvtui.base.findings import UsageError
-from kvtui.base.sizes import parse_bandwidth, parse_size
+from kvtui.base.sizes import mib, parse_bandwidth, parse_size
 from kvtui.hardware.device import Device, HostMemory
 
 _NAME = re.compile(r"^(?P<name>[A-Za-z]+[A-Za-z0-9_]*)(?:\[(?P<endpoint>[^\]]+)\])?$")
@@ -19,8 +20,6 @@ def _memory(text: str, what: str) -> tuple[int, int | None, float | None]:
         rate = parse_bandwidth(bandwidth) if at else None
     except UsageError as e:
         raise UsageError(f"{what}: {e}") from None
-    if total_bytes is not None and free_bytes > total_bytes:
-        raise UsageError(f"{what}: more is free ({free}) than there is ({total})")
     if rate is not None and rate <= 0:
         raise UsageError(f"{what}: a bandwidth is more than 0")
     return free_bytes, total_bytes, rate
@@ -46,6 +45,8 @@ def parse_device(text: str) -> Device:
         raise UsageError(f"{what}: write it as NAME=FREE[/TOTAL][@BANDWIDTH], for example CUDA0=22.8GiB/24GiB@936GB/s")
     memory, *extras = rest.split(",")
     free, total, bandwidth = _memory(memory, what)
+    if not free:
+        raise UsageError(f"{what}: a device of 0 bytes can hold nothing: leave it out")
     link, shared = None, False
     for extra in extras:
         key, _, value = extra.partition("=")
@@ -102,3 +103,10 @@ def parse_margins(text: str | None, count: int, default: int) -> tuple[int, ...]
     if len(sizes) != count:
         raise UsageError(f"--margin {text}: {len(sizes)} margins for {count} devices")
     return sizes
+
+
+def check_margins(text: str | None, margins: Sequence[int], devices: Sequence[Device]) -> None:
+    """Refuses a margin that was given and is above its device's memory. Raises UsageError."""
+    for device, margin in zip(devices, margins, strict=True) if text is not None else ():
+        if margin > max(device.total_bytes, device.free_bytes):
+            raise UsageError(f"--margin {text}: {mib(margin)} are more than {device.name} has ({mib(device.total_bytes)})")

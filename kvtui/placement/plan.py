@@ -146,7 +146,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         request=request,
         assignment=assignment,
         estimate=candidate.estimate,
-        argv=(*context_flags(request.model.n_ctx_train, request.context), *flags.argv, "-lm", load_mode),
+        argv=(*context_flags(request.model.n_ctx_train, request.context), *flags.argv, "-lm", load_mode, *_beside_flags(request)),
         env=(("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),) if any(d.backend == "CUDA" for d in request.machine.devices) else (),
         overrides=flags.overrides,
         fits=fits and not any(f.severity == "error" for f in findings),
@@ -156,6 +156,13 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         found=found,
         notes=notes,
     )
+
+
+def _beside_flags(request: Request) -> tuple[str, ...]:
+    """Files that llama-server loads beside the model."""
+    found = ["--mmproj", request.mmproj] if request.mmproj else []
+    found += ["-md", request.model_draft] if request.model_draft else []
+    return tuple(found)
 
 
 def _load_mode(candidate: Candidate, fits: bool) -> str:
@@ -198,6 +205,13 @@ def _warnings(request: Request) -> list[Finding]:
         )
     if any(d.backend == "RPC" and d.endpoint is None for d in devices):
         found.append(Finding("no-endpoint", "note", "RPC devices without host:port: the command can't run as it is"))
+    for file in filter(None, (request.mmproj, request.model_draft)):
+        text = f"{file}: loaded beside the model, and its memory is not in these figures: raise --margin by what it takes"
+        found.append(Finding("not-counted", "warning", text))
+    for device, margin in zip(devices, request.margin_bytes, strict=True):
+        if device.free_bytes <= margin and device.name not in request.excluded:
+            text = f"{device.name} is not used: of {mib(device.free_bytes)} free its margin leaves nothing ({mib(margin)})"
+            found.append(Finding("margin-takes-all", "note", text))
     if not devices:
         found.append(Finding("no-device", "note", "no GPU: everything is in RAM"))
     return found

@@ -30,6 +30,8 @@ class Request:
     excluded: tuple[str, ...] = ()  # devices not to use
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None
+    mmproj: str | None = None  # a projector's file
+    model_draft: str | None = None  # a draft model's file
     build: str = DEFAULT_BUILD
     learned: Learned = NOTHING  # from servers that ran here
 

@@ -1,13 +1,15 @@
 """From options to what they mean: the model, the machine, the request. The heavy parts are imported where they are needed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvtui.base.findings import UsageError
-from kvtui.tasks.options import Options, context_params
+from kvtui.tasks.options import DRAFT_MTP, Options, context_params, spec_types
 
 if TYPE_CHECKING:
+    from kvtui.flags.read import ServerFlags
     from kvtui.hardware.device import Machine
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
@@ -21,14 +23,26 @@ def load(model: str, options: Options, fetched: Callable[[int], None]) -> "Model
     from kvtui.header.remote import is_url, open_remote_header
     from kvtui.model.load import load_model, model_from_header
 
-    spec_types = tuple((options.spec_type or "").split(",")) if options.spec_type else ()
+    drafts = spec_types(options.spec_type) if options.spec_type else ()
     try:
         if is_url(model):
             name = Path(model.partition("?")[0]).stem
-            return model_from_header(open_remote_header(model, fetched), name, spec_types)
-        return load_model(Path(model), spec_types)
+            spec = model_from_header(open_remote_header(model, fetched), name, drafts)
+        else:
+            spec = load_model(Path(model), drafts)
     except HeaderError as e:
         raise UsageError(str(e)) from None
+    if DRAFT_MTP in drafts and spec.n_layer == spec.n_layer_all and not options.model_draft:
+        raise UsageError(f"--spec-type {DRAFT_MTP}: {model} has no MTP block; drop it, or give a file of MTP blocks with -md")
+    return spec
+
+
+def flags_of(options: Options) -> "ServerFlags":
+    """What exact flags start from: the options that llama-server has too. Raises UsageError."""
+    from kvtui.flags.read import ServerFlags
+
+    plain = ServerFlags(context=context_params(options))
+    return replace(plain, load_mode=options.load_mode or plain.load_mode, mmproj=options.mmproj, model_draft=options.model_draft)
 
 
 def machine_of(options: Options) -> "Machine":
@@ -48,11 +62,12 @@ def machine_of(options: Options) -> "Machine":
 def request_of(model: "ModelSpec", options: Options) -> "Request":
     """What a plan is asked for. Raises UsageError."""
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
-    from kvtui.hardware.simulated import parse_margins
+    from kvtui.hardware.simulated import check_margins, parse_margins
     from kvtui.memory.compute import DEFAULT_BUILD
     from kvtui.placement.request import Pin, Request
 
     machine = machine_of(options)
+    margins = parse_margins(options.margin, len(machine.devices), DEFAULT_MARGIN_BYTES)
     pins = []
     for text in options.pin:
         pattern, equals, device = text.rpartition("=")
@@ -61,19 +76,23 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         if device != "CPU" and device not in {d.name for d in machine.devices}:
             raise UsageError(f"--pin {text}: there is no device {device}")
         pins.append(Pin(pattern, device))
+    build = _build_of(options.llama_server)  # asked for even where --build names another: a path that is none is told
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
+    check_margins(options.margin, margins, machine.devices)
     request = Request(
         model=model,
         context=context_params(options),
         machine=machine,
-        margins=parse_margins(options.margin, len(machine.devices), DEFAULT_MARGIN_BYTES),
+        margins=margins,
         pins=tuple(pins),
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=options.build or _build_of(options.llama_server) or DEFAULT_BUILD,
+        mmproj=options.mmproj,
+        model_draft=options.model_draft,
+        build=options.build or build or DEFAULT_BUILD,
     )
     from kvtui.tasks.history import with_learned
 

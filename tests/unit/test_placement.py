@@ -65,7 +65,7 @@ def test_what_cannot_fit_says_what_lacks() -> None:
     assert re.search(r"RAM lacks [\d,]+ MiB", message)
 
 
-@pytest.mark.parametrize("devices", [(), ("CUDA0=0MiB",), ("CUDA0=512MiB",)])
+@pytest.mark.parametrize("devices", [(), ("CUDA0=1MiB",), ("CUDA0=512MiB",)])
 def test_no_useful_device_is_all_in_ram(devices: tuple[str, ...]) -> None:
     plan = quick_plan(small_request(devices, ram="700GiB"))
     assert plan.fits
