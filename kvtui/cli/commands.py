@@ -12,7 +12,7 @@ import click
 
 from kvtui import __version__
 from kvtui.base.findings import UsageError
-from kvtui.cli.options import Seconds, shared_options
+from kvtui.cli.options import positive_seconds, shared_options
 from kvtui.tasks.opening import address_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
 
@@ -79,7 +79,7 @@ def _print_json(value: dict[str, Any]) -> None:
 @cli.command()
 @click.argument("model")
 @shared_options
-@click.option("--time", "seconds", type=Seconds(), help="How long to go on proving, in seconds.")
+@click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to go on proving, in seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> None:
     """The best placement of MODEL."""

@@ -18,17 +18,11 @@ def _option(*names: str, **settings: Any) -> Callable[[F], F]:
     return click.option(*names, **settings)
 
 
-class Seconds(click.ParamType):
-    """A time above 0."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Refuses what is no time to wait: 0, a negative number, nan and inf too."""
-        seconds = click.FLOAT.convert(value, param, ctx)
-        if not (0 < seconds < float("inf")):
-            raise UsageError(f"{param.opts[-1] if param else 'seconds'} {value}: a time is more than 0 seconds")
-        return float(seconds)
+def positive_seconds(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuses what is no time to wait: 0, a negative number, nan and inf too. Raises UsageError."""
+    if value is not None and not (0 < value < float("inf")):
+        raise UsageError(f"{param.opts[-1]} {value}: a time is more than 0 seconds")
+    return value
 
 
 # Switches of builds before -lm (common/arg.cpp dropped them), and what says the same today

@@ -17,6 +17,9 @@ def checked_pins(request: Request) -> tuple[Request, tuple[Finding, ...]]:
         if pin.device not in names:
             findings.append(_error(f"{pin.device} is no device here; there are {', '.join(sorted(names))}", pin))
             continue
+        if pin.device in request.excluded:
+            findings.append(_error(f"{pin.device} is excluded: drop the pin or --exclude {pin.device}", pin))
+            continue
         try:
             pattern = compiled(pin.pattern)
         except UsageError as e:

@@ -44,6 +44,13 @@ class Request:
         return (self.margins[0] if self.margins else DEFAULT_MARGIN_BYTES,) * count
 
     @cached_property
+    def opened(self) -> tuple[int, ...] | None:
+        """The devices llama-server is to open, None: all. One that is excluded, or may hold nothing, would still take the
+        back end's own memory, copies of inputs and staged experts."""
+        found = tuple(i for i, capacity in enumerate(self.capacities) if capacity)
+        return found if len(found) < len(self.capacities) else None
+
+    @cached_property
     def capacities(self) -> tuple[int, ...]:
         """Bytes each device may hold: free minus margin, nothing on an excluded one."""
         return tuple(

@@ -88,7 +88,7 @@ class Problem:
         for tensor, place in self.pinned:
             moved = moved or place != devices[tensor]
             devices[tensor] = place
-        return Assignment(tuple(homes), tuple(devices), overridden=moved)
+        return Assignment(tuple(homes), tuple(devices), overridden=moved, opened=self.request.opened)
 
 
 def _home_block(t: Tensor) -> int:
