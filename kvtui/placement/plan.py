@@ -13,7 +13,7 @@ from kvtui.memory.estimate import Estimate
 from kvtui.memory.refusals import refusals
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.context_search import largest_context
-from kvtui.placement.pins import checked_pins
+from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
 from kvtui.placement.solve.candidate import Candidate
 from kvtui.placement.solve.problem import Problem, build_problem
@@ -23,6 +23,7 @@ from kvtui.placement.speed import Speed, speed_of
 
 _NOTABLE_GAP = 0.01
 _LEAST_UBATCH = 32
+_WORTH_FOLLOWING = 2.0  # a plan this many times slower for pinned blocks' K/V is not what a pin of weights meant
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
     request, about_pins = checked_pins(request)
     request, about_context = _with_context(request)
-    problem = build_problem(request)
-    found = search(problem)
+    problem, found, left = _with_pins(request)
+    request = problem.request
+    about_pins = (*about_pins, *left)
     asked = request.context.n_ubatch
     ubatch = min(asked, request.context.n_batch) // 2
     while found.best.over_bytes and ubatch >= _LEAST_UBATCH:
@@ -101,6 +103,23 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
             return smaller, trial, (*about_pins, *about_context, Finding("ubatch-reduced", "warning", text))
         ubatch //= 2
     return problem, found, (*about_pins, *about_context)
+
+
+def _with_pins(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
+    """Blocks that are pinned whole live there with their K/V, as far as the order of blocks and the room allow that."""
+    problem = build_problem(request)
+    found = search(problem)
+    if all(lives is None for lives in problem.pinned_homes):
+        return problem, found, ()
+    loose = build_problem(replace(request, weights_only=True))
+    other = search(loose)
+    if follows(problem, found.best) and (
+        other.best.over_bytes
+        or (not found.best.over_bytes and found.best.score.seconds <= _WORTH_FOLLOWING * other.best.score.seconds)
+    ):
+        return problem, found, ()
+    left = left_behind(problem, other.best)
+    return loose, other, () if left is None else (left,)
 
 
 def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:

@@ -27,6 +27,7 @@ class Request:
     machine: Machine
     margins: tuple[int, ...] = ()
     pins: tuple[Pin, ...] = ()
+    weights_only: bool = False  # pins leave K/V where llama-server's order of blocks puts it
     excluded: tuple[str, ...] = ()  # devices not to use
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None

@@ -104,6 +104,9 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
     best = [total_read[i] * speed[CPU] for i in range(n + 1)]
     if problem.request.no_ram:
         best = [0.0] + [infinite] * n
+    lives = problem.pinned_homes
+    elsewhere = next((i for i, home in enumerate(lives) if home not in (None, CPU)), n)
+    best[elsewhere + 1 :] = [infinite] * (n - elsewhere)
     starts: list[list[int]] = []
     for d, room in enumerate(rooms):
         nxt = list(best)
@@ -111,7 +114,7 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
         for end in range(1, n + 1):
             for begin in range(end - 1, -1, -1):
                 held = total_size[end] - total_size[begin]
-                if held > room:
+                if held > room or lives[begin] not in (None, d):
                     break
                 if best[begin] == infinite:
                     continue
