@@ -52,6 +52,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--device", multiple=True, metavar="NAME=FREE[/TOTAL][@BANDWIDTH]", help="Plan for this device (repeatable)."),
     _option("--ram", metavar="FREE[@BANDWIDTH]", help="Plan for this much host memory."),
     _option("--margin", metavar="SIZE[,SIZE...]", help="Memory to leave free on each device [default: 1024MiB]."),
+    _option("--ram-margin", metavar="SIZE", help="Memory to leave free in RAM [default: 1024MiB; none of a --ram]."),
     _option("-c", "--ctx-size", metavar="N", help="Context in tokens (132000, 132k)."),
     _option("-ctk", "--cache-type-k", metavar="TYPE", help="K cache type: " + ", ".join(CACHE_TYPES) + "."),
     _option("-ctv", "--cache-type-v", metavar="TYPE", help="V cache type."),

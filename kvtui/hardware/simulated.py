@@ -110,3 +110,14 @@ def check_margins(text: str | None, margins: Sequence[int], devices: Sequence[De
     for device, margin in zip(devices, margins, strict=True) if text is not None else ():
         if margin > max(device.total_bytes, device.free_bytes):
             raise UsageError(f"--margin {text}: {mib(margin)} are more than {device.name} has ({mib(device.total_bytes)})")
+
+
+def parse_ram_margin(text: str | None, ram: HostMemory, default: int) -> int:
+    """Bytes to leave free in RAM; without `text` the default of RAM that was found, none of RAM that was described: a person
+    who says what may be had has left out the rest. Raises UsageError."""
+    if text is None:
+        return 0 if ram.simulated else default
+    margin = parse_size(text)
+    if margin > ram.total_bytes:
+        raise UsageError(f"--ram-margin {text}: {mib(margin)} are more than there is ({mib(ram.total_bytes)})")
+    return margin

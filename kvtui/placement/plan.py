@@ -12,6 +12,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.refusals import refusals
 from kvtui.placement.as_flags import placement_flags
+from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
 from kvtui.placement.context_search import largest_context
 from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
@@ -160,11 +161,13 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         findings.append(_does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
         findings.append(_left_over(problem, candidate, gap))
+    memory = with_ceilings(request, candidate.estimate)
+    findings += [f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(request, candidate)) if f is not None]
     load_mode = request.load_mode or _load_mode(candidate, fits)
     return Plan(
         request=request,
         assignment=assignment,
-        estimate=candidate.estimate,
+        estimate=memory,
         argv=(*context_flags(request.model.n_ctx_train, request.context), *flags.argv, "-lm", load_mode, *_beside_flags(request)),
         env=(("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),) if any(d.backend == "CUDA" for d in request.machine.devices) else (),
         overrides=flags.overrides,
@@ -246,7 +249,7 @@ def _does_not_fit(problem: Problem, candidate: Candidate) -> Finding:
         if use.used_bytes and over > 0:
             hint = f" (its margin is {mib(margin)})" if margin else ""
             lacking.append(f"{device.name} lacks {mib(over)}{hint}")
-    over = candidate.estimate.host.used_bytes - request.machine.ram.free_bytes
+    over = candidate.estimate.host.used_bytes - request.ram_capacity
     if over > 0:
         lacking.append(f"RAM lacks {mib(over)} of {gib(candidate.estimate.host.used_bytes)}")
     if request.no_ram and candidate.ram_choice_bytes:

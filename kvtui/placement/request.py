@@ -26,6 +26,7 @@ class Request:
     context: ContextParams
     machine: Machine
     margins: tuple[int, ...] = ()
+    ram_margin_bytes: int = 0  # to leave free in RAM
     pins: tuple[Pin, ...] = ()
     weights_only: bool = False  # pins leave K/V where llama-server's order of blocks puts it
     excluded: tuple[str, ...] = ()  # devices not to use
@@ -43,6 +44,11 @@ class Request:
         if len(self.margins) == count:
             return self.margins
         return (self.margins[0] if self.margins else DEFAULT_MARGIN_BYTES,) * count
+
+    @property
+    def ram_capacity(self) -> int:
+        """Bytes RAM may hold: free minus margin."""
+        return max(self.machine.ram.free_bytes - self.ram_margin_bytes, 0)
 
     @cached_property
     def opened(self) -> tuple[int, ...] | None:

@@ -62,7 +62,7 @@ def machine_of(options: Options) -> "Machine":
 def request_of(model: "ModelSpec", options: Options) -> "Request":
     """What a plan is asked for. Raises UsageError."""
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
-    from kvtui.hardware.simulated import check_margins, parse_margins
+    from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin
     from kvtui.memory.compute import DEFAULT_BUILD
     from kvtui.placement.request import Pin, Request
 
@@ -86,6 +86,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         context=context_params(options),
         machine=machine,
         margins=margins,
+        ram_margin_bytes=parse_ram_margin(options.ram_margin, machine.ram, DEFAULT_MARGIN_BYTES),
         pins=tuple(pins),
         excluded=options.exclude,
         no_ram=options.no_ram,

@@ -26,6 +26,7 @@ class Options:
     device: tuple[str, ...] = ()
     ram: str | None = None
     margin: str | None = None
+    ram_margin: str | None = None
     ctx_size: str | None = None
     cache_type_k: str | None = None
     cache_type_v: str | None = None

@@ -147,7 +147,7 @@ def _places(problem: Problem, homes: Sequence[int], rooms: Sequence[float]) -> t
     speed = problem.seconds_per_byte
     places = [CPU] * len(problem.movables)
     open_items = list(range(len(problem.movables)))
-    ram_left = problem.request.machine.ram.free_bytes
+    ram_left = problem.request.ram_capacity
     order = sorted((d for d in range(len(rooms)) if speed[d] < speed[CPU] or problem.request.no_ram), key=lambda d: speed[d])
     for d in order:
         chosen = _fill(problem, homes, d, left[d], open_items)
