@@ -10,7 +10,7 @@ from kvtui.tasks.options import DRAFT_MTP, Options, context_params, spec_types
 
 if TYPE_CHECKING:
     from kvtui.flags.read import ServerFlags
-    from kvtui.hardware.device import Machine
+    from kvtui.hardware.device import Device, Machine
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
     from kvtui.server.process.preflight import Address
@@ -46,17 +46,27 @@ def flags_of(options: Options) -> "ServerFlags":
 
 
 def machine_of(options: Options) -> "Machine":
-    """The devices and RAM that were described, or the ones found."""
+    """The devices and RAM that were described, or the ones found; those of --rpc come first. Raises UsageError."""
     from kvtui.hardware.device import Machine
     from kvtui.hardware.simulated import parse_devices, parse_ram
 
     devices = parse_devices(options.device)
+    remote: tuple[Device, ...] = ()
+    if options.rpc:
+        from kvtui.tasks.remote_devices import rpc_devices
+
+        remote = rpc_devices(options.rpc, options.llama_server)
+        twice = next((d.name for d in devices if d.backend == "RPC"), None)
+        if twice is not None:
+            raise UsageError(f"--rpc {options.rpc}: its devices are numbered from RPC0; leave out --device {twice}")
     if options.device and options.ram:
-        return Machine(devices, parse_ram(options.ram))
+        return Machine((*remote, *devices), parse_ram(options.ram))
     from kvtui.hardware.probe import find_machine
 
     found = find_machine()
-    return Machine(devices or found.devices, parse_ram(options.ram) if options.ram else found.ram)
+    local = devices or found.devices
+    # llama.cpp takes RPC devices first (src/llama.cpp, llama_prepare_model_devices)
+    return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram)
 
 
 def request_of(model: "ModelSpec", options: Options) -> "Request":
