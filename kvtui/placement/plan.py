@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from kvtui.base.findings import DOES_NOT_FIT, Finding
-from kvtui.base.sizes import gib, mib
+from kvtui.base.sizes import mib
 from kvtui.flags.context import ContextParams
 from kvtui.flags.overrides import Override
 from kvtui.hardware.device import CPU
@@ -16,6 +16,7 @@ from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
 from kvtui.placement.context_search import largest_context
 from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
+from kvtui.placement.shortage import does_not_fit
 from kvtui.placement.solve.candidate import Candidate
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
@@ -158,7 +159,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
     findings = [*notes, *refusals(request.model, request.context), *_warnings(request)]
     if not fits:
-        findings.append(_does_not_fit(problem, candidate))
+        findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
         findings.append(_left_over(problem, candidate, gap))
     memory = with_ceilings(request, candidate.estimate)
@@ -237,29 +238,6 @@ def _warnings(request: Request) -> list[Finding]:
     if not devices:
         found.append(Finding("no-device", "note", "no GPU: everything is in RAM"))
     return found
-
-
-def _does_not_fit(problem: Problem, candidate: Candidate) -> Finding:
-    """What lacks how much, and the shortest change that would make it fit."""
-    request, lacking = problem.request, []
-    for device, use, cap, margin in zip(
-        request.machine.devices, candidate.estimate.devices, request.capacities, request.margin_bytes, strict=True
-    ):
-        over = use.used_bytes - cap
-        if use.used_bytes and over > 0:
-            hint = f" (its margin is {mib(margin)})" if margin else ""
-            lacking.append(f"{device.name} lacks {mib(over)}{hint}")
-    over = candidate.estimate.host.used_bytes - request.ram_capacity
-    if over > 0:
-        lacking.append(f"RAM lacks {mib(over)} of {gib(candidate.estimate.host.used_bytes)}")
-    if request.no_ram and candidate.ram_choice_bytes:
-        lacking.append(f"{mib(candidate.ram_choice_bytes)} have no room on the devices and may not go to RAM")
-    most = largest_context(request, request.context.n_ctx)
-    smaller = f"no context fits: {mib(candidate.over_bytes)} more memory is needed, or weights of fewer bits"
-    change = f"; {most:,} tokens of context would fit" if most else f"; {smaller}"
-    if request.pins:
-        change += ", or fewer pins"
-    return Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking) or 'nothing is free'}{change}")
 
 
 def _left_over(problem: Problem, candidate: Candidate, gap: float) -> Finding:
