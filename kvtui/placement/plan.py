@@ -17,7 +17,7 @@ from kvtui.placement.context_search import largest_context
 from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
 from kvtui.placement.shortage import does_not_fit
-from kvtui.placement.solve.candidate import Candidate
+from kvtui.placement.solve.candidate import GUARD, Candidate
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
 from kvtui.placement.solve.yardstick import bound
@@ -25,6 +25,7 @@ from kvtui.placement.speed import Speed, speed_of
 
 _NOTABLE_GAP = 0.01
 _LEAST_UBATCH = 32
+_PROVEN_GAP = 2e-4  # relative, as the solver's
 _WORTH_FOLLOWING = 2.0  # a plan this many times slower for pinned blocks' K/V is not what a pin of weights meant
 
 
@@ -85,14 +86,15 @@ def make_plan(request: Request, seconds: float | None = None, should_stop: Calla
 
     problem, first, notes = _searched(request)
     better, proven = solve(problem, first, seconds=seconds, should_stop=should_stop)
-    return plan_of(problem, better, proven=proven, notes=notes)
+    return _proven_plan(problem, first, better, proven=proven, notes=notes)
 
 
 def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
-    request, about_pins = checked_pins(request)
+    request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False))
     request, about_context = _with_context(request)
     problem, found, left = _with_pins(request)
+    problem, found = _without_blocks_in_ram(problem, found)
     request = problem.request
     about_pins = (*about_pins, *left)
     asked = request.context.n_ubatch
@@ -130,7 +132,28 @@ def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
 
     problem = build_problem(plan.request)
     better, proven = solve(problem, plan.found, should_stop=should_stop)
-    return plan_of(problem, better, proven=proven, notes=plan.notes)
+    return _proven_plan(problem, plan.found, better, proven=proven, notes=plan.notes)
+
+
+def _proven_plan(problem: Problem, first: Found, better: Found, *, proven: bool, notes: tuple[Finding, ...]) -> Plan:
+    """The plan of `better`. Where blocks were kept out of RAM the solver's bound is not one for every placement: `first`'s is."""
+    if problem.request.blocks_on_devices:
+        better = replace(better, bound=min(better.bound, first.bound))
+        proven = proven and 0 < better.best.score.seconds <= better.bound * (1 + _PROVEN_GAP)
+    return plan_of(problem, better, proven=proven, notes=notes)
+
+
+def _without_blocks_in_ram(problem: Problem, found: Found) -> tuple[Problem, Found]:
+    """Tensors in RAM instead of whole blocks with their K/V, where decode is as good: attention stays on the devices, which
+    do it faster than the yardstick's bytes say, above all for prompts."""
+    request, best = problem.request, found.best
+    if best.over_bytes or CPU not in best.homes or not problem.movables or request.no_ram or CPU in problem.pinned_homes:
+        return problem, found
+    trial = build_problem(replace(request, blocks_on_devices=True))
+    other = search(trial)
+    if other.best.over_bytes or other.best.score.seconds > best.score.seconds * GUARD:
+        return problem, found
+    return trial, replace(other, bound=min(other.bound, found.bound))
 
 
 def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:

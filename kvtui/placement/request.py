@@ -29,6 +29,7 @@ class Request:
     ram_margin_bytes: int = 0  # to leave free in RAM
     pins: tuple[Pin, ...] = ()
     weights_only: bool = False  # pins leave K/V where llama-server's order of blocks puts it
+    blocks_on_devices: bool = False  # no block, and so no K/V, lives in RAM: only tensors that may move do
     excluded: tuple[str, ...] = ()  # devices not to use
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None

@@ -102,7 +102,7 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
     infinite = float("inf")
     # best[i]: cost of the first i blocks on RAM and the devices so far; from[d][i]: where the last device's run begins
     best = [total_read[i] * speed[CPU] for i in range(n + 1)]
-    if problem.request.no_ram:
+    if not problem.ram_is_home:
         best = [0.0] + [infinite] * n
     lives = problem.pinned_homes
     elsewhere = next((i for i, home in enumerate(lives) if home not in (None, CPU)), n)

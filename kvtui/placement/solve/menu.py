@@ -104,6 +104,7 @@ def _kind(
     cost = read[:, None] + home_read[None, :] + 2 * HANDOFF_SECONDS * others
     lives = problem.pinned_homes[blocks[0]]
     closed = [p for p in range(places) if not allowed[p] or (lives is not None and p != lives % places)]
+    closed += [] if problem.ram_is_home else [places - 1]
     cost[:, closed] = np.inf
     members = tuple(tuple(tuple(block[s]) for s in sizes) for block in movables)
     return Kind(tuple(blocks), problem.home_bytes[blocks[0]], members, spread, held, cost, whole)

@@ -55,6 +55,11 @@ class Problem:
         """The model."""
         return self.request.model
 
+    @property
+    def ram_is_home(self) -> bool:
+        """Whether blocks may live in RAM."""
+        return not (self.request.no_ram or self.request.blocks_on_devices)
+
     @cached_property
     def movable_bytes(self) -> tuple[int, ...]:
         """Bytes of movable tensors a block."""
