@@ -1,14 +1,15 @@
 """A dense model that spills: FFN tensors go to RAM, blocks and their K/V stay on the devices as long as decode is as good."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from conftest import HeaderArchive
 
 from kvtui.flags.context import ContextParams
 from kvtui.flags.read import parse_flags
 from kvtui.hardware.device import CPU, Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
+from kvtui.header.reader import Header
 from kvtui.memory.assign import assign
 from kvtui.model.load import model_from_header
 from kvtui.placement.plan import Plan, make_plan, quick_plan
@@ -19,7 +20,7 @@ from kvtui.placement.solve.search import search
 TWO = ("CUDA0=4GiB@936GB/s", "CUDA1=3GiB@360GB/s")
 
 
-def request(headers: HeaderArchive, devices: tuple[str, ...], n_ctx: int) -> Request:
+def request(headers: Mapping[str, Header], devices: tuple[str, ...], n_ctx: int) -> Request:
     name = "llama-3.1-8b-q4_k_m"
     machine = Machine(parse_devices(devices), parse_ram("64GiB@60GB/s"))
     return Request(model_from_header(headers[name], name), ContextParams(n_ctx=n_ctx, n_parallel=1), machine)
@@ -32,7 +33,7 @@ def in_ram(plan: Plan) -> set[str]:
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("devices", [TWO[:1], TWO])
-def test_ffn_tensors_spill_and_the_cache_stays(headers: HeaderArchive, devices: tuple[str, ...], exact: bool) -> None:
+def test_ffn_tensors_spill_and_the_cache_stays(headers: Mapping[str, Header], devices: tuple[str, ...], exact: bool) -> None:
     asked = request(headers, devices, 8192)
     plan = make_plan(asked) if exact else quick_plan(asked)
     assert plan.fits
@@ -45,7 +46,7 @@ def test_ffn_tensors_spill_and_the_cache_stays(headers: HeaderArchive, devices: 
         assert use.used_bytes <= room
 
 
-def test_it_costs_next_to_nothing_and_claims_no_more_than_is_proven(headers: HeaderArchive) -> None:
+def test_it_costs_next_to_nothing_and_claims_no_more_than_is_proven(headers: Mapping[str, Header]) -> None:
     asked = request(headers, TWO, 8192)
     anything = search(build_problem(asked))
     plan = make_plan(asked)
@@ -55,14 +56,14 @@ def test_it_costs_next_to_nothing_and_claims_no_more_than_is_proven(headers: Hea
         assert not plan.optimality.proven
 
 
-def test_a_cache_that_has_no_room_on_the_devices_takes_its_blocks_to_ram(headers: HeaderArchive) -> None:
+def test_a_cache_that_has_no_room_on_the_devices_takes_its_blocks_to_ram(headers: Mapping[str, Header]) -> None:
     plan = quick_plan(request(headers, TWO[:1], 65536))
     assert plan.fits
     assert CPU in plan.assignment.layer_devices
     assert plan.estimate.host.cache_bytes > 0
 
 
-def test_a_plan_asked_again_from_its_own_request_is_the_same(headers: HeaderArchive) -> None:
+def test_a_plan_asked_again_from_its_own_request_is_the_same(headers: Mapping[str, Header]) -> None:
     plan = quick_plan(request(headers, TWO, 8192))
     assert plan.request.blocks_on_devices
     again = quick_plan(replace(plan.request, context=replace(plan.request.context, n_ctx=65536)))

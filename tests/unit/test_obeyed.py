@@ -8,7 +8,6 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from conftest import HeaderArchive
 
 from kvtui.base.findings import UsageError
 from kvtui.cli.commands import cli
@@ -19,7 +18,7 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def model(headers: HeaderArchive, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(headers: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return headers.write("llama-3.1-8b-q4_k_m", tmp_path_factory.mktemp("models"))
 
 
@@ -151,7 +150,7 @@ def test_old_words_are_answered_with_todays(model: Path, old: str, today: str) -
     assert said(model, old).endswith(f"write {today}")
 
 
-def test_draft_mtp_is_taken_for_a_model_with_mtp_blocks(headers: HeaderArchive, tmp_path: Path) -> None:
+def test_draft_mtp_is_taken_for_a_model_with_mtp_blocks(headers: Any, tmp_path: Path) -> None:
     plan = planned(headers.write("mtp-glm4moe-moe", tmp_path), "--spec-type", "draft-mtp")
     assert after("--spec-type")(plan) == "draft-mtp"
 

@@ -1,22 +1,23 @@
 """What does not fit is told with its cause, and with changes that were tried: each is applied here and must fit."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from conftest import HeaderArchive
 
 from kvtui.base.findings import DOES_NOT_FIT
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
+from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Pin, Request
 from kvtui.tasks.demo import demo_request
 
 
-def request(headers: HeaderArchive, name: str, devices: tuple[str, ...], ram: str, **context: object) -> Request:
+def request(headers: Mapping[str, Header], name: str, devices: tuple[str, ...], ram: str, **context: object) -> Request:
     machine = Machine(parse_devices(devices), parse_ram(ram))
     params = replace(ContextParams(n_parallel=1), **context)  # type: ignore[arg-type]
     return Request(model_from_header(headers[name], name), params, machine)
@@ -54,7 +55,7 @@ def test_the_largest_lack_is_the_cause_and_what_takes_it_is_named() -> None:
     ],
 )
 def test_a_change_that_is_told_makes_it_fit(
-    headers: HeaderArchive, name: str, context: dict[str, object], change: str, remedy: dict[str, object]
+    headers: Mapping[str, Header], name: str, context: dict[str, object], change: str, remedy: dict[str, object]
 ) -> None:
     size = {"gemma-3-27b-q4_k_m": ("CUDA0=19GiB", "1700MiB"), "llama-3.1-8b-q4_k_m": ("CUDA0=16GiB", "2GiB")}[name]
     asked = request(headers, name, (f"{size[0]}@900GB/s",), size[1], **context)
@@ -66,7 +67,7 @@ def test_a_change_that_is_told_makes_it_fit(
         assert quick_plan(replace(asked, context=replace(asked.context, n_ctx=int(tokens[1])))).fits
 
 
-def test_a_pin_that_stands_in_the_way_is_named_with_its_mib(headers: HeaderArchive) -> None:
+def test_a_pin_that_stands_in_the_way_is_named_with_its_mib(headers: Mapping[str, Header]) -> None:
     asked = request(headers, "qwen3-30b-a3b-q4_k_m", ("CUDA0=8GiB@900GB/s",), "32GiB", n_ctx=8192)
     assert quick_plan(asked).fits
     message = told(replace(asked, pins=(Pin("exps", "CUDA0"),)))
@@ -74,6 +75,6 @@ def test_a_pin_that_stands_in_the_way_is_named_with_its_mib(headers: HeaderArchi
     assert "dropping the pin exps=CUDA0" in message
 
 
-def test_an_excluded_device_is_offered(headers: HeaderArchive) -> None:
+def test_an_excluded_device_is_offered(headers: Mapping[str, Header]) -> None:
     asked = request(headers, "qwen3-30b-a3b-q4_k_m", ("CUDA0=24GiB@900GB/s", "CUDA1=8GiB@900GB/s"), "2GiB", n_ctx=8192)
     assert "using CUDA0 would make it fit" in told(replace(asked, excluded=("CUDA0",)))
