@@ -135,7 +135,7 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
         "model": model_json(request.model, path),
         "context": context_json(request.model, request.context),
         "devices": devices_json(request.machine, request.margin_bytes, plan.estimate),
-        "host": host_json(request.machine, plan.estimate),
+        "host": {**host_json(request.machine, plan.estimate), "margin_bytes": request.ram_margin_bytes},
         "layer_devices": layer_devices_json(request.machine, plan.assignment),
         "fits": plan.fits,
         "speed": None
