@@ -19,8 +19,6 @@ def _memory(text: str, what: str) -> tuple[int, int | None, float | None]:
         rate = parse_bandwidth(bandwidth) if at else None
     except UsageError as e:
         raise UsageError(f"{what}: {e}") from None
-    if total_bytes is not None and free_bytes > total_bytes:
-        raise UsageError(f"{what}: more is free ({free}) than there is ({total})")
     if rate is not None and rate <= 0:
         raise UsageError(f"{what}: a bandwidth is more than 0")
     return free_bytes, total_bytes, rate
