@@ -9,6 +9,7 @@ from kvtui.hardware.device import Machine
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.refusals import refusals
 from kvtui.model.spec import ModelSpec
 
@@ -48,16 +49,10 @@ def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...],
         found.append(
             Finding("unknown-architecture", "warning", f"{model.architecture} has no record here: the plain rule is used")
         )
-    lacking = [
-        f"{device.name} lacks {mib(use.used_bytes - device.free_bytes + margin)}"
-        for device, use, margin in zip(machine.devices, memory.devices, margins, strict=True)
-        if use.used_bytes and use.used_bytes > device.free_bytes - margin
-    ]
-    if memory.host.used_bytes > machine.ram.free_bytes:
-        lacking.append(f"RAM lacks {mib(memory.host.used_bytes - machine.ram.free_bytes)}")
-    if lacking:
-        found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking)}"))
-    if memory.host.used_bytes + memory.host.prompt_cache_bytes > machine.ram.free_bytes and not lacking:
+    lacks = lacking(machine, capacities(machine, margins), memory)
+    if lacks:
+        found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(map(str, lacks))}"))
+    if memory.host.used_bytes + memory.host.prompt_cache_bytes > machine.ram.free_bytes and not lacks:
         found.append(
             Finding(
                 "prompt-cache", "warning", f"a full prompt cache ({mib(memory.host.prompt_cache_bytes)}) would not fit in RAM"

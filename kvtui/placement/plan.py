@@ -10,6 +10,7 @@ from kvtui.flags.overrides import Override
 from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
+from kvtui.memory.fits import lacking
 from kvtui.memory.refusals import refusals
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.context_search import largest_context
@@ -205,25 +206,20 @@ def _warnings(request: Request) -> list[Finding]:
 
 def _does_not_fit(problem: Problem, candidate: Candidate) -> Finding:
     """What lacks how much, and the shortest change that would make it fit."""
-    request, lacking = problem.request, []
-    for device, use, cap, margin in zip(
-        request.machine.devices, candidate.estimate.devices, request.capacities, request.margin_bytes, strict=True
-    ):
-        over = use.used_bytes - cap
-        if use.used_bytes and over > 0:
-            hint = f" (its margin is {mib(margin)})" if margin else ""
-            lacking.append(f"{device.name} lacks {mib(over)}{hint}")
-    over = candidate.estimate.host.used_bytes - request.machine.ram.free_bytes
-    if over > 0:
-        lacking.append(f"RAM lacks {mib(over)} of {gib(candidate.estimate.host.used_bytes)}")
+    request = problem.request
+    margins = {d.name: margin for d, margin in zip(request.machine.devices, request.margin_bytes, strict=True) if margin}
+    lacks = [
+        f"{lack} (its margin is {mib(margins[lack.name])})" if lack.name in margins else f"{lack} of {gib(lack.used_bytes)}"
+        for lack in lacking(request.machine, request.capacities, candidate.estimate)
+    ]
     if request.no_ram and candidate.ram_choice_bytes:
-        lacking.append(f"{mib(candidate.ram_choice_bytes)} have no room on the devices and may not go to RAM")
+        lacks.append(f"{mib(candidate.ram_choice_bytes)} have no room on the devices and may not go to RAM")
     most = largest_context(request, request.context.n_ctx)
     smaller = f"no context fits: {mib(candidate.over_bytes)} more memory is needed, or weights of fewer bits"
     change = f"; {most:,} tokens of context would fit" if most else f"; {smaller}"
     if request.pins:
         change += ", or fewer pins"
-    return Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking) or 'nothing is free'}{change}")
+    return Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacks) or 'nothing is free'}{change}")
 
 
 def _left_over(problem: Problem, candidate: Candidate, gap: float) -> Finding:

@@ -7,6 +7,7 @@ from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
 from kvtui.memory.compute import DEFAULT_BUILD
 from kvtui.memory.corrections import NOTHING, Learned
+from kvtui.memory.fits import capacities
 from kvtui.model.spec import ModelSpec
 
 
@@ -44,7 +45,4 @@ class Request:
     @cached_property
     def capacities(self) -> tuple[int, ...]:
         """Bytes each device may hold: free minus margin, nothing on an excluded one."""
-        return tuple(
-            0 if d.name in self.excluded else max(d.free_bytes - margin, 0)
-            for d, margin in zip(self.machine.devices, self.margin_bytes, strict=True)
-        )
+        return capacities(self.machine, self.margin_bytes, self.excluded)

@@ -94,17 +94,6 @@ def findings_json(findings: Iterable[Finding]) -> list[Json]:
     ]
 
 
-def fits(machine: Machine, margins: Sequence[int], estimate: Estimate) -> bool:
-    """Every device within free minus margin, and the host within RAM; a shared pool is counted once."""
-    pooled = 0
-    for device, margin, use in zip(machine.devices, margins, estimate.devices, strict=True):
-        if use.used_bytes and use.used_bytes > device.free_bytes - margin:
-            return False
-        if device.shared:
-            pooled += use.used_bytes
-    return estimate.host.used_bytes + pooled <= machine.ram.free_bytes
-
-
 def estimate_json(described: "Described", path: str, argv: Sequence[str], timings: Json) -> Json:
     """The JSON of `kvtui estimate`."""
     model, machine, context = described.model, described.machine, described.flags.context
