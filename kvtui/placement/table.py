@@ -88,6 +88,6 @@ def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
             tokens_per_second=1 / seconds if seconds else None,
             accepted=accepted,
             runs=runs(backend, type_k, type_v, heads),
-            quality=quality(type_k, type_v, model.architecture),
+            quality=quality(type_k, type_v, model),
             findings=found,
         )

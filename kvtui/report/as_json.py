@@ -198,9 +198,11 @@ def table_json(rows: Sequence["PairRow"]) -> Json:
                 "quality": {
                     "label": r.quality.label,
                     "why": r.quality.why,
+                    "expected_kl_divergence": r.quality.expected,
                     "figures": [
                         {"metric": f.metric, "value": f.value, "model": f.model, "rotated": f.rotated, "source": f.source}
-                        for f in r.quality.figures
+                        | {"kin": kin, "setup": f.setup}
+                        for f, kin in r.quality.figures
                     ],
                 },
                 "findings": findings_json(r.findings),
