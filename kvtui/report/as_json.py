@@ -1,15 +1,18 @@
 """The JSON of the command line, from the frozen values behind it. Field names are a contract: add, never rename."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kvtui.base.findings import Finding
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
+from kvtui.report.columns import COLUMNS
+from kvtui.report.findings import findings_json
+from kvtui.report.formulas import explain_json
+from kvtui.report.parts import OF_DEVICES, OF_THE_HOST, values
 
 if TYPE_CHECKING:
     from kvtui.memory.described import Described
@@ -55,12 +58,7 @@ def devices_json(machine: Machine, margins: Sequence[int], estimate: Estimate) -
             "total_bytes": device.total_bytes,
             "free_bytes": device.free_bytes,
             "margin_bytes": margin,
-            "weights_bytes": use.weights_bytes,
-            "cache_bytes": use.cache_bytes,
-            "recurrent_bytes": use.recurrent_bytes,
-            "compute_bytes": use.compute_bytes,
-            "overhead_bytes": use.overhead_bytes,
-            "used_bytes": use.used_bytes,
+            **values(use, OF_DEVICES),
         }
         for device, margin, use in zip(machine.devices, margins, estimate.devices, strict=True)
     ]
@@ -68,30 +66,12 @@ def devices_json(machine: Machine, margins: Sequence[int], estimate: Estimate) -
 
 def host_json(machine: Machine, estimate: Estimate) -> Json:
     """RAM; the two ceilings are not part of `used_bytes`."""
-    use = estimate.host
-    return {
-        "free_bytes": machine.ram.free_bytes,
-        "weights_bytes": use.weights_bytes,
-        "cache_bytes": use.cache_bytes,
-        "recurrent_bytes": use.recurrent_bytes,
-        "compute_bytes": use.compute_bytes,
-        "prompt_cache_bytes": use.prompt_cache_bytes,
-        "checkpoint_bytes": use.checkpoint_bytes,
-        "used_bytes": use.used_bytes,
-    }
+    return {"free_bytes": machine.ram.free_bytes, **values(estimate.host, OF_THE_HOST)}
 
 
 def layer_devices_json(machine: Machine, assignment: Assignment) -> list[str]:
     """A device name a block, the output last."""
     return ["CPU" if d == CPU else machine.devices[d].name for d in assignment.layer_devices]
-
-
-def findings_json(findings: Iterable[Finding]) -> list[Json]:
-    """Errors first."""
-    order = {"error": 0, "warning": 1, "note": 2}
-    return [
-        {"code": f.code, "severity": f.severity, "message": f.message} for f in sorted(findings, key=lambda f: order[f.severity])
-    ]
 
 
 def estimate_json(described: "Described", path: str, argv: Sequence[str], timings: Json) -> Json:
@@ -111,6 +91,7 @@ def estimate_json(described: "Described", path: str, argv: Sequence[str], timing
         "argv": list(argv),
         "env": {},
         "timings": timings,
+        "explain": explain_json(model, context),
         "findings": findings_json(described.findings),
     }
 
@@ -183,32 +164,7 @@ def table_json(rows: Sequence["PairRow"]) -> Json:
     """The JSON of `kvtui table`."""
     return {
         "schema": SCHEMA,
-        "rows": [
-            {
-                "type_k": r.type_k,
-                "type_v": r.type_v,
-                "cache_bytes": r.cache_bytes,
-                "device_bytes": r.device_bytes,
-                "saved_fraction": r.saved_fraction,
-                "max_context": r.max_context,
-                "max_context_gpu": r.max_context_gpu,
-                "tokens_per_second": r.tokens_per_second,
-                "accepted": r.accepted,
-                "runs": r.runs,
-                "quality": {
-                    "label": r.quality.label,
-                    "why": r.quality.why,
-                    "expected_kl_divergence": r.quality.expected,
-                    "figures": [
-                        {"metric": f.metric, "value": f.value, "model": f.model, "rotated": f.rotated, "source": f.source}
-                        | {"kin": kin, "setup": f.setup}
-                        for f, kin in r.quality.figures
-                    ],
-                },
-                "findings": findings_json(r.findings),
-            }
-            for r in rows
-        ],
+        "rows": [{column.key: column.value(row) for column in COLUMNS} for row in rows],
     }
 
 
