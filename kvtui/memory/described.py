@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from kvtui.base.build import Build
 from kvtui.base.findings import DOES_NOT_FIT, Finding
 from kvtui.base.sizes import mib
 from kvtui.flags.read import ServerFlags
@@ -23,7 +24,7 @@ class Described:
     model: ModelSpec = field(repr=False)
     machine: Machine
     margins: tuple[int, ...]
-    build: str
+    build: Build
     flags: ServerFlags
     assignment: Assignment
     estimate: Estimate
@@ -31,7 +32,7 @@ class Described:
     findings: tuple[Finding, ...]
 
 
-def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...], build: str, flags: ServerFlags) -> Described:
+def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...], build: Build, flags: ServerFlags) -> Described:
     """What `flags` would take. Raises UsageError for devices and buffers that are not there."""
     assignment = assign(model, flags, machine)
     memory = estimate(
@@ -39,12 +40,14 @@ def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...],
         flags.context,
         assignment,
         machine,
-        build,
+        str(build),
         cache_ram_bytes=max(flags.cache_ram_mib, 0) * _MIB,
         checkpoints=max(flags.checkpoints, 0),
     )
     found = list(refusals(model, flags.context))
     found += _split_mode(flags)
+    if build.standing:
+        found.append(Finding("unmeasured-build", "note", build.standing))
     if not model.known:
         found.append(
             Finding("unknown-architecture", "warning", f"{model.architecture} has no record here: the plain rule is used")

@@ -33,7 +33,7 @@ def largest_in_place(request: Request, assignment: Assignment, most: int) -> int
     def fits(cells: int) -> bool:
         context = replace(request.context, n_ctx=cells)
         layout: CacheLayout = cache_layout(model, context)
-        compute = ComputeModel(model, context, machine, request.build)
+        compute = ComputeModel(model, context, machine, str(request.build))
         memory = estimate(model, context, assignment, machine, compute=compute, layout=layout, learned=request.learned)
         return not lacking(machine, request.capacities, memory)
 

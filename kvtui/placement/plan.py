@@ -199,6 +199,8 @@ def _warnings(request: Request) -> list[Finding]:
         )
     if any(d.backend == "RPC" and d.endpoint is None for d in devices):
         found.append(Finding("no-endpoint", "note", "RPC devices without host:port: the command can't run as it is"))
+    if request.build.standing:
+        found.append(Finding("unmeasured-build", "note", request.build.standing))
     if not devices:
         found.append(Finding("no-device", "note", "no GPU: everything is in RAM"))
     return found

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
-from kvtui.memory.compute import DEFAULT_BUILD
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.fits import capacities
 from kvtui.model.spec import ModelSpec
@@ -31,7 +31,7 @@ class Request:
     excluded: tuple[str, ...] = ()  # devices not to use
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None
-    build: str = DEFAULT_BUILD
+    build: Build = DEFAULT_BUILD
     learned: Learned = NOTHING  # from servers that ran here
 
     @cached_property

@@ -79,7 +79,7 @@ def estimate_json(described: "Described", path: str, argv: Sequence[str], timing
     model, machine, context = described.model, described.machine, described.flags.context
     return {
         "schema": SCHEMA,
-        "build": described.build,
+        "build": str(described.build),
         "model": model_json(model, path),
         "context": context_json(model, context),
         "devices": devices_json(machine, described.margins, described.estimate),
@@ -101,7 +101,7 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
     request = plan.request
     return {
         "schema": SCHEMA,
-        "build": request.build,
+        "build": str(request.build),
         "model": model_json(request.model, path),
         "context": context_json(request.model, request.context),
         "devices": devices_json(request.machine, request.margin_bytes, plan.estimate),

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kvtui.base.build import build_in
 from kvtui.base.findings import Finding
 from kvtui.base.sizes import gib, mib
 from kvtui.hardware.device import Machine
@@ -97,7 +98,7 @@ def with_learned(request: Request, state: Path | None = None) -> Request:
     if all(d.simulated and not d.endpoint for d in request.machine.devices) and request.machine.devices:
         return replace(request, learned=NOTHING)
     gpus, key = gpus_of(request.machine), request_key(request)
-    mine = [m for m in measurements(state) if m.build == request.build and m.gpus == gpus and m.model == key]
+    mine = [m for m in measurements(state) if build_in(m.build) == request.build and m.gpus == gpus and m.model == key]
     if not mine:
         return replace(request, learned=NOTHING)
     names = [d.name for d in request.machine.devices]
@@ -118,7 +119,7 @@ def with_learned(request: Request, state: Path | None = None) -> Request:
 def proof(plan: "Plan", state: Path | None = None) -> Finding | None:
     """Whether this very plan has lived through a long prompt on this machine."""
     request = plan.request
-    found = recall(request.build, request_key(request), gpus_of(request.machine), plan.argv, state)
+    found = recall(str(request.build), request_key(request), gpus_of(request.machine), plan.argv, state)
     if found is None:
         return None
     peaks = ", ".join(f"{name} {gib(n)}" for name, n in found.peak_bytes.items())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kvtui.base.build import DEFAULT_BUILD, Build, build_in, parse_build
 from kvtui.base.findings import UsageError
 from kvtui.tasks.options import Options, context_params
 
@@ -49,7 +50,6 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     """What a plan is asked for. Raises UsageError."""
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
     from kvtui.hardware.simulated import parse_margins
-    from kvtui.memory.compute import DEFAULT_BUILD
     from kvtui.placement.request import Pin, Request
 
     machine = machine_of(options)
@@ -73,18 +73,18 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=options.build or _build_of(options.llama_server) or DEFAULT_BUILD,
+        build=parse_build(options.build) if options.build is not None else _build_of(options.llama_server) or DEFAULT_BUILD,
     )
     from kvtui.tasks.history import with_learned
 
     return with_learned(request)
 
 
-def _build_of(server: str | None) -> str:
-    """The build of a llama-server that was named; "" if none was."""
+def _build_of(server: str | None) -> Build | None:
+    """The build of a llama-server that was named; None if none was, or it does not tell."""
     from kvtui.server.binary.find import choose_server
 
-    return choose_server(server).build if server else ""
+    return build_in(choose_server(server).build) if server else None
 
 
 def address_of(options: Options) -> "Address":

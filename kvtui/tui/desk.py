@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import App, ComposeResult
 from textual.events import Event, Key, Resize
 
+from kvtui.base.build import build_in
 from kvtui.tui.draw.body import SMALLEST, body
 from kvtui.tui.draw.lines import Line, line, padded
 from kvtui.tui.draw.lines_pane import LinesPane
@@ -104,8 +105,9 @@ class Desk(App[bool]):
     def use_build(self, build: str) -> None:
         """Plans are for the build that will run, unless another was asked for."""
         self.state = replace(self.state, build=f"{build} found" if build else "llama-server found")
-        if build and self.session.build is None and build != self.state.request.build:
-            self._take(replace(self.state.request, build=build), self.state.notice)
+        found = build_in(build)
+        if found is not None and self.session.build is None and found != self.state.request.build:
+            self._take(replace(self.state.request, build=found), self.state.notice)
         self.draw()
 
     def _replan(self) -> None:

@@ -88,10 +88,10 @@ def _is_movable(model: ModelSpec, t: Tensor) -> bool:
     return t.name.endswith(_DENSE_FFN)
 
 
-def build_problem(request: Request) -> Problem:
-    """The numbers of `request`. Raises UsageError for pins that name no device or are no regular expression."""
+def build_problem(request: Request, layout: CacheLayout | None = None) -> Problem:
+    """The numbers of `request`; `layout`: its caches, where they are known already. Raises UsageError for pins that name no device or are no regular expression."""
     model, machine = request.model, request.machine
-    layout = cache_layout(model, request.context)
+    layout = layout or cache_layout(model, request.context)
     names = {d.name: i for i, d in enumerate(machine.devices)} | {"CPU": CPU}
     rules = []
     for pin in request.pins:
@@ -138,7 +138,7 @@ def build_problem(request: Request) -> Problem:
     return Problem(
         request=request,
         layout=layout,
-        compute=ComputeModel(model, request.context, machine, request.build),
+        compute=ComputeModel(model, request.context, machine, str(request.build)),
         home_bytes=tuple(home_bytes),
         home_read=tuple(home_read),
         movables=tuple(movables),

@@ -153,7 +153,7 @@ class ServerTools:
             return
         shown, cancel = record_plan(plan, session.path), self._cancel
         binary = next(iter(self.pane.servers), None)
-        kept = recall(plan.request.build, request_key(plan.request), gpus_of(plan.request.machine), plan.argv)
+        kept = recall(str(plan.request.build), request_key(plan.request), gpus_of(plan.request.machine), plan.argv)
         page = self._comparison(shown, kept, "asking llama-server for its dry run" if binary else "no llama-server found")
         self.app.open_page(COMPARISON, page)
         names = [d.name for d in plan.request.machine.devices if not d.endpoint]
