@@ -89,7 +89,8 @@ def _is_movable(model: ModelSpec, t: Tensor) -> bool:
 
 
 def build_problem(request: Request, layout: CacheLayout | None = None) -> Problem:
-    """The numbers of `request`; `layout`: its caches, where they are known already. Raises UsageError for pins that name no device or are no regular expression."""
+    """The numbers of `request`; `layout`: its caches, where they are known already. Raises UsageError for pins that name no
+    device or are no regular expression."""
     model, machine = request.model, request.machine
     layout = layout or cache_layout(model, request.context)
     names = {d.name: i for i, d in enumerate(machine.devices)} | {"CPU": CPU}
