@@ -72,6 +72,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("tokens_per_second", lambda r: r.tokens_per_second, "tok/s", lambda r: _number(r.tokens_per_second, ".2f"), width=8),
     Column("accepted", lambda r: r.accepted),
     Column("runs", lambda r: r.runs, "runs", lambda r: r.runs if r.accepted else "refused", width=11, word=True),
+    Column("runs_because", lambda r: r.runs_because),
+    Column("runs_devices", lambda r: dict(r.runs_devices)),
     Column("quality", lambda r: _quality(r.quality), "quality", lambda r: r.quality.label, width=9, word=True),
     Column("findings", lambda r: findings_json(r.findings)),
 )

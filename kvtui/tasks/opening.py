@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvtui.base.build import DEFAULT_BUILD, Build, build_in, parse_build
+from kvtui.base.build import DEFAULT_BUILD, build_in, parse_build
 from kvtui.base.findings import UsageError
 from kvtui.tasks.options import Options, context_params
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kvtui.hardware.device import Machine
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
+    from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.process.preflight import Address
 
 
@@ -64,6 +65,9 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
+    asked = parse_build(options.build) if options.build is not None else None
+    server = _named_server(options.llama_server)
+    of_server = build_in(server.build) if server else None
     request = Request(
         model=model,
         context=context_params(options),
@@ -73,18 +77,19 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=parse_build(options.build) if options.build is not None else _build_of(options.llama_server) or DEFAULT_BUILD,
+        build=asked or of_server or DEFAULT_BUILD,
+        fa_quants=server.fa_quants if server and asked in (None, of_server) else None,
     )
     from kvtui.tasks.history import with_learned
 
     return with_learned(request)
 
 
-def _build_of(server: str | None) -> Build | None:
-    """The build of a llama-server that was named; None if none was, or it does not tell."""
+def _named_server(server: str | None) -> "ServerBinary | None":
+    """The llama-server that was named, for its build and the kernels it has; None if none was."""
     from kvtui.server.binary.find import choose_server
 
-    return build_in(choose_server(server).build) if server else None
+    return choose_server(server) if server else None
 
 
 def address_of(options: Options) -> "Address":
