@@ -10,6 +10,8 @@ from pathlib import Path
 from kvtui.header.reader import Header, HeaderError, Source, read_header
 from kvtui.header.split_set import split_part
 
+MOST_PARTS = 1024  # the largest sets on the Hub have about 200
+
 
 @dataclass(frozen=True)
 class _File:
@@ -48,6 +50,8 @@ def join_split_set(name: str, read: Callable[[str], Header]) -> Header:
     count = split.count
     if not 1 <= split.number <= count:
         raise HeaderError(f"{name}: there is no part {split.number} of {count}")
+    if count > MOST_PARTS:
+        raise HeaderError(f"{name}: a split set of {count} parts; at most {MOST_PARTS} are read")
     parts = [read(part) for part in split.names]
     for i, part in enumerate(parts):
         if part.metadata.get("split.count", count) != count or part.metadata.get("split.no", i) != i:

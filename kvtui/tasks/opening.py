@@ -1,7 +1,6 @@
 """From options to what they mean: the model, the machine, the request. The heavy parts are imported where they are needed."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvtui.base.build import DEFAULT_BUILD, build_in, parse_build
@@ -10,25 +9,25 @@ from kvtui.tasks.options import Options, context_params
 
 if TYPE_CHECKING:
     from kvtui.hardware.device import Machine
+    from kvtui.header.address import ModelAddress
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
     from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.process.preflight import Address
 
 
-def load(model: str, options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
+def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
     """The model a person named: a path or a URL; `fetched` hears how many bytes of a remote header were read. Raises
     UsageError."""
     from kvtui.header.reader import HeaderError
-    from kvtui.header.remote import is_url, open_remote_header
+    from kvtui.header.remote import open_remote_header
     from kvtui.model.load import load_model, model_from_header
 
     spec_types = tuple((options.spec_type or "").split(",")) if options.spec_type else ()
     try:
-        if is_url(model):
-            name = Path(model.partition("?")[0]).stem
-            return model_from_header(open_remote_header(model, fetched), name, spec_types)
-        return load_model(Path(model), spec_types)
+        if model.is_url:
+            return model_from_header(open_remote_header(model, fetched), model.stem, spec_types)
+        return load_model(model.path, spec_types)
     except HeaderError as e:
         raise UsageError(str(e)) from None
 
