@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import mib, parse_bandwidth, parse_size
@@ -70,15 +69,9 @@ def parse_device(text: str) -> Device:
     )
 
 
-def numbered(devices: Sequence[Device]) -> tuple[Device, ...]:
-    """The devices with their numbers on their RPC servers, which count in the devices' order."""
-    before = [sum(1 for e in devices[:i] if e.endpoint == d.endpoint) if d.endpoint else 0 for i, d in enumerate(devices)]
-    return tuple(replace(d, on_server=number) for d, number in zip(devices, before, strict=True))
-
-
 def parse_devices(texts: tuple[str, ...]) -> tuple[Device, ...]:
     """Several of them; a name given twice is an error."""
-    devices = numbered(tuple(parse_device(t) for t in texts))
+    devices = tuple(parse_device(t) for t in texts)
     names = [d.name for d in devices]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:

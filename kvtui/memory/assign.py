@@ -9,7 +9,7 @@ from kvtui.flags.overrides import Override, compiled
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.buffers import buffer_device
 from kvtui.hardware.device import CPU, Device, Machine
-from kvtui.memory.assignment import Assignment
+from kvtui.memory.assignment import Assignment, default_place
 from kvtui.memory.layer_split import layer_devices
 from kvtui.memory.weights import EMBEDDING
 from kvtui.model.spec import ModelSpec
@@ -67,15 +67,7 @@ def tensor_devices(
     homes = [buffer_device(o.buffer, devices) for o in overrides]
     places = []
     for tensor, rule in zip(model.tensors, first_matches(model, tuple(o.pattern for o in overrides)), strict=True):
-        place = None if rule is None else homes[rule]
-        if place is None:
-            if tensor.kind == "input":
-                place = CPU
-            elif tensor.kind == "output":
-                place = layers[-1]
-            else:
-                place = layers[tensor.block or 0]
-        places.append(place)
+        places.append(default_place(tensor, layers) if rule is None else homes[rule])
     return tuple(places)
 
 

@@ -1,6 +1,10 @@
 """Where every layer and tensor is: the value that passes between flags, memory and placement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from kvtui.hardware.device import CPU
+from kvtui.model.spec import Tensor
 
 
 @dataclass(frozen=True)
@@ -18,3 +22,11 @@ class Assignment:
     tied_output: int | None = None
     opened: tuple[int, ...] | None = None
     repack: bool = True
+
+
+def default_place(tensor: Tensor, layer_devices: Sequence[int]) -> int:
+    """Where a tensor is that no override names: RAM for what is only looked up, the output's device, or its block's
+    (src/llama-model-loader.cpp, create_tensor: buft_list_input, _output, _layer)."""
+    if tensor.kind == "input":
+        return CPU
+    return layer_devices[-1] if tensor.kind == "output" else layer_devices[tensor.block or 0]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from kvtui.flags.overrides import Override
 from kvtui.flags.read import MAX_SPLITS
-from kvtui.hardware.buffers import buffer_name
+from kvtui.hardware.buffers import buffer_names
 from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.assignment import Assignment
+from kvtui.memory.assignment import Assignment, default_place
 from kvtui.model.spec import ModelSpec
 
 _NAME = re.compile(r"^blk\.(\d+)\.(.+)$")
@@ -45,27 +45,25 @@ def placement_flags(model: ModelSpec, assignment: Assignment, machine: Machine) 
 def _overrides(model: ModelSpec, assignment: Assignment, machine: Machine) -> tuple[Override, ...]:
     """Tensors that are not on their block's device, folded: one pattern a device and group of blocks."""
     layers = assignment.layer_devices
+    buffers = (*buffer_names(machine.devices), "CPU")  # CPU is -1: the last
     moved: dict[int, dict[int, list[str]]] = {}  # device -> block -> what follows `blk.N.`
     single: list[Override] = []
     for t in model.tensors:
         place = assignment.tensor_devices[t.index]
-        default = CPU if t.kind == "input" else layers[-1] if t.kind == "output" else layers[t.block or 0]
-        if not t.loaded or place == default:
+        if not t.loaded or place == default_place(t, layers):
             continue
         match = _NAME.match(t.name)
-        buffer = "CPU" if place == CPU else buffer_name(machine.devices[place])
         if match is None:
-            single.append(Override(f"^{re.escape(t.name)}$", buffer))
+            single.append(Override(f"^{re.escape(t.name)}$", buffers[place]))
         else:
             moved.setdefault(place, {}).setdefault(int(match[1]), []).append(match[2])
     found = list(single)
     for place, blocks in sorted(moved.items()):
-        buffer = "CPU" if place == CPU else buffer_name(machine.devices[place])
         groups: dict[tuple[str, ...], list[int]] = {}
         for block, names in blocks.items():
             groups.setdefault(tuple(sorted(names)), []).append(block)
         for group, numbers in sorted(groups.items(), key=lambda g: g[1]):
-            found.append(Override(rf"blk\.{number_pattern(numbers)}\.{names_pattern(group)}", buffer))
+            found.append(Override(rf"blk\.{number_pattern(numbers)}\.{names_pattern(group)}", buffers[place]))
     return tuple(found)
 
 

@@ -258,6 +258,8 @@ def _warnings(request: Request) -> list[Finding]:
         if device.free_bytes <= margin and device.name not in request.excluded:
             text = f"{device.name} is not used: of {mib(device.free_bytes)} free its margin leaves nothing ({mib(margin)})"
             found.append(Finding("margin-takes-all", "note", text))
+    if request.build.standing:
+        found.append(Finding("unmeasured-build", "note", request.build.standing))
     if not devices:
         found.append(Finding("no-device", "note", "no GPU: everything is in RAM"))
     return found

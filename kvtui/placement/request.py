@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
-from kvtui.memory.compute import DEFAULT_BUILD
 from kvtui.memory.corrections import NOTHING, Learned
+from kvtui.memory.fits import capacities
 from kvtui.model.spec import ModelSpec
 
 
@@ -35,7 +36,7 @@ class Request:
     load_mode: str | None = None
     mmproj: str | None = None  # a projector's file
     model_draft: str | None = None  # a draft model's file
-    build: str = DEFAULT_BUILD
+    build: Build = DEFAULT_BUILD
     server: str = ""  # identity of the llama-server that will run it; "": none is known yet
     fa_quants: tuple[str, ...] | None = None  # K/V pairs of the binary, as it says them; None: the default set
     learned: Learned = NOTHING  # from servers that ran here
@@ -63,7 +64,4 @@ class Request:
     @cached_property
     def capacities(self) -> tuple[int, ...]:
         """Bytes each device may hold: free minus margin, nothing on an excluded one."""
-        return tuple(
-            0 if d.name in self.excluded else max(d.free_bytes - margin, 0)
-            for d, margin in zip(self.machine.devices, self.margin_bytes, strict=True)
-        )
+        return capacities(self.machine, self.margin_bytes, self.excluded)

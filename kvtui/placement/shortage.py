@@ -7,6 +7,7 @@ from kvtui.base.findings import DOES_NOT_FIT, Finding
 from kvtui.base.sizes import mib
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.memory.estimate import DeviceMemory, HostUse
+from kvtui.memory.fits import RAM, lacking
 from kvtui.memory.refusals import refusals
 from kvtui.placement.context_search import largest_context
 from kvtui.placement.pins import pinned_beyond
@@ -47,19 +48,15 @@ def _nothing_mends(candidate: Candidate) -> str:
 
 def _lacks(request: Request, candidate: Candidate) -> list[str]:
     """Where memory lacks, the most first, with the largest parts of what is wanted there."""
+    machine, memory = request.machine, candidate.estimate
+    holders: dict[str, DeviceMemory | HostUse] = {d.name: use for d, use in zip(machine.devices, memory.devices, strict=True)}
+    margins = {d.name: margin for d, margin in zip(machine.devices, request.margin_bytes, strict=True)}
+    holders[RAM], margins[RAM] = memory.host, request.ram_margin_bytes
     found = []
-    for device, use, cap, margin in zip(
-        request.machine.devices, candidate.estimate.devices, request.capacities, request.margin_bytes, strict=True
-    ):
-        over = use.used_bytes - cap
-        if use.used_bytes and over > 0:
-            kept = f" (its margin is {mib(margin)})" if margin else ""
-            found.append((over, f"{device.name} lacks {mib(over)}{kept}: {_parts(use)}"))
-    host = candidate.estimate.host
-    over = host.used_bytes - request.ram_capacity
-    if over > 0:
-        kept = f" (its margin is {mib(request.ram_margin_bytes)})" if request.ram_margin_bytes else ""
-        found.append((over, f"RAM lacks {mib(over)}{kept}: {_parts(host)}"))
+    for lack in lacking(machine, request.capacities, memory, request.ram_capacity):
+        kept = f" (its margin is {mib(margins[lack.name])})" if margins.get(lack.name) else ""
+        what = f": {_parts(holders[lack.name])}" if lack.name in holders else ""
+        found.append((lack.n_bytes, f"{lack}{kept}{what}"))
     found.sort(reverse=True)
     return [text for over, text in found if over >= _WORTH_NAMING * found[0][0]]
 

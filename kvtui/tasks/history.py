@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kvtui.base.build import build_in
 from kvtui.base.findings import Finding, KvtuiError
 from kvtui.base.sizes import gib, mib
 from kvtui.hardware.device import Machine
@@ -33,14 +34,14 @@ def request_key(request: Request) -> str:
 
 def filed_under(request: Request) -> str:
     """The server's identity, or only the build where no server is known."""
-    return request.server or request.build
+    return request.server or str(request.build)
 
 
 def _is_of(measurement: Measurement, request: Request) -> bool:
     """Measured with this very server; where none is known, with any of this build."""
     if request.server:
         return measurement.build == request.server
-    return measurement.build.partition("@")[0] == request.build
+    return build_in(measurement.build.partition("@")[0]) == request.build
 
 
 def conditions_json(plan: "Plan") -> Json:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kvtui.base.build import DEFAULT_BUILD, build_in, parse_build
 from kvtui.base.findings import UsageError
 from kvtui.tasks.options import DRAFT_MTP, Options, context_params, spec_types
 
@@ -73,7 +74,6 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     """What a plan is asked for. Raises UsageError."""
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
     from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin
-    from kvtui.memory.compute import DEFAULT_BUILD
     from kvtui.placement.request import Pin, Request
 
     machine = machine_of(options)
@@ -89,8 +89,10 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
+    asked = parse_build(options.build) if options.build is not None else None
     server = _named_server(options.llama_server)  # asked for even where --build names another: a path that is none is told
     check_margins(options.margin, margins, machine.devices)
+    of_server = build_in(server.build) if server else None
     request = Request(
         model=model,
         context=context_params(options),
@@ -103,9 +105,9 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         load_mode=options.load_mode,
         mmproj=options.mmproj,
         model_draft=options.model_draft,
-        build=options.build or (server.build if server else "") or DEFAULT_BUILD,
         server=server.identity if server else "",
-        fa_quants=server.fa_quants if server and options.build in (None, server.build) else None,
+        build=asked or of_server or DEFAULT_BUILD,
+        fa_quants=server.fa_quants if server and asked in (None, of_server) else None,
     )
     from kvtui.tasks.history import with_learned
 

@@ -4,7 +4,6 @@ import re
 
 from kvtui.base.findings import UsageError
 from kvtui.hardware.device import Device
-from kvtui.hardware.simulated import numbered
 from kvtui.server.binary.find import choose_server
 from kvtui.server.binary.inspect import list_devices
 
@@ -34,4 +33,4 @@ def rpc_devices(text: str, server: str | None) -> tuple[Device, ...]:
     silent = [e for e in endpoints if e not in {d.endpoint for d in found}]
     if silent:
         raise UsageError(f"--rpc {text}: no ggml-rpc-server of this llama-server's version answers at {', '.join(silent)}")
-    return numbered(found)
+    return tuple(found)

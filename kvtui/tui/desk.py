@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import App, ComposeResult
 from textual.events import Event, Key, Resize
 
+from kvtui.base.build import build_in
 from kvtui.tui.draw.body import SMALLEST, body
 from kvtui.tui.draw.lines import Line, line, padded
 from kvtui.tui.draw.lines_pane import LinesPane
@@ -108,7 +109,7 @@ class Desk(App[bool]):
         request = self.state.request
         wanted = replace(request, server=binary.identity)
         if self.session.build is None:
-            wanted = replace(wanted, build=binary.build or request.build, fa_quants=binary.fa_quants)
+            wanted = replace(wanted, build=build_in(binary.build) or request.build, fa_quants=binary.fa_quants)
         if wanted != request:
             self._take(wanted, self.state.notice)
         self.draw()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from kvtui.base.findings import UsageError
 from kvtui.cli.commands import cli
 from kvtui.flags.context import ContextParams
-from kvtui.hardware.buffers import buffer_name
+from kvtui.hardware.buffers import buffer_names
 from kvtui.hardware.device import CPU, Device, HostMemory, Machine
 from kvtui.model.load import load_model
 from kvtui.placement.plan import make_plan
@@ -29,7 +29,7 @@ def test_devices_are_found_in_order_and_numbered_on_their_servers(
     found = rpc_devices(f"{rpc_endpoints[0]},{two_on_one}", str(server_path))
     assert [d.name for d in found] == ["RPC0", "RPC1", "RPC2"]
     assert [d.endpoint for d in found] == [rpc_endpoints[0], two_on_one, two_on_one]
-    assert [buffer_name(d) for d in found] == [f"RPC0[{rpc_endpoints[0]}]", f"RPC0[{two_on_one}]", f"RPC1[{two_on_one}]"]
+    assert list(buffer_names(found)) == [f"RPC0[{rpc_endpoints[0]}]", f"RPC0[{two_on_one}]", f"RPC1[{two_on_one}]"]
     assert all(d.total_bytes >= d.free_bytes > 2**30 for d in found)
 
 
@@ -47,8 +47,7 @@ def test_weights_land_on_the_right_one_of_two_devices_of_a_server(
     binary: ServerBinary, gemma: Path, two_on_one: str, tmp_path: Path
 ) -> None:
     devices = tuple(
-        Device(f"RPC{i}", 400 * MIB, 400 * MIB, bandwidth=rate, endpoint=two_on_one, on_server=i)
-        for i, rate in enumerate((900e9, 300e9))
+        Device(f"RPC{i}", 400 * MIB, 400 * MIB, bandwidth=rate, endpoint=two_on_one) for i, rate in enumerate((900e9, 300e9))
     )
     pins = (Pin(r"^blk\.[0-3]\.ffn_", "RPC1"),)
     machine = Machine(devices, HostMemory(8 * 2**30, 8 * 2**30))

@@ -4,7 +4,7 @@ import pytest
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import parse_bandwidth, parse_size
-from kvtui.hardware.buffers import buffer_name
+from kvtui.hardware.buffers import buffer_names
 from kvtui.hardware.simulated import check_margins, parse_device, parse_devices, parse_margins, parse_ram
 from kvtui.tasks.options import cache_type, tokens
 
@@ -23,9 +23,11 @@ def test_a_device_in_the_contracts_form() -> None:
     assert (device.bandwidth, device.link, device.shared, device.backend) == (936e9, 25e9, True, "CUDA")
     remote = parse_device("RPC0[10.0.0.2:50052]=8GiB")
     assert (remote.name, remote.endpoint, remote.total_bytes) == ("RPC0", "10.0.0.2:50052", 8 * 2**30)
+    pool = parse_device("Vulkan0=47865MiB/37060MiB,shared")  # free as an Arc B390 prints it: the limit, above its total
+    assert (pool.free_bytes, pool.total_bytes) == (47865 * 2**20, 37060 * 2**20)
     assert parse_ram("64GiB@60GB/s").bandwidth == 60e9
     three = parse_devices(("RPC0[a:1]=8GiB", "RPC1[b:1]=8GiB", "RPC2[a:1]=8GiB"))
-    assert [buffer_name(d) for d in three] == ["RPC0[a:1]", "RPC0[b:1]", "RPC1[a:1]"]
+    assert list(buffer_names(three)) == ["RPC0[a:1]", "RPC0[b:1]", "RPC1[a:1]"]
     pool = parse_device("Vulkan0=125693MiB/122880MiB")  # a driver that counts swap: free is what can be had
     assert (pool.free_bytes, pool.total_bytes) == (125693 * 2**20, 122880 * 2**20)
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from kvtui.base.files import cache_folder, write_atomically
+from kvtui.header.split_set import split_part
 from kvtui.server.binary.abilities import adapt_argv, split_options
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary, list_devices, stamp
@@ -34,7 +35,6 @@ _LAYER = re.compile(r"load_tensors: layer\s+(\d+) assigned to device ([^\s,]+)")
 _MMPROJ = re.compile(r"\[mtmd\] adding ([\d.]+) MiB to fit_params_target for device (\S+)")
 # After these it goes on to load for real: common/fit.cpp, common_fit_params; src/llama-model.cpp, print_info.
 _TOO_FAR = re.compile(r"encountered an error while trying to fit params|failed to fit params|no_alloc\s+= 0$")
-_SPLIT_FILE = re.compile(r"(.*)-00001-of-(\d{5})\.gguf$")
 
 
 @dataclass(frozen=True)
@@ -187,10 +187,8 @@ def _store(binary: ServerBinary, model: Path, flags: Sequence[str], env: Mapping
 
 
 def _files(model: Path) -> list[Path]:
-    found = _SPLIT_FILE.match(model.name)
-    if not found:
-        return [model]
-    return [model.with_name(f"{found[1]}-{i + 1:05d}-of-{found[2]}.gguf") for i in range(int(found[2]))]
+    split = split_part(model.name)
+    return [model.with_name(name) for name in split.names] if split else [model]
 
 
 def _recall(store: Path) -> DryRun | None:
