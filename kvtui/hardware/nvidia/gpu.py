@@ -18,16 +18,16 @@ class Gpu:
 
     index: int  # NVML's; of a MIG instance its GPU's
     name: str
-    uuid: str | None
-    pci_id: str | None  # of a MIG instance its GPU's and its own UUID, so that no two are alike
-    total_bytes: int | None
-    free_bytes: int | None
-    used_bytes: int | None
-    utilization: int | None  # percent
-    bandwidth: float | None  # bytes a second, from memory clock and bus width
-    link: float | None  # bytes a second, from PCIe generation and width
-    temperature: int | None  # Celsius
-    power: float | None  # Watt
+    uuid: str | None = None
+    pci_id: str | None = None  # of a MIG instance its GPU's and its own UUID, so that no two are alike
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+    used_bytes: int | None = None
+    utilization: int | None = None  # percent
+    bandwidth: float | None = None  # bytes a second, from memory clock and bus width
+    link: float | None = None  # bytes a second, from PCIe generation and width
+    temperature: int | None = None  # Celsius
+    power: float | None = None  # Watt
     processes: tuple[GpuProcess, ...] = ()
     compute_capability: int | None = None  # 86 for 8.6
     problem: str | None = None  # why it can't be used, or why its figures are old

@@ -124,7 +124,7 @@ def _gpu(index: int) -> tuple[Gpu, ...]:
 
     handle, problem = _try(nv.nvmlDeviceGetHandleByIndex, index)
     if handle is None:
-        return (Gpu(index, f"GPU {index}", *[None] * 10, problem=problem),)
+        return (Gpu(index, f"GPU {index}", problem=problem),)
     gpu = _figures(index, handle)
     mode = _ask(nv.nvmlDeviceGetMigMode, handle)
     return _instances(gpu, handle) if mode and mode[0] == _MIG_ON else (gpu,)

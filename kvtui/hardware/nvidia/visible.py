@@ -22,12 +22,12 @@ def visible(gpus: Sequence[Gpu], setting: str | None) -> tuple[Gpu, ...]:
         return _one_mig(whole)
     chosen: list[Gpu] = []
     for entry in (part.strip() for part in setting.split(",")):
-        gpu = _named(ordered, whole, entry)
-        if gpu is None:
+        named = _named(ordered, whole, entry)
+        if named is None:
             break
-        if gpu in chosen:
+        if named in chosen:
             return ()
-        chosen.append(gpu)
+        chosen.append(named)
     return _one_mig(chosen)
 
 
