@@ -115,9 +115,12 @@ def _named(name: str, what: str) -> Card:
 
 def _usable_bytes(card: Card) -> int:
     """What the GPU may take of an empty card: all of it, except of Apple's pool."""
-    if card.backend != "MTL":
-        return card.total_bytes
-    return card.total_bytes * 3 // 4 if card.total_bytes > _METAL_LARGE_GIB * 2**30 else card.total_bytes * 2 // 3
+    return metal_limit_bytes(card.total_bytes) if card.backend == "MTL" else card.total_bytes
+
+
+def metal_limit_bytes(total_bytes: int) -> int:
+    """What Metal lets the GPU take of a Mac's memory."""
+    return total_bytes * 3 // 4 if total_bytes > _METAL_LARGE_GIB * 2**30 else total_bytes * 2 // 3
 
 
 def _chosen(text: str, what: str) -> list[Card]:

@@ -5,10 +5,10 @@ from functools import cache
 
 from kvtui.hardware.cards import published
 from kvtui.hardware.device import Device, HostMemory
+from kvtui.hardware.found import Unusable
 from kvtui.hardware.nvidia.gpu import Gpu, GpuProcess, NvmlState
 from kvtui.hardware.nvidia.read import read_gpus
 from kvtui.hardware.nvidia.watch import Watch
-from kvtui.hardware.unusable import Unusable
 
 __all__ = ["Gpu", "GpuProcess", "NvmlState", "as_devices", "poll", "unusable"]
 
@@ -40,12 +40,12 @@ def _memory(gpu: Gpu, ram: HostMemory | None) -> tuple[int, int] | None:
     return (ram.free_bytes, ram.total_bytes) if ram is not None and _shares_ram(gpu) else None
 
 
-def _device(number: int, gpu: Gpu, free_bytes: int, total_bytes: int) -> Device:
+def _device(name: str, gpu: Gpu, free_bytes: int, total_bytes: int) -> Device:
     card = published(gpu.name, gpu.total_bytes) if not gpu.is_mig else None
     bandwidth = gpu.bandwidth or (card.bandwidth if card else None)
     source = ("NVML" if gpu.bandwidth else "published") if bandwidth else None
     return Device(
-        name=f"CUDA{number}",
+        name=name,
         free_bytes=free_bytes,
         total_bytes=total_bytes,
         bandwidth=bandwidth,
@@ -58,16 +58,18 @@ def _device(number: int, gpu: Gpu, free_bytes: int, total_bytes: int) -> Device:
     )
 
 
-def as_devices(gpus: Sequence[Gpu], ram: HostMemory | None = None) -> tuple[Device, ...]:
+def as_devices(gpus: Sequence[Gpu], ram: HostMemory | None = None, backend: str = "CUDA", first: int = 0) -> tuple[Device, ...]:
     """GPUs in CUDA's order (visible.visible) as CUDA0, CUDA1, ...; one without memory figures is left out, its number taken."""
     numbered = [(i, g, _memory(g, ram)) for i, g in enumerate(gpus)]
-    return tuple(_device(i, g, *memory) for i, g, memory in numbered if memory is not None)
+    return tuple(_device(f"{backend}{first + i}", g, *memory) for i, g, memory in numbered if memory is not None)
 
 
-def unusable(gpus: Sequence[Gpu], seen: Sequence[Gpu], ram: HostMemory | None = None) -> tuple[Unusable, ...]:
+def unusable(
+    gpus: Sequence[Gpu], seen: Sequence[Gpu], ram: HostMemory | None = None, backend: str = "CUDA", first: int = 0
+) -> tuple[Unusable, ...]:
     """What `as_devices` leaves out of `gpus`, under its number, and what CUDA_VISIBLE_DEVICES or MIG's rule hides of `seen`."""
     without = [
-        Unusable(f"CUDA{i}", g.name, g.problem or "the driver tells no memory figures")
+        Unusable(f"{backend}{first + i}", g.name, g.problem or "the driver tells no memory figures")
         for i, g in enumerate(gpus)
         if _memory(g, ram) is None
     ]

@@ -1,0 +1,16 @@
+"""NVIDIA's line in the list of vendors."""
+
+from kvtui.hardware.found import Found, Where
+from kvtui.hardware.nvidia import nvml
+from kvtui.hardware.nvidia.visible import visible
+
+
+def find(where: Where, backend: str, first: int = 0) -> Found:
+    """NVIDIA's GPUs as devices of `backend`, from `first` on. Only CUDA heeds CUDA_VISIBLE_DEVICES."""
+    state = nvml.poll()
+    gpus = visible(state.gpus, where.environ.get("CUDA_VISIBLE_DEVICES") if backend == "CUDA" else None)
+    return Found(
+        nvml.as_devices(gpus, where.ram, backend, first),
+        nvml.unusable(gpus, state.gpus, where.ram, backend, first),
+        state.problem,
+    )
