@@ -15,6 +15,7 @@ from kvtui.hardware.pcie import link_rate
 
 _MOST_DEVICES = 16  # ggml-cuda.h, GGML_CUDA_MAX_DEVICES
 _SAME_SIZE = 0.12  # a driver lists up to this much less than a card is sold with (ECC, firmware)
+_LIKE = 0.5  # of two names' letters in common, from which one may stand for the other
 _COUNT = re.compile(r"^(?P<count>\d{1,3})\s*[x×]\s*(?P<name>\D.*|\d{3,}.*)$", re.IGNORECASE)
 # Words that makers put around a name and people leave out.
 _WORDS = re.compile(
@@ -109,8 +110,9 @@ def _named(name: str, what: str) -> Card:
         raise UsageError(f"{what}: {name.strip()} comes as {', '.join(c.name for c in close)}: say which")
     by_plain = {_plain(n): c.name for c in all_cards() for n in (c.name, *c.also)}
     nearest = max(by_plain, key=lambda plain: _likeness(plain, wanted))
-    hint = f"; the nearest is {by_plain[nearest]}" if wanted else ""
-    raise UsageError(f"{what}: no card is called {name.strip()!r}{hint} (or write NAME=FREE[/TOTAL][@BANDWIDTH])")
+    near = max(_likeness(nearest, wanted)) > _LIKE
+    hint = f"the nearest is {by_plain[nearest]}, or " if near else ""
+    raise UsageError(f"{what}: no card is called {name.strip()!r}; {hint}write it as NAME=FREE[/TOTAL][@BANDWIDTH]")
 
 
 def _usable_bytes(card: Card) -> int:

@@ -46,15 +46,3 @@ def swap(root: Path = _ROOT) -> Swap:
     """Swap space; zeros where there is none."""
     info = table(root / "proc/meminfo")
     return Swap(info.get("SwapFree", 0) * _KIB, info.get("SwapTotal", 0) * _KIB)
-
-
-def crossing(ram_bytes: int, nodes: tuple[NumaNode, ...]) -> str | None:
-    """A sentence where that much in RAM can't lie on one node, else None."""
-    near = [n for n in nodes if n.has_cpus]
-    largest = max((n.free_bytes for n in near), default=0)
-    if len(near) < 2 or ram_bytes <= largest:
-        return None
-    return (
-        f"weights in RAM cross NUMA nodes: {len(near)} nodes, at most {largest / 2**30:,.1f} GiB free on one; "
-        "llama-server's --numa distribute spreads them evenly"
-    )

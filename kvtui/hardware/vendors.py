@@ -32,17 +32,18 @@ def find_devices(where: Where, backends: Collection[str] | None = None, vendors:
     told beside."""
     devices: list[Device] = []
     unusable: list[Unusable] = []
-    problems = []
+    problem = None
     for vendor in vendors:
         backend = vendor.backends[0] if backends is None else next((b for b in vendor.backends if b in backends), None)
         first = sum(d.backend == backend for d in devices)
         found = vendor.find(where, backend or vendor.backends[0], first)
-        problems += [found.problem] if found.problem else []
+        problem = problem or found.problem
         unusable += found.unusable
         if backend is None or (backends is None and devices):
             wants = " or ".join(vendor.backends)
             unusable += [Unusable("", d.description, f"needs a llama-server built with {wants}") for d in found.devices]
         else:
             devices += found.devices
-    stale = next((p for p in problems if devices and "since" in p), None)
-    return Found(tuple(devices), tuple(unusable), stale if devices else next(iter(problems), None))
+    if not devices and problem is None:
+        problem = "no GPU here that can be planned for" if unusable else "no GPU here"
+    return Found(tuple(devices), tuple(unusable), problem)

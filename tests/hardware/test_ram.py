@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from trees import tree
 
-from kvtui.hardware.numa import NumaNode, Swap, crossing, numa_nodes, swap
+from kvtui.hardware.numa import NumaNode, Swap, numa_nodes, swap
 from kvtui.hardware.ram import cgroup_memory, host_memory
 
 GIB = 2**30
@@ -73,7 +73,7 @@ def node(number: int, total_gib: int, free_gib: int, cached_gib: int, cpus: str)
     return {f"{at}/meminfo": text, f"{at}/cpulist": f"{cpus}\n"}
 
 
-def test_numa_nodes_and_what_crosses_them(tmp_path: Path) -> None:
+def test_numa_nodes_by_number_their_file_cache_free(tmp_path: Path) -> None:
     root = tree(tmp_path, {**node(10, 96, 96, 0, ""), **node(1, 64, 10, 0, "16-31"), **node(0, 64, 20, 30, "0-15")})
     nodes = numa_nodes(root)
     assert nodes == (
@@ -81,9 +81,6 @@ def test_numa_nodes_and_what_crosses_them(tmp_path: Path) -> None:
         NumaNode(1, 10 * GIB, 64 * GIB, True),
         NumaNode(10, 96 * GIB, 96 * GIB, False),  # a GPU's memory that the CPU sees
     )
-    assert crossing(50 * GIB, nodes) is None
-    assert "2 nodes, at most 50.0 GiB free on one" in (crossing(51 * GIB, nodes) or "")
-    assert crossing(51 * GIB, nodes[:1]) is None  # one node has nothing to cross
     assert numa_nodes(tmp_path / "nowhere") == ()
 
 

@@ -2,6 +2,7 @@
 
 from kvtui.hardware.found import Found, Where
 from kvtui.hardware.nvidia import nvml
+from kvtui.hardware.nvidia.reasons import NO_GPU
 from kvtui.hardware.nvidia.visible import visible
 
 
@@ -12,5 +13,5 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
     return Found(
         nvml.as_devices(gpus, where.ram, backend, first),
         nvml.unusable(gpus, state.gpus, where.ram, backend, first),
-        state.problem,
+        None if state.problem == NO_GPU else state.problem,  # a machine of another vendor's is no problem
     )
