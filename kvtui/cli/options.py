@@ -1,12 +1,14 @@
 """The options that `plan`, `table`, `estimate`, `verify`, `serve` and the app share, as click's decorators."""
 
+import os
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from kvtui.base.secrets import without_secrets
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.tasks.options import Options
 
@@ -45,6 +47,14 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+def in_environment(separated: tuple[tuple[str, ...], dict[str, str]]) -> tuple[str, ...]:
+    """Arguments whose secrets were taken out; those go on in this process's own variables, where llama-server looks
+    too and no process list shows them."""
+    argv, variables = separated
+    os.environ.update(variables)
+    return argv
+
+
 def shared_options(command: F) -> F:
     """Adds the shared options; the command gets them as one `Options`, first after its own arguments."""
 
@@ -57,6 +67,7 @@ def shared_options(command: F) -> F:
 
             config = read_config(Path(options.config))
             options = under_options(config, options)
+            options = replace(options, server_args=in_environment(without_secrets(options.server_args)))
             if "model" in values and values["model"] is None:
                 values["model"] = config.model
         return command(*args, options=options, **values)

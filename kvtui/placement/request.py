@@ -31,6 +31,7 @@ class Request:
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None
     build: str = DEFAULT_BUILD
+    fa_quants: tuple[str, ...] | None = None  # K/V pairs of the binary, as it says them; None: the default set
     learned: Learned = NOTHING  # from servers that ran here
 
     @cached_property

@@ -215,6 +215,8 @@ def table_json(rows: Sequence["PairRow"]) -> Json:
                 "tokens_per_second": r.tokens_per_second,
                 "accepted": r.accepted,
                 "runs": r.runs,
+                "runs_because": r.runs_because,
+                "runs_devices": dict(r.runs_devices),
                 "quality": {
                     "label": r.quality.label,
                     "why": r.quality.why,

@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kvtui.base.findings import Finding
+from kvtui.base.findings import Finding, KvtuiError
 from kvtui.base.sizes import gib, mib
 from kvtui.hardware.device import Machine
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.placement.request import Request
-from kvtui.server.measure.measured import Measurement, measurements, model_key, recall, remember
+from kvtui.server.measure.measured import Measurement, damaged, measurements, model_key, recall, remember
 
 if TYPE_CHECKING:
     from kvtui.placement.plan import Plan
@@ -137,14 +137,14 @@ def with_proof(plan: "Plan", state: Path | None = None) -> "Plan":
     found = proof(plan, state)
     said = plan.request.learned.said
     notes = [Finding("measured-here", "note", said)] if said else []
-    return replace(plan, findings=(*plan.findings, *notes, *([found] if found else [])))
+    return replace(plan, findings=(*plan.findings, *notes, *([found] if found else []), *damaged(state)))
 
 
 def keep(measurement: Measurement, state: Path | None = None) -> None:
-    """Remember it; a full disk only costs the memory of it."""
+    """Remember it; a full disk, or a newer kvtui's file, only costs the memory of it."""
     import contextlib
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, KvtuiError):
         remember(measurement, state)
 
 

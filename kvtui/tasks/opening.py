@@ -1,7 +1,6 @@
 """From options to what they mean: the model, the machine, the request. The heavy parts are imported where they are needed."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvtui.base.findings import UsageError
@@ -9,24 +8,25 @@ from kvtui.tasks.options import Options, context_params
 
 if TYPE_CHECKING:
     from kvtui.hardware.device import Machine
+    from kvtui.header.address import ModelAddress
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
+    from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.process.preflight import Address
 
 
-def load(model: str, options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
+def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
     """The model a person named: a path or a URL; `fetched` hears how many bytes of a remote header were read. Raises
     UsageError."""
     from kvtui.header.reader import HeaderError
-    from kvtui.header.remote import is_url, open_remote_header
+    from kvtui.header.remote import open_remote_header
     from kvtui.model.load import load_model, model_from_header
 
     spec_types = tuple((options.spec_type or "").split(",")) if options.spec_type else ()
     try:
-        if is_url(model):
-            name = Path(model.partition("?")[0]).stem
-            return model_from_header(open_remote_header(model, fetched), name, spec_types)
-        return load_model(Path(model), spec_types)
+        if model.is_url:
+            return model_from_header(open_remote_header(model, fetched), model.stem, spec_types)
+        return load_model(model.path, spec_types)
     except HeaderError as e:
         raise UsageError(str(e)) from None
 
@@ -64,6 +64,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
+    server = _named_server(options.llama_server)
     request = Request(
         model=model,
         context=context_params(options),
@@ -73,18 +74,19 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=options.build or _build_of(options.llama_server) or DEFAULT_BUILD,
+        build=options.build or (server.build if server else "") or DEFAULT_BUILD,
+        fa_quants=server.fa_quants if server and options.build in (None, server.build) else None,
     )
     from kvtui.tasks.history import with_learned
 
     return with_learned(request)
 
 
-def _build_of(server: str | None) -> str:
-    """The build of a llama-server that was named; "" if none was."""
+def _named_server(server: str | None) -> "ServerBinary | None":
+    """The llama-server that was named, for its build and the kernels it has; None if none was."""
     from kvtui.server.binary.find import choose_server
 
-    return choose_server(server).build if server else ""
+    return choose_server(server) if server else None
 
 
 def address_of(options: Options) -> "Address":

@@ -101,11 +101,13 @@ class Desk(App[bool]):
         """The same request again: something was learned."""
         self._take(self.state.request, self.state.notice)
 
-    def use_build(self, build: str) -> None:
-        """Plans are for the build that will run, unless another was asked for."""
+    def use_build(self, build: str, fa_quants: tuple[str, ...] | None) -> None:
+        """Plans are for the build that will run and the kernels it has, unless another build was asked for."""
         self.state = replace(self.state, build=f"{build} found" if build else "llama-server found")
-        if build and self.session.build is None and build != self.state.request.build:
-            self._take(replace(self.state.request, build=build), self.state.notice)
+        request = self.state.request
+        wanted = replace(request, build=build or request.build, fa_quants=fa_quants)
+        if self.session.build is None and (wanted.build, fa_quants) != (request.build, request.fa_quants):
+            self._take(wanted, self.state.notice)
         self.draw()
 
     def _replan(self) -> None:

@@ -82,8 +82,9 @@ class ServerProcess:
         self._log_lock = threading.Lock()
         self.read_only = False
         key = record.key_file
-        self.api_key = key.read_text().strip() if key else None
-        self.tail = LogTail(record.log, (self.api_key,) if self.api_key else ())
+        keys = tuple(key.read_text().split()) if key else ()
+        self.api_key = keys[0] if keys else None
+        self.tail = LogTail(record.log, keys)
 
     @classmethod
     def launch(
@@ -104,7 +105,7 @@ class ServerProcess:
         folder = new_folder(state)
         api_key = api_key or os.environ.get("LLAMA_API_KEY") or None
         if api_key:
-            write_atomically(folder / KEY, f"{api_key}\n".encode())
+            write_atomically(folder / KEY, "".join(f"{key}\n" for key in api_key.split(",")).encode())
         key_file = folder / KEY if api_key else None
         command, notes = server_command(binary, model.absolute(), argv, port, host, key_file)
         record = ServerRecord(

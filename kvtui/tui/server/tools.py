@@ -282,7 +282,7 @@ class ServerTools:
 
     def _use(self, server: ServerBinary) -> None:
         self.pane.servers = (server, *(s for s in self.pane.servers if s is not server))
-        self.app.use_build(server.build)
+        self.app.use_build(server.build, server.fa_quants)
         self.app.notice(f"from now on: {server.path}")
         self.pane.work(lambda: remember_choice(server.path), lambda _: None)
 
