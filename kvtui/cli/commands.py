@@ -144,18 +144,16 @@ def table(model: str, options: Options, all_pairs: bool, markdown: bool, as_json
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def devices(as_json: bool) -> None:
     """What this machine has."""
-    from kvtui.hardware.nvidia import nvml
-    from kvtui.hardware.probe import find_machine
-    from kvtui.report.as_json import machine_json
+    from kvtui.hardware.probe import find_inventory
+    from kvtui.report.as_json import inventory_json
 
-    machine = find_machine()
-    problem = None if machine.devices else nvml.poll().problem
+    found = find_inventory()
     if as_json:
-        _print_json(machine_json(machine, problem))
+        _print_json(inventory_json(found))
     else:
-        from kvtui.report.as_text import machine_lines
+        from kvtui.report.as_text import inventory_lines
 
-        _echo_lines(machine_lines(machine, problem))
+        _echo_lines(inventory_lines(found))
 
 
 @cli.command()

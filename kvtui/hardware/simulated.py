@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import mib, parse_bandwidth, parse_size
+from kvtui.hardware.cards import expand_cards
 from kvtui.hardware.device import Device, HostMemory
 
 _NAME = re.compile(r"^(?P<name>[A-Za-z]+[A-Za-z0-9_]*)(?:\[(?P<endpoint>[^\]]+)\])?$")
@@ -70,8 +71,10 @@ def parse_device(text: str) -> Device:
 
 
 def parse_devices(texts: tuple[str, ...]) -> tuple[Device, ...]:
-    """Several of them; a name given twice is an error."""
-    devices = tuple(parse_device(t) for t in texts)
+    """Several of them, or cards by name (`2x3090`); a name given twice is an error."""
+    devices: tuple[Device, ...] = ()
+    for text in texts:
+        devices += (parse_device(text),) if "=" in text else expand_cards(text, devices)
     names = [d.name for d in devices]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:

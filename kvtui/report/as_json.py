@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
+from kvtui.hardware.probe import Inventory
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
@@ -131,11 +132,12 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
     }
 
 
-def machine_json(machine: Machine, problem: str | None) -> Json:
+def inventory_json(found: Inventory) -> Json:
     """The JSON of `kvtui devices`."""
+    machine = found.machine
     return {
         "schema": SCHEMA,
-        "problem": problem,
+        "problem": found.problem,
         "devices": [
             {
                 "name": d.name,
@@ -148,9 +150,16 @@ def machine_json(machine: Machine, problem: str | None) -> Json:
                 "pci_id": d.pci_id,
                 "shared": d.shared,
                 "simulated": d.simulated,
+                "compute_capability": d.compute_capability,
             }
             for d in machine.devices
         ],
+        "unusable": [{"name": u.name, "description": u.description, "reason": u.reason} for u in found.unusable],
+        "numa": [
+            {"node": n.number, "free_bytes": n.free_bytes, "total_bytes": n.total_bytes, "has_cpus": n.has_cpus}
+            for n in found.nodes
+        ],
+        "swap": {"free_bytes": found.swap.free_bytes, "total_bytes": found.swap.total_bytes},
         "ram": {
             "total_bytes": machine.ram.total_bytes,
             "free_bytes": machine.ram.free_bytes,

@@ -6,6 +6,7 @@ from typing import Any
 from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, gib
 from kvtui.hardware.device import HostMemory, Machine
+from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
 from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
@@ -88,13 +89,22 @@ def table_lines(rows: Sequence[PairRow], *, markdown: bool) -> list[str]:
     ]
 
 
-def machine_lines(machine: Machine, problem: str | None) -> list[str]:
-    """Devices and RAM."""
-    lines = [] if problem is None else [problem]
-    for d in machine.devices:
+def inventory_lines(found: Inventory) -> list[str]:
+    """Devices, what is there and can't be planned for, and RAM."""
+    lines = [] if found.problem is None else [found.problem]
+    for d in found.machine.devices:
         rate = f"{d.bandwidth / 1e9:,.0f} GB/s ({d.bandwidth_source})" if d.bandwidth else "bandwidth N/A"
-        lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}")
-    return [*lines, _ram_line(machine.ram)]
+        pool = ", one pool with RAM" if d.shared else ""
+        lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
+    lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]
+    lines.append(_ram_line(found.machine.ram))
+    if len(found.nodes) > 1:
+        for n in found.nodes:
+            kind = "" if n.has_cpus else "memory alone"
+            lines.append(f"{f'NUMA {n.number}':8} {kind:32} {gib(n.free_bytes)} free of {gib(n.total_bytes)}")
+    if found.swap.total_bytes:
+        lines.append(f"{'swap':8} {'':32} {gib(found.swap.free_bytes)} free of {gib(found.swap.total_bytes)}")
+    return lines
 
 
 def _ram_line(ram: HostMemory) -> str:
