@@ -4,6 +4,7 @@ import re
 
 from kvtui.base.findings import UsageError
 
+MIB, GIB = 2**20, 2**30
 _UNITS = {
     "": 1,
     "b": 1,

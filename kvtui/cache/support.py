@@ -1,11 +1,11 @@
 """How a pair of cache types runs on a machine with a model: on each device, and what the worst of them makes of it."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kvtui.cache.kernels import NEWEST_BUILD, Attention, Card, Flash, Running, Runs, running, worst
+from kvtui.base.build import DEFAULT_BUILD, Build
+from kvtui.cache.kernels import Attention, Card, Flash, Running, Runs, running, worst
 from kvtui.cache.layout import cache_layout, physical_batch
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Device
@@ -27,12 +27,11 @@ def support(
     context: ContextParams,
     devices: Sequence[Device],
     *,
-    build: str = f"b{NEWEST_BUILD}",
+    build: Build = DEFAULT_BUILD,
     fa_quants: tuple[str, ...] | None = None,
 ) -> Support:
-    """`fa_quants`: as the binary says them, None for the default set. A build without a number counts as the newest."""
-    number = build_number(build)
-    cards = [(d.name, Card(d.backend or "unknown", d.compute_capability, fa_quants, number)) for d in devices] or [
+    """`fa_quants`: as the binary says them, None for the default set."""
+    cards = [(d.name, Card(d.backend or "unknown", d.compute_capability, fa_quants, build.number)) for d in devices] or [
         ("CPU", Card("CPU"))
     ]
     shapes = _shapes(model, context)
@@ -46,12 +45,6 @@ def support(
     name = next(n for n, r in found if r is decides)
     said = [f"{name}: {decides.because}", decides.assumed]
     return Support(decides.runs, "; ".join(s for s in said if s), found, all(r.flash for _, r in found))
-
-
-def build_number(build: str) -> int:
-    """11434 of "b11434"; the newest known where there is no number."""
-    match = re.search(r"\d+", build)
-    return int(match[0]) if match else NEWEST_BUILD
 
 
 @lru_cache(maxsize=256)

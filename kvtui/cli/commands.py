@@ -14,10 +14,10 @@ from kvtui import __version__
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, emit, say
-from kvtui.cli.options import in_environment, shared_options
+from kvtui.cli.options import in_environment, positive_seconds, shared_options
 from kvtui.header.address import ModelAddress
-from kvtui.tasks.opening import address_of, load, machine_of, request_of
-from kvtui.tasks.options import Options, context_params
+from kvtui.tasks.opening import address_of, flags_of, load, machine_of, request_of
+from kvtui.tasks.options import Options
 
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
@@ -58,7 +58,7 @@ def _print_json(value: dict[str, Any]) -> None:
 @cli.command()
 @click.argument("model")
 @shared_options
-@click.option("--time", "seconds", type=float, help="How long to go on proving, in seconds.")
+@click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to go on proving, in seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> None:
     """The best placement of MODEL."""
@@ -89,13 +89,13 @@ def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> 
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: Sequence[str]) -> None:
     """What llama-server would allocate for MODEL with exactly these FLAGS (after `--`): nothing is optimized."""
-    from kvtui.flags.read import ServerFlags, parse_flags
+    from kvtui.flags.read import parse_flags
     from kvtui.memory.described import describe_flags
     from kvtui.report.as_json import estimate_json
 
     began = time.perf_counter()
     flags = in_environment(without_secrets(flags))
-    server_flags = parse_flags(flags, ServerFlags(context=context_params(options)))
+    server_flags = parse_flags(flags, flags_of(options))
     joined = replace(options, spec_type=",".join(server_flags.context.spec_types) or None)
     address = ModelAddress(model)
     spec = load(address, joined, _fetched)
@@ -144,18 +144,16 @@ def table(model: str, options: Options, all_pairs: bool, markdown: bool, as_json
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def devices(as_json: bool) -> None:
     """What this machine has."""
-    from kvtui.hardware.nvidia import nvml
-    from kvtui.hardware.probe import find_machine
-    from kvtui.report.as_json import machine_json
+    from kvtui.hardware.probe import find_inventory
+    from kvtui.report.as_json import inventory_json
 
-    machine = find_machine()
-    problem = None if machine.devices else nvml.poll().problem
+    found = find_inventory()
     if as_json:
-        _print_json(machine_json(machine, problem))
+        _print_json(inventory_json(found))
     else:
-        from kvtui.report.as_text import machine_lines
+        from kvtui.report.as_text import inventory_lines
 
-        _echo_lines(machine_lines(machine, problem))
+        _echo_lines(inventory_lines(found))
 
 
 @cli.command()
@@ -165,7 +163,7 @@ def devices(as_json: bool) -> None:
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) -> None:
     """The plan (or exactly FLAGS), and llama-server's own dry run beside it."""
-    from kvtui.flags.read import ServerFlags, parse_flags
+    from kvtui.flags.read import parse_flags
     from kvtui.memory.described import describe_flags
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import verify_json
@@ -180,14 +178,14 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     server = choose_server(options.llama_server)
     flags = in_environment(without_secrets(flags))
     if flags:
-        server_flags = parse_flags(flags, ServerFlags(context=request.context))
+        server_flags = parse_flags(flags, flags_of(options))
         described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
         predicted, argv = described.estimate, flags
     else:
         made = make_plan(request)
         predicted, argv = made.estimate, made.argv
     answer = dry_run(server, path, argv, devices=[d.name for d in request.machine.devices if not d.endpoint])
-    kept = recall(server.build, request_key(request), gpus_of(request.machine), argv)
+    kept = recall(server.identity, request_key(request), gpus_of(request.machine), argv)
     value = verify_json(request.machine, predicted, answer, str(server.path), kept)
     if as_json:
         _print_json(value)

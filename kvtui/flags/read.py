@@ -201,23 +201,50 @@ _OVERRIDES: dict[str, Callable[[str, str], tuple[Override, ...]]] = {
 _ALL_EXPERTS = ("-cmoe", "--cpu-moe")
 
 
-def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Flags with their values. Raises UsageError for what llama-server does not know."""
-    known, i = known_flags(), 0
+def split_argv(
+    argv: Sequence[str], count: Callable[[str, Sequence[str]], int] | None = None
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Flags with their values, as written. `count`: how many of the words after a flag are its values; by default as many as
+    b11434 takes, and for a flag that it does not know the one word that follows and is no flag. Raises nothing."""
+    count, i = count or _usual_count, 0
     while i < len(argv):
-        flag = argv[i]
-        if flag.startswith("--"):
-            flag = flag.replace("_", "-")  # common/arg.cpp, common_params_parse_ex
+        rest = argv[i + 1 :]
+        n = min(count(argv[i], rest), len(rest))
+        yield argv[i], tuple(rest[:n])
+        i += 1 + n
+
+
+def is_flag(word: str) -> bool:
+    """Whether a word looks like a flag; -1 does not."""
+    return len(word) > 1 and word[0] == "-" and (word[1].isalpha() or word[1] == "-")
+
+
+def guessed_count(_: str, rest: Sequence[str]) -> int:
+    """Values of a flag that nobody knows: the word after it, if that is no flag."""
+    return int(bool(rest) and not is_flag(rest[0]))
+
+
+def _canonical(flag: str) -> str:
+    return flag.replace("_", "-") if flag.startswith("--") else flag  # common/arg.cpp, common_params_parse_ex
+
+
+def _usual_count(flag: str, rest: Sequence[str]) -> int:
+    known = known_flags().get(_canonical(flag))
+    return guessed_count(flag, rest) if known is None else max(known, 0)
+
+
+def _checked(argv: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Flags with their values. Raises UsageError for what llama-server does not know."""
+    known = known_flags()
+    for word, values in split_argv(argv):
+        flag = _canonical(word)
         if flag not in known:
-            raise UsageError(f"{argv[i]}: llama-server has no such flag")
-        count = known[flag]
-        if count == _REMOVED:
+            raise UsageError(f"{word}: llama-server has no such flag")
+        if known[flag] == _REMOVED:
             raise UsageError(f"{flag}: llama-server b11434 no longer has this flag")
-        values = list(argv[i + 1 : i + 1 + count])
-        if len(values) < count:
+        if len(values) < known[flag]:
             raise UsageError(f"{flag}: a value is missing")
         yield flag, values
-        i += 1 + count
 
 
 def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerFlags:
@@ -227,7 +254,7 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerF
     other: dict[str, Any] = {}
     overrides: list[Override] = list(flags.overrides)
     ignored = []
-    for flag, values in _pairs(argv):
+    for flag, values in _checked(argv):
         if flag in _CONTEXT_VALUES:
             name, read = _CONTEXT_VALUES[flag]
             context[name] = read(flag, values[0])

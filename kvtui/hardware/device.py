@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-# llama.cpp names a device by its back end and a number; the prefix is the back end.
-BACKENDS = ("CUDA", "ROCm", "Vulkan", "MTL", "SYCL", "RPC")
+from kvtui.hardware.backends import backend_of
+
 CPU = -1  # host memory, in place of an index into Machine.devices
 DEFAULT_MARGIN_BYTES = 1024 * 2**20  # common/fit.cpp: fit's target is 1024 MiB a device
 
@@ -28,7 +28,7 @@ class Device:
     @property
     def backend(self) -> str:
         """The back end by the name's prefix; "" for an unknown one."""
-        return next((b for b in BACKENDS if self.name.startswith(b)), "")
+        return backend_of(self.name).name
 
 
 @dataclass(frozen=True)

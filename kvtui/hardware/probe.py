@@ -1,14 +1,33 @@
 """What this machine has."""
 
-import os
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from kvtui.hardware.device import Machine
-from kvtui.hardware.nvidia import nvml
-from kvtui.hardware.nvidia.visible import visible
+from kvtui.hardware.found import Found, Unusable, Where
+from kvtui.hardware.numa import NumaNode, Swap, numa_nodes, swap
 from kvtui.hardware.ram import host_memory
+from kvtui.hardware.vendors import find_devices
 
 
-def find_machine() -> Machine:
-    """NVIDIA GPUs that CUDA may see, in PCI order, and RAM. No GPU is a normal machine."""
-    gpus = visible(nvml.poll().gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    return Machine(nvml.as_devices(gpus), host_memory())
+@dataclass(frozen=True)
+class Inventory:
+    """The machine to plan for, and what a person should know of the rest of it."""
+
+    machine: Machine
+    unusable: tuple[Unusable, ...]  # devices that are there and can't be planned for
+    problem: str | None  # why there are no devices, or why their figures are old
+    nodes: tuple[NumaNode, ...]
+    swap: Swap
+
+
+def find_inventory(backends: Collection[str] | None = None) -> Inventory:
+    """Everything found, each vendor asked once. `backends`: of the llama-server in use, None where it is not known."""
+    ram = host_memory()
+    found: Found = find_devices(Where(ram), backends)
+    return Inventory(Machine(found.devices, ram), found.unusable, found.problem, numa_nodes(), swap())
+
+
+def find_machine(backends: Collection[str] | None = None) -> Machine:
+    """The GPUs that llama-server may see, in its order, and RAM. No GPU is a normal machine."""
+    return find_inventory(backends).machine

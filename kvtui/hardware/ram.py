@@ -1,10 +1,16 @@
-"""RAM of this machine: psutil, and the limit of the cgroup the program runs in."""
+"""RAM of this machine, within the limit of the cgroup the program runs in. `root` is where the file system begins."""
 
 from pathlib import Path
 
 from kvtui.hardware.device import HostMemory
 
+_ROOT = Path("/")
 _UNLIMITED = 1 << 60  # cgroup v1 writes a huge number for "no limit"
+_KIB = 1024  # /proc/meminfo says kB and means KiB
+
+# By version of cgroup: limit, used, and the lines of memory.stat that are file cache (of the cgroup and all below it).
+_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
+_V2 = ("memory.max", "memory.current", ("inactive_file", "active_file"))
 
 
 def _number(path: Path) -> int | None:
@@ -14,36 +20,61 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def cgroup_memory(root: Path = Path("/sys/fs/cgroup"), cgroup: Path = Path("/proc/self/cgroup")) -> tuple[int, int] | None:
-    """(limit, used) in bytes of the tightest cgroup, v2 or v1, or None where there is no limit."""
+def table(path: Path) -> dict[str, int]:
+    """Lines of a name and a number (`MemTotal: 123 kB`, `inactive_file 123`) as they stand; {} where there is no file."""
     try:
-        lines = cgroup.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    found = {}
+    for line in lines:
+        name, *rest = line.removesuffix(" kB").split()[-2:] or [""]
+        if rest and rest[0].isdigit():
+            found[name.rstrip(":")] = int(rest[0])
+    return found
+
+
+def cgroup_memory(root: Path = _ROOT) -> tuple[int, int] | None:
+    """(limit, held) in bytes of the tightest cgroup, v2 or v1, or None where there is no limit. File cache is not held:
+    the kernel gives it back to whoever asks (Documentation/admin-guide/cgroup-v2.rst, memory.stat)."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return None
+    top = root / "sys/fs/cgroup"
     found = []
     for line in lines:
         _, _, rest = line.partition(":")
         controllers, _, name = rest.partition(":")
-        if controllers not in ("", "memory"):
+        if controllers and "memory" not in controllers.split(","):
             continue
-        folder = root / (controllers and "memory") / name.lstrip("/")
-        files = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
+        limit_file, used_file, cached = _V1 if controllers else _V2
+        folder = top / (controllers and "memory") / name.lstrip("/")
         for place in (folder, *folder.parents):
-            limit, used = _number(place / files[0]), _number(place / files[1])
+            limit, used = _number(place / limit_file), _number(place / used_file)
             if limit is not None and limit < _UNLIMITED:
-                found.append((limit, used or 0))
-            if place == root:
+                stat = table(place / "memory.stat")
+                found.append((limit, max((used or 0) - sum(stat.get(name, 0) for name in cached), 0)))
+            if place == top:
                 break
     return min(found, default=None, key=lambda x: x[0] - x[1])
 
 
-def host_memory() -> HostMemory:
-    """What is available and installed, within the cgroup's limit."""
+def _installed(root: Path) -> tuple[int, int]:
+    """(available, installed) bytes of the whole machine."""
+    info = table(root / "proc/meminfo")
+    if "MemAvailable" in info and "MemTotal" in info:
+        return info["MemAvailable"] * _KIB, info["MemTotal"] * _KIB
     import psutil
 
     memory = psutil.virtual_memory()
-    free, total = int(memory.available), int(memory.total)
-    limit = cgroup_memory()
+    return int(memory.available), int(memory.total)
+
+
+def host_memory(root: Path = _ROOT) -> HostMemory:
+    """What is available and installed, within the cgroup's limit."""
+    free, total = _installed(root)
+    limit = cgroup_memory(root)
     if limit is not None:
         total = min(total, limit[0])
         free = min(free, max(limit[0] - limit[1], 0))

@@ -1,7 +1,6 @@
 """GGUF files where people keep them: names and sizes from the folders alone, the architecture from one header."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from kvtui.base.files import FileError, read_regular
 from kvtui.base.parse import parse_json
 from kvtui.header.reader import HeaderError, read_header
 from kvtui.header.source import open_regular
+from kvtui.header.split_set import split_part
 
-_PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 _DEEPEST = 6  # folders below a place: Hugging Face's cache has models--ORG--NAME/snapshots/REVISION/QUANT
 _MOST_ENTRIES = 20_000  # a place that turns out to be a whole disk is not walked to its end
 _MOST_MANIFEST_BYTES = 1 << 20
@@ -101,12 +100,12 @@ def _folder(place: Place) -> list[ShelfModel]:
         low = path.name.lower()
         if not low.endswith(".gguf") or low.startswith("mmproj"):  # a projector goes beside a model: it is none
             continue
-        part = _PART.match(path.name)
+        part = split_part(path.name)
         if part is None:
             singles.append(ShelfModel(path.name, path, size, place.name))
         else:
-            key = (path.parent, part["stem"], int(part["count"]))
-            sets.setdefault(key, {})[int(part["number"])] = (path, size)
+            key = (path.parent, part.stem, part.count)
+            sets.setdefault(key, {})[part.number] = (path, size)
     for (_, stem, count), parts in sets.items():
         first = parts[min(parts)][0]
         total = sum(size for _, size in parts.values())

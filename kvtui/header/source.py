@@ -1,7 +1,6 @@
 """Where a header comes from: one file, or a split set (`-00001-of-0000N`) joined into one header."""
 
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kvtui.header.reader import Header, HeaderError, Source, read_header
+from kvtui.header.split_set import split_part
 
 MOST_PARTS = 1024  # the largest sets on the Hub have about 200
-_SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,15 @@ def open_header(path: Path) -> Header:
 
 def join_split_set(name: str, read: Callable[[str], Header]) -> Header:
     """Header of the file `name`, or of all parts of its split set; `read` gives the header of one file by its name."""
-    match = _SPLIT.match(name)
-    if match is None:
+    split = split_part(name)
+    if split is None:
         return read(name)
-    count = int(match["count"])
-    if not 1 <= int(match["number"]) <= count:
-        raise HeaderError(f"{name}: there is no part {int(match['number'])} of {count}")
+    count = split.count
+    if not 1 <= split.number <= count:
+        raise HeaderError(f"{name}: there is no part {split.number} of {count}")
     if count > MOST_PARTS:
         raise HeaderError(f"{name}: a split set of {count} parts; at most {MOST_PARTS} are read")
-    parts = [read(f"{match['stem']}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
+    parts = [read(part) for part in split.names]
     for i, part in enumerate(parts):
         if part.metadata.get("split.count", count) != count or part.metadata.get("split.no", i) != i:
             raise HeaderError(f"{name}: part {i + 1} says it is part of another split set")

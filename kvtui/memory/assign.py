@@ -9,7 +9,7 @@ from kvtui.flags.overrides import Override, compiled
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.buffers import buffer_device
 from kvtui.hardware.device import CPU, Device, Machine
-from kvtui.memory.assignment import Assignment
+from kvtui.memory.assignment import Assignment, default_place
 from kvtui.memory.layer_split import layer_devices
 from kvtui.memory.weights import EMBEDDING
 from kvtui.model.spec import ModelSpec
@@ -47,6 +47,7 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         tensor_devices=tensor_devices(model, layers, flags.overrides, machine.devices),
         overridden=bool(flags.overrides),
         tied_output=overridden_device(EMBEDDING, flags.overrides, machine.devices) if model.tied_output else None,
+        opened=used if used != tuple(range(len(machine.devices))) else None,
         repack=flags.repack,
     )
 
@@ -66,15 +67,7 @@ def tensor_devices(
     homes = [buffer_device(o.buffer, devices) for o in overrides]
     places = []
     for tensor, rule in zip(model.tensors, first_matches(model, tuple(o.pattern for o in overrides)), strict=True):
-        place = None if rule is None else homes[rule]
-        if place is None:
-            if tensor.kind == "input":
-                place = CPU
-            elif tensor.kind == "output":
-                place = layers[-1]
-            else:
-                place = layers[tensor.block or 0]
-        places.append(place)
+        places.append(default_place(tensor, layers) if rule is None else homes[rule])
     return tuple(places)
 
 

@@ -1,6 +1,10 @@
 """Where every layer and tensor is: the value that passes between flags, memory and placement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from kvtui.hardware.device import CPU
+from kvtui.model.spec import Tensor
 
 
 @dataclass(frozen=True)
@@ -9,10 +13,20 @@ class Assignment:
     `ModelSpec.tensors`, in its order, where its weights are (a tied output's second copy is not in here: it is
     on `layer_devices[-1]`). Entries index the machine's devices, `CPU` is -1. `overridden`: the flags hold
     an -ot, -cmoe, -ncmoe (llama-context.cpp: any override disables pipelining). `tied_output`: where an override puts a
-    tied output's second copy, in place of `layer_devices[-1]`. `repack`: the CPU back end may keep weights repacked."""
+    tied output's second copy, in place of `layer_devices[-1]`. `opened`: the devices that
+    llama-server opens, in order (-dev, -sm none); None: all of them. `repack`: the CPU back end may keep weights repacked."""
 
     layer_devices: tuple[int, ...]
     tensor_devices: tuple[int, ...]
     overridden: bool = False
     tied_output: int | None = None
+    opened: tuple[int, ...] | None = None
     repack: bool = True
+
+
+def default_place(tensor: Tensor, layer_devices: Sequence[int]) -> int:
+    """Where a tensor is that no override names: RAM for what is only looked up, the output's device, or its block's
+    (src/llama-model-loader.cpp, create_tensor: buft_list_input, _output, _layer)."""
+    if tensor.kind == "input":
+        return CPU
+    return layer_devices[-1] if tensor.kind == "output" else layer_devices[tensor.block or 0]

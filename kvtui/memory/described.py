@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from kvtui.base.build import Build
 from kvtui.base.findings import DOES_NOT_FIT, Finding
 from kvtui.base.sizes import mib
 from kvtui.flags.read import ServerFlags
@@ -9,6 +10,7 @@ from kvtui.hardware.device import Machine
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.refusals import refusals
 from kvtui.model.spec import ModelSpec
 
@@ -22,7 +24,7 @@ class Described:
     model: ModelSpec = field(repr=False)
     machine: Machine
     margins: tuple[int, ...]
-    build: str
+    build: Build
     flags: ServerFlags
     assignment: Assignment
     estimate: Estimate
@@ -30,7 +32,7 @@ class Described:
     findings: tuple[Finding, ...]
 
 
-def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...], build: str, flags: ServerFlags) -> Described:
+def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...], build: Build, flags: ServerFlags) -> Described:
     """What `flags` would take. Raises UsageError for devices and buffers that are not there."""
     assignment = assign(model, flags, machine)
     memory = estimate(
@@ -38,26 +40,22 @@ def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...],
         flags.context,
         assignment,
         machine,
-        build,
+        str(build),
         cache_ram_bytes=max(flags.cache_ram_mib, 0) * _MIB,
         checkpoints=max(flags.checkpoints, 0),
     )
     found = list(refusals(model, flags.context))
     found += _split_mode(flags)
+    if build.standing:
+        found.append(Finding("unmeasured-build", "note", build.standing))
     if not model.known:
         found.append(
             Finding("unknown-architecture", "warning", f"{model.architecture} has no record here: the plain rule is used")
         )
-    lacking = [
-        f"{device.name} lacks {mib(use.used_bytes - device.free_bytes + margin)}"
-        for device, use, margin in zip(machine.devices, memory.devices, margins, strict=True)
-        if use.used_bytes and use.used_bytes > device.free_bytes - margin
-    ]
-    if memory.host.used_bytes > machine.ram.free_bytes:
-        lacking.append(f"RAM lacks {mib(memory.host.used_bytes - machine.ram.free_bytes)}")
-    if lacking:
-        found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking)}"))
-    if memory.host.used_bytes + memory.host.prompt_cache_bytes > machine.ram.free_bytes and not lacking:
+    lacks = lacking(machine, capacities(machine, margins), memory)
+    if lacks:
+        found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(map(str, lacks))}"))
+    if memory.host.used_bytes + memory.host.prompt_cache_bytes > machine.ram.free_bytes and not lacks:
         found.append(
             Finding(
                 "prompt-cache", "warning", f"a full prompt cache ({mib(memory.host.prompt_cache_bytes)}) would not fit in RAM"

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
+from kvtui.hardware.backends import Backend, backend_of
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.model.spec import ModelSpec, Tensor
 
-_ALIGNMENT = {"CUDA": 128, "ROCm": 128, "RPC": 32, "Vulkan": 64, "MTL": 32, "SYCL": 128}
 EMBEDDING = "token_embd.weight"  # a tied output is created from it once more
-_CUDA_ROW = 512  # ggml-cuda.cu, MATRIX_ROW_PADDING: a quantised row is padded to a multiple of it
 _FLOATS = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
 # ggml/src/ggml-cpu/repack.cpp, ggml_repack_get_optimal_repack_type on x86-64 with AVX2: types repacked when the rows
 # are a multiple of 8
@@ -23,19 +22,18 @@ class WeightBytes:
     host: int
 
 
-def _padded(tensor: Tensor, backend: str) -> int:
+def padded_bytes(tensor: Tensor, backend: Backend) -> int:
     """Bytes a tensor takes in a buffer: aligned, and with CUDA's row padding (ggml_backend_cuda_buffer_type_get_alloc_size)."""
-    size = tensor.n_bytes
-    if backend in ("CUDA", "ROCm") and tensor.type_name not in _FLOATS and tensor.dims and tensor.dims[0] % _CUDA_ROW:
+    size, padding = tensor.n_bytes, backend.row_padding_values
+    if padding and tensor.type_name not in _FLOATS and tensor.dims and tensor.dims[0] % padding:
         rows = tensor.elements // tensor.dims[0]
-        size += size // rows * (_CUDA_ROW - tensor.dims[0] % _CUDA_ROW) // tensor.dims[0]
-    alignment = _ALIGNMENT.get(backend, 32)
-    return (size + alignment - 1) // alignment * alignment
+        size += size // rows * (padding - tensor.dims[0] % padding) // tensor.dims[0]
+    return -(-size // backend.alignment_bytes) * backend.alignment_bytes
 
 
 def weights(model: ModelSpec, assignment: Assignment, machine: Machine) -> WeightBytes:
     """Where the weights of `model` are under `assignment`."""
-    backends = [d.backend for d in machine.devices]
+    backends = [backend_of(d.name) for d in machine.devices]
     taken = [0] * len(backends)
     host = 0
     for tensor, place in zip(model.tensors, assignment.tensor_devices, strict=True):
@@ -44,14 +42,14 @@ def weights(model: ModelSpec, assignment: Assignment, machine: Machine) -> Weigh
         if place == CPU:
             host += tensor.n_bytes
         else:
-            taken[place] += _padded(tensor, backends[place])
+            taken[place] += padded_bytes(tensor, backends[place])
     if model.tied_output:
         embedding = next(t for t in model.tensors if t.name == EMBEDDING)
         here = assignment.tensor_devices[embedding.index]
         # an override that matches token_embd moves both copies to one buffer, where they are one unless the CPU repacks
         there = assignment.layer_devices[-1] if assignment.tied_output is None else assignment.tied_output
         if there != here and here == CPU:
-            taken[there] += _padded(embedding, backends[there])
+            taken[there] += padded_bytes(embedding, backends[there])
         elif there == CPU and here == CPU and assignment.repack and _repacks(embedding):
             host += embedding.n_bytes
     return WeightBytes(tuple(taken), host)

@@ -67,9 +67,10 @@ class Layer:
         return self.head_v * self.n_head_kv
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelSpec:
-    """A model as llama.cpp b11434 would load it. `n_layer_all` counts MTP blocks, `n_layer` does not."""
+    """A model as llama.cpp b11434 would load it. `n_layer_all` counts MTP blocks, `n_layer` does not. Equal to itself alone:
+    a thousand tensors are not compared at each look into a cache."""
 
     architecture: str
     name: str
@@ -90,10 +91,7 @@ class ModelSpec:
     tied_output: bool  # no output.weight: token_embd is held once more where the output runs
     mtp: bool  # MTP blocks are loaded
     is_causal: bool  # attention.causal: the batch is at most the context
-    header: Header = field(repr=False, compare=False)
-
-    def __hash__(self) -> int:
-        return id(self)
+    header: Header = field(repr=False)
 
     @cached_property
     def weights_bytes(self) -> int:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from kvtui.flags.overrides import Override
 from kvtui.flags.read import MAX_SPLITS
-from kvtui.hardware.buffers import buffer_name
+from kvtui.hardware.buffers import buffer_names
 from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.assignment import Assignment
+from kvtui.memory.assignment import Assignment, default_place
 from kvtui.model.spec import ModelSpec
 
 _NAME = re.compile(r"^blk\.(\d+)\.(.+)$")
@@ -16,7 +16,7 @@ _NAME = re.compile(r"^blk\.(\d+)\.(.+)$")
 
 @dataclass(frozen=True)
 class PlacementFlags:
-    """`argv`: -ngl, -ts, -ot; `overrides`: the same as patterns, in order."""
+    """`argv`: --rpc, -dev, -ngl, -ts, -ot; `overrides`: the same as patterns, in order."""
 
     argv: tuple[str, ...]
     overrides: tuple[Override, ...]
@@ -28,9 +28,13 @@ def placement_flags(model: ModelSpec, assignment: Assignment, machine: Machine) 
     offloaded = sum(d != CPU for d in layers)
     endpoints = list(dict.fromkeys(d.endpoint for d in machine.devices if d.endpoint))
     argv = ["--rpc", ",".join(endpoints)] if endpoints else []
+    opened = assignment.opened
+    if opened is not None:
+        argv += ["-dev", ",".join(machine.devices[i].name for i in opened) or "none"]
+    used = range(len(machine.devices)) if opened is None else opened
     argv += ["-ngl", str(offloaded)]
-    if offloaded and len(machine.devices) > 1:
-        counts = [sum(d == i for d in layers) for i in range(len(machine.devices))][:MAX_SPLITS]
+    if offloaded and len(used) > 1:
+        counts = [sum(d == i for d in layers) for i in used][:MAX_SPLITS]
         argv += ["-ts", ",".join(map(str, counts))]
     overrides = _overrides(model, assignment, machine)
     if overrides:
@@ -41,27 +45,25 @@ def placement_flags(model: ModelSpec, assignment: Assignment, machine: Machine) 
 def _overrides(model: ModelSpec, assignment: Assignment, machine: Machine) -> tuple[Override, ...]:
     """Tensors that are not on their block's device, folded: one pattern a device and group of blocks."""
     layers = assignment.layer_devices
+    buffers = (*buffer_names(machine.devices), "CPU")  # CPU is -1: the last
     moved: dict[int, dict[int, list[str]]] = {}  # device -> block -> what follows `blk.N.`
     single: list[Override] = []
     for t in model.tensors:
         place = assignment.tensor_devices[t.index]
-        default = CPU if t.kind == "input" else layers[-1] if t.kind == "output" else layers[t.block or 0]
-        if not t.loaded or place == default:
+        if not t.loaded or place == default_place(t, layers):
             continue
         match = _NAME.match(t.name)
-        buffer = "CPU" if place == CPU else buffer_name(machine.devices[place])
         if match is None:
-            single.append(Override(f"^{re.escape(t.name)}$", buffer))
+            single.append(Override(f"^{re.escape(t.name)}$", buffers[place]))
         else:
             moved.setdefault(place, {}).setdefault(int(match[1]), []).append(match[2])
     found = list(single)
     for place, blocks in sorted(moved.items()):
-        buffer = "CPU" if place == CPU else buffer_name(machine.devices[place])
         groups: dict[tuple[str, ...], list[int]] = {}
         for block, names in blocks.items():
             groups.setdefault(tuple(sorted(names)), []).append(block)
         for group, numbers in sorted(groups.items(), key=lambda g: g[1]):
-            found.append(Override(rf"blk\.{number_pattern(numbers)}\.{names_pattern(group)}", buffer))
+            found.append(Override(rf"blk\.{number_pattern(numbers)}\.{names_pattern(group)}", buffers[place]))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.estimate import estimate
+from kvtui.memory.fits import lacking
 from kvtui.placement.request import Request
 
 STEP = 256  # cells: llama.cpp pads the context to it
@@ -32,11 +33,9 @@ def largest_in_place(request: Request, assignment: Assignment, most: int) -> int
     def fits(cells: int) -> bool:
         context = replace(request.context, n_ctx=cells)
         layout: CacheLayout = cache_layout(model, context)
-        compute = ComputeModel(model, context, machine, request.build)
+        compute = ComputeModel(model, context, machine, str(request.build))
         memory = estimate(model, context, assignment, machine, compute=compute, layout=layout, learned=request.learned)
-        return all(
-            not use.used_bytes or use.used_bytes <= cap for use, cap in zip(memory.devices, request.capacities, strict=True)
-        ) and (memory.host.used_bytes <= machine.ram.free_bytes)
+        return not lacking(machine, request.capacities, memory, request.ram_capacity)
 
     return _last(fits, most)
 

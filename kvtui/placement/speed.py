@@ -6,8 +6,7 @@ from kvtui.hardware.device import CPU
 from kvtui.placement.solve.candidate import Candidate
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
 
-_PROMPT_FLOPS_SHARE = 0.25  # of the bandwidth-bound time a token of a full batch costs on the devices themselves
-_LINK = 16e9  # bytes a second of a PCIe link that is not known
+_UNKNOWN_LINK = 16 * 0.985e9  # bytes a second: PCIe 3.0, sixteen lanes of 8 GT/s in 128b/130b coding
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,16 @@ def speed_of(problem: Problem, candidate: Candidate) -> Speed | None:
 
 
 def prompt_seconds(problem: Problem, candidate: Candidate) -> float:
-    """Prompt seconds a token: experts in RAM cross the first device's link once a ubatch, and the devices' own part."""
-    machine = problem.request.machine
-    in_ram = sum(m.n_bytes for m, place in zip(problem.movables, candidate.places, strict=True) if place == CPU)
-    link = next((d.link for d in machine.devices if d.link), None) or _LINK
-    batch = max(problem.compute.ubatch, 1)
-    own = sum(
-        m.n_bytes * problem.seconds_per_byte[p] for m, p in zip(problem.movables, candidate.places, strict=True) if p != CPU
-    )
-    own += sum(r * problem.seconds_per_byte[h] for r, h in zip(problem.home_read, candidate.homes, strict=True))
-    return max(in_ram / (batch * link) + own * _PROMPT_FLOPS_SHARE / batch * 8, 1e-9)
+    """Prompt seconds a token, by bandwidths alone: once a ubatch the experts in RAM cross the link of the first device, which
+    computes them (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur), and the devices read all that is on them.
+    Arithmetic is not counted: a prompt is never faster."""
+    devices = problem.request.machine.devices
+    if not devices:
+        link = 1.0 / problem.seconds_per_byte[CPU]  # nothing crosses: RAM is read
+    else:
+        link = devices[0].link or _UNKNOWN_LINK
+    speed = problem.seconds_per_byte
+    seconds = sum(size * speed[home] for size, home in zip(problem.home_bytes, candidate.homes, strict=True))
+    for movable, place in zip(problem.movables, candidate.places, strict=True):
+        seconds += movable.n_bytes * (1.0 / link if place == CPU else speed[place])
+    return seconds / max(problem.compute.ubatch, 1)

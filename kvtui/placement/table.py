@@ -68,23 +68,24 @@ def pair_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
 def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> Iterator[PairRow]:
     """Rows one by one; without `contexts` the two largest contexts are left out, which is much quicker."""
     request, model = plan.request, plan.request.model
-    reference = cache_layout(model, replace(request.context, type_k="f16", type_v="f16")).cache_bytes
+    reference = cache_layout(model, replace(request.context, type_k="f16", type_v="f16"))
     for type_k, type_v in pairs(plan, all_pairs=all_pairs):
         context = replace(request.context, type_k=type_k, type_v=type_v)
         trial = replace(request, context=context)
         found = refusals(model, context)
         accepted = not any(f.severity == "error" for f in found)
-        candidate = evaluate(build_problem(trial), plan.homes, plan.places)
+        problem = build_problem(trial, reference if (type_k, type_v) == ("f16", "f16") else None)
+        candidate = evaluate(problem, plan.homes, plan.places)
         most = model.n_ctx_train * context.slots
         seconds = candidate.score.seconds if plan.speed is not None else 0.0
-        cache = cache_layout(model, context).cache_bytes
+        cache = problem.layout.cache_bytes
         runs = support(model, context, request.machine.devices, build=request.build, fa_quants=request.fa_quants)
         yield PairRow(
             type_k=type_k,
             type_v=type_v,
             cache_bytes=cache,
             device_bytes=sum(d.used_bytes for d in candidate.estimate.devices),
-            saved_fraction=1 - cache / reference if reference else 0.0,
+            saved_fraction=1 - cache / reference.cache_bytes if reference.cache_bytes else 0.0,
             max_context=largest_in_place(trial, plan.assignment, most) if contexts and accepted else None,
             max_context_gpu=largest_on_devices(trial, most) if contexts and accepted else None,
             tokens_per_second=1 / seconds if seconds else None,

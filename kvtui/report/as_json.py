@@ -1,15 +1,19 @@
 """The JSON of the command line, from the frozen values behind it. Field names are a contract: add, never rename."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kvtui.base.findings import Finding
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
+from kvtui.hardware.probe import Inventory
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
+from kvtui.report.columns import COLUMNS
+from kvtui.report.findings import findings_json
+from kvtui.report.formulas import explain_json
+from kvtui.report.parts import OF_DEVICES, OF_THE_HOST, values
 
 if TYPE_CHECKING:
     from kvtui.memory.described import Described
@@ -55,12 +59,7 @@ def devices_json(machine: Machine, margins: Sequence[int], estimate: Estimate) -
             "total_bytes": device.total_bytes,
             "free_bytes": device.free_bytes,
             "margin_bytes": margin,
-            "weights_bytes": use.weights_bytes,
-            "cache_bytes": use.cache_bytes,
-            "recurrent_bytes": use.recurrent_bytes,
-            "compute_bytes": use.compute_bytes,
-            "overhead_bytes": use.overhead_bytes,
-            "used_bytes": use.used_bytes,
+            **values(use, OF_DEVICES),
         }
         for device, margin, use in zip(machine.devices, margins, estimate.devices, strict=True)
     ]
@@ -68,17 +67,7 @@ def devices_json(machine: Machine, margins: Sequence[int], estimate: Estimate) -
 
 def host_json(machine: Machine, estimate: Estimate) -> Json:
     """RAM; the two ceilings are not part of `used_bytes`."""
-    use = estimate.host
-    return {
-        "free_bytes": machine.ram.free_bytes,
-        "weights_bytes": use.weights_bytes,
-        "cache_bytes": use.cache_bytes,
-        "recurrent_bytes": use.recurrent_bytes,
-        "compute_bytes": use.compute_bytes,
-        "prompt_cache_bytes": use.prompt_cache_bytes,
-        "checkpoint_bytes": use.checkpoint_bytes,
-        "used_bytes": use.used_bytes,
-    }
+    return {"free_bytes": machine.ram.free_bytes, **values(estimate.host, OF_THE_HOST)}
 
 
 def layer_devices_json(machine: Machine, assignment: Assignment) -> list[str]:
@@ -86,31 +75,12 @@ def layer_devices_json(machine: Machine, assignment: Assignment) -> list[str]:
     return ["CPU" if d == CPU else machine.devices[d].name for d in assignment.layer_devices]
 
 
-def findings_json(findings: Iterable[Finding]) -> list[Json]:
-    """Errors first."""
-    order = {"error": 0, "warning": 1, "note": 2}
-    return [
-        {"code": f.code, "severity": f.severity, "message": f.message} for f in sorted(findings, key=lambda f: order[f.severity])
-    ]
-
-
-def fits(machine: Machine, margins: Sequence[int], estimate: Estimate) -> bool:
-    """Every device within free minus margin, and the host within RAM; a shared pool is counted once."""
-    pooled = 0
-    for device, margin, use in zip(machine.devices, margins, estimate.devices, strict=True):
-        if use.used_bytes and use.used_bytes > device.free_bytes - margin:
-            return False
-        if device.shared:
-            pooled += use.used_bytes
-    return estimate.host.used_bytes + pooled <= machine.ram.free_bytes
-
-
 def estimate_json(described: "Described", path: str, argv: Sequence[str], timings: Json) -> Json:
     """The JSON of `kvtui estimate`."""
     model, machine, context = described.model, described.machine, described.flags.context
     return {
         "schema": SCHEMA,
-        "build": described.build,
+        "build": str(described.build),
         "model": model_json(model, path),
         "context": context_json(model, context),
         "devices": devices_json(machine, described.margins, described.estimate),
@@ -122,6 +92,7 @@ def estimate_json(described: "Described", path: str, argv: Sequence[str], timing
         "argv": list(argv),
         "env": {},
         "timings": timings,
+        "explain": explain_json(model, context),
         "findings": findings_json(described.findings),
     }
 
@@ -131,11 +102,11 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
     request = plan.request
     return {
         "schema": SCHEMA,
-        "build": request.build,
+        "build": str(request.build),
         "model": model_json(request.model, path),
         "context": context_json(request.model, request.context),
         "devices": devices_json(request.machine, request.margin_bytes, plan.estimate),
-        "host": host_json(request.machine, plan.estimate),
+        "host": {**host_json(request.machine, plan.estimate), "margin_bytes": request.ram_margin_bytes},
         "layer_devices": layer_devices_json(request.machine, plan.assignment),
         "fits": plan.fits,
         "speed": None
@@ -161,11 +132,12 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
     }
 
 
-def machine_json(machine: Machine, problem: str | None) -> Json:
+def inventory_json(found: Inventory) -> Json:
     """The JSON of `kvtui devices`."""
+    machine = found.machine
     return {
         "schema": SCHEMA,
-        "problem": problem,
+        "problem": found.problem,
         "devices": [
             {
                 "name": d.name,
@@ -178,9 +150,16 @@ def machine_json(machine: Machine, problem: str | None) -> Json:
                 "pci_id": d.pci_id,
                 "shared": d.shared,
                 "simulated": d.simulated,
+                "compute_capability": d.compute_capability,
             }
             for d in machine.devices
         ],
+        "unusable": [{"name": u.name, "description": u.description, "reason": u.reason} for u in found.unusable],
+        "numa": [
+            {"node": n.number, "free_bytes": n.free_bytes, "total_bytes": n.total_bytes, "has_cpus": n.has_cpus}
+            for n in found.nodes
+        ],
+        "swap": {"free_bytes": found.swap.free_bytes, "total_bytes": found.swap.total_bytes},
         "ram": {
             "total_bytes": machine.ram.total_bytes,
             "free_bytes": machine.ram.free_bytes,
@@ -194,34 +173,7 @@ def table_json(rows: Sequence["PairRow"]) -> Json:
     """The JSON of `kvtui table`."""
     return {
         "schema": SCHEMA,
-        "rows": [
-            {
-                "type_k": r.type_k,
-                "type_v": r.type_v,
-                "cache_bytes": r.cache_bytes,
-                "device_bytes": r.device_bytes,
-                "saved_fraction": r.saved_fraction,
-                "max_context": r.max_context,
-                "max_context_gpu": r.max_context_gpu,
-                "tokens_per_second": r.tokens_per_second,
-                "accepted": r.accepted,
-                "runs": r.runs,
-                "runs_because": r.runs_because,
-                "runs_devices": dict(r.runs_devices),
-                "quality": {
-                    "label": r.quality.label,
-                    "why": r.quality.why,
-                    "expected_kl_divergence": r.quality.expected,
-                    "figures": [
-                        {"metric": f.metric, "value": f.value, "model": f.model, "rotated": f.rotated, "source": f.source}
-                        | {"kin": kin, "setup": f.setup}
-                        for f, kin in r.quality.figures
-                    ],
-                },
-                "findings": findings_json(r.findings),
-            }
-            for r in rows
-        ],
+        "rows": [{column.key: column.value(row) for column in COLUMNS} for row in rows],
     }
 
 

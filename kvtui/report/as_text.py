@@ -4,33 +4,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kvtui.base.shell import shell_line, shell_word
-from kvtui.base.sizes import gib, mib
+from kvtui.base.sizes import MIB, gib
 from kvtui.hardware.device import HostMemory, Machine
+from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
 from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
+from kvtui.memory.fits import RAM
 from kvtui.placement.plan import Optimality, Plan
 from kvtui.placement.table import PairRow
+from kvtui.report.columns import FOR_PEOPLE, NONE
+from kvtui.report.parts import IN_TEXT, values
 
-_DASH = "-"
+_NAME = 8  # columns of a device's name
+_COLUMNS = (*((part.heading, part.width) for part in IN_TEXT), ("free", 10), ("margin", 8))
 
 
 def memory_lines(machine: Machine, margins: Sequence[int], memory: Estimate) -> list[str]:
     """A table of devices and RAM, MiB."""
-    head = f"{'':8}{'weights':>10}{'K/V':>9}{'state':>8}{'compute':>9}{'used':>10}{'free':>10}{'margin':>8}"
-    lines = [head]
+    lines = [f"{'':{_NAME}}" + "".join(f"{heading:>{width}}" for heading, width in _COLUMNS)]
     for device, margin, use in zip(machine.devices, margins, memory.devices, strict=True):
-        parts = (use.weights_bytes, use.cache_bytes, use.recurrent_bytes, use.compute_bytes, use.used_bytes)
-        lines.append(_row(device.name, [*parts, device.free_bytes, margin]))
-    host = memory.host
-    parts = (host.weights_bytes, host.cache_bytes, host.recurrent_bytes, host.compute_bytes, host.used_bytes)
-    lines.append(_row("RAM", [*parts, machine.ram.free_bytes]))
+        lines.append(_row(device.name, [*values(use, IN_TEXT).values(), device.free_bytes, margin]))
+    lines.append(_row(RAM, [*values(memory.host, IN_TEXT).values(), machine.ram.free_bytes]))
     return [*lines, "all in MiB"]
 
 
-def _row(name: str, values: Sequence[int]) -> str:
-    widths = (10, 9, 8, 9, 10, 10, 8)
-    return f"{name:8}" + "".join(f"{v / 2**20:>{w},.0f}" for v, w in zip(values, widths, strict=False))
+def _row(name: str, sizes: Sequence[int]) -> str:
+    return f"{name:{_NAME}}" + "".join(f"{n / MIB:>{width},.0f}" for n, (_, width) in zip(sizes, _COLUMNS, strict=False))
 
 
 def plan_lines(plan: Plan, address: ModelAddress) -> list[str]:
@@ -76,44 +76,35 @@ def estimate_lines(described: Described, path: str, *, explain: bool) -> list[st
     return lines + [f"{f.severity}: {f.message}" for f in described.findings]
 
 
-def _tokens(value: int | None) -> str:
-    return f"{value:,}" if value else _DASH
-
-
 def table_lines(rows: Sequence[PairRow], *, markdown: bool) -> list[str]:
     """One line a pair."""
-    heads = ("K", "V", "cache", "saved", "most ctx", "all on GPU", "tok/s", "runs", "quality")
-    cells = [
-        (
-            r.type_k,
-            r.type_v,
-            mib(r.cache_bytes),
-            f"{r.saved_fraction:.1%}",
-            _tokens(r.max_context),
-            _tokens(r.max_context_gpu),
-            f"{r.tokens_per_second:.1f}" if r.tokens_per_second else _DASH,
-            r.runs if r.accepted else "refused",
-            r.quality.label,
-        )
-        for r in rows
-    ]
+    heads = [c.title for c in FOR_PEOPLE]
+    cells = [[c.cell(row) for c in FOR_PEOPLE] for row in rows]
     if markdown:
-        table = [heads, tuple("---" for _ in heads), *cells]
-        return [f"| {' | '.join(row)} |" for row in table]
-    widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
+        return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells)]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     return [
-        "  ".join(c.rjust(w) if 2 <= i <= 6 else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in [heads, *cells]
+        "  ".join(c.aligned(cell, w) for c, cell, w in zip(FOR_PEOPLE, row, widths, strict=True)).rstrip()
+        for row in (heads, *cells)
     ]
 
 
-def machine_lines(machine: Machine, problem: str | None) -> list[str]:
-    """Devices and RAM."""
-    lines = [] if problem is None else [problem]
-    for d in machine.devices:
+def inventory_lines(found: Inventory) -> list[str]:
+    """Devices, what is there and can't be planned for, and RAM."""
+    lines = [] if found.problem is None else [found.problem]
+    for d in found.machine.devices:
         rate = f"{d.bandwidth / 1e9:,.0f} GB/s ({d.bandwidth_source})" if d.bandwidth else "bandwidth N/A"
-        lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}")
-    return [*lines, _ram_line(machine.ram)]
+        pool = ", one pool with RAM" if d.shared else ""
+        lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
+    lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]
+    lines.append(_ram_line(found.machine.ram))
+    if len(found.nodes) > 1:
+        for n in found.nodes:
+            kind = "" if n.has_cpus else "memory alone"
+            lines.append(f"{f'NUMA {n.number}':8} {kind:32} {gib(n.free_bytes)} free of {gib(n.total_bytes)}")
+    if found.swap.total_bytes:
+        lines.append(f"{'swap':8} {'':32} {gib(found.swap.free_bytes)} free of {gib(found.swap.total_bytes)}")
+    return lines
 
 
 def _ram_line(ram: HostMemory) -> str:
@@ -139,4 +130,4 @@ def verify_lines(verified: Mapping[str, Any]) -> list[str]:
 
 def _mib_of(parts: Mapping[str, Any] | None, part: str) -> str:
     value = parts[part] if parts else None
-    return _DASH if value is None else f"{value / 2**20:,.0f}"
+    return NONE if value is None else f"{value / 2**20:,.0f}"

@@ -2,7 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from kvtui.base.sizes import GIB, MIB
 from kvtui.cache.layout import F32_BYTES, CacheLayout, LayerCache, cache_layout, draft_layout, rollback_rows
 from kvtui.flags.cache_types import CACHE_TYPES, CacheType
 from kvtui.flags.context import ContextParams
@@ -12,34 +15,56 @@ from kvtui.model.spec import ModelSpec
 def explain_lines(model: ModelSpec, ctx: ContextParams) -> list[str]:
     """`K: 61 blocks x 132,096 cells x 576 values x 34/32 B = 4,701.0 MiB`, a line a kind of block."""
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
-    lines = list(_caches(model, cache_layout(model, ctx), k, v))
+    lines = [str(f) for f in cache_formulas(model, cache_layout(model, ctx), k, v)]
     kept = rollback_rows(model, ctx)
     if kept and model.recurrent:
         lines.append(f"(states: {ctx.slots} slots x (1 + {kept} kept while drafting))")
     if model.mtp:
         lines.append("beside them, the MTP context that drafts:")
-        lines += [f"  {line}" for line in _caches(model, draft_layout(model, ctx), CACHE_TYPES["f16"], CACHE_TYPES["f16"])]
+        draft = CACHE_TYPES["f16"]  # -ctkd and -ctvd by default
+        lines += [f"  {f}" for f in cache_formulas(model, draft_layout(model, ctx), draft, draft)]
     blocks, tokens = model.n_layer, ctx.n_ctx or model.n_ctx_train
     full = 2 * blocks * model.n_embd * tokens * 2
     lines.append(
         f"without GQA, MLA or a window: 2 x {blocks} blocks x {model.n_embd:,} values x {tokens:,} tokens x 2 B "
-        f"= {full / 2**30:,.1f} GiB at f16"
+        f"= {full / GIB:,.1f} GiB at f16"
     )
     return lines
 
 
-def _caches(model: ModelSpec, layout: CacheLayout, k: CacheType, v: CacheType) -> Iterator[str]:
+@dataclass(frozen=True)
+class Formula:
+    """`count` blocks' figure: count x cells x values x block_bytes / block_values, bytes. `note`: what more is to be said."""
+
+    what: str
+    count: int
+    cells: int
+    values: int
+    block_bytes: int
+    block_values: int
+    n_bytes: int
+    cell: str = "cells"
+    note: str = ""
+
+    def __str__(self) -> str:
+        if not self.values:
+            return f"{self.what}: none, it is read out of K"
+        size = f"{self.block_bytes}/{self.block_values} B" if self.block_values > 1 else f"{self.block_bytes} B"
+        blocks = f"{self.count} block{'' if self.count == 1 else 's'}"
+        factors = f"{blocks} x {self.cells:,} {self.cell} x {self.values:,} values x {size}"
+        return f"{self.what}: {factors} = {self.n_bytes / MIB:,.1f} MiB{self.note}"
+
+
+def cache_formulas(model: ModelSpec, layout: CacheLayout, k: CacheType, v: CacheType) -> Iterator[Formula]:
+    """A formula a kind of block and cache, whose bytes add up to the layout's."""
     kinds: Counter[tuple[LayerCache, bool]] = Counter()
     for cache, layer in zip(layout.layers, model.layers, strict=True):
         kinds[cache, layer.is_swa and not layer.compress_ratio] += 1
     for (cache, slides), count in kinds.items():
         if cache.k_bytes:
             note = f" (window of {model.n_swa:,} tokens)" if slides else ""
-            yield _formula("K", count, cache.cells, cache.k_values, k, cache.k_bytes) + note
-            if cache.v_values:
-                yield _formula("V", count, cache.cells, cache.v_values, v, cache.v_bytes) + note
-            else:
-                yield "V: none, it is read out of K"
+            yield _formula("K", count, cache.cells, cache.k_values, k, cache.k_bytes, note)
+            yield _formula("V", count, cache.cells, cache.v_values, v, cache.v_bytes, note)
         if cache.index_k_values:
             name = "compressed K" if model.family.memory == "dsv4" else "indexer K"
             k_bytes = cache.index_cells * k.row_bytes(cache.index_k_values)
@@ -48,20 +73,15 @@ def _caches(model: ModelSpec, layout: CacheLayout, k: CacheType, v: CacheType) -
                 v_bytes = cache.index_bytes - k_bytes
                 yield _formula("indexer V", count, cache.index_cells, cache.index_v_values, v, v_bytes)
         if cache.state_bytes:
-            yield (
-                f"state: {_blocks(count)} x {cache.states:,} states x {cache.state_values:,} values x {F32_BYTES} B "
-                f"= {_mib(count * cache.state_bytes)}"
-            )
+            n_bytes = count * cache.state_bytes
+            yield Formula("state", count, cache.states, cache.state_values, F32_BYTES, 1, n_bytes, cell="states")
 
 
-def _formula(name: str, count: int, cells: int, values: int, cache_type: CacheType, n_bytes: int) -> str:
-    size = f"{cache_type.block_bytes}/{cache_type.block_values} B" if cache_type.quantized else f"{cache_type.block_bytes} B"
-    return f"{name}: {_blocks(count)} x {cells:,} cells x {values:,} values x {size} = {_mib(count * n_bytes)}"
+def _formula(what: str, count: int, cells: int, values: int, kind: CacheType, n_bytes: int, note: str = "") -> Formula:
+    return Formula(what, count, cells, values, kind.block_bytes, kind.block_values, count * n_bytes, note=note)
 
 
-def _mib(n_bytes: int) -> str:
-    return f"{n_bytes / 2**20:,.1f} MiB"
-
-
-def _blocks(count: int) -> str:
-    return f"{count} block{'' if count == 1 else 's'}"
+def explain_json(model: ModelSpec, ctx: ContextParams) -> list[dict[str, Any]]:
+    """The formulas of the main context's caches, for programs; bytes."""
+    formulas = cache_formulas(model, cache_layout(model, ctx), CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v])
+    return [asdict(f) | {"note": f.note.strip(" ()")} for f in formulas]

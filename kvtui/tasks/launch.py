@@ -4,6 +4,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from kvtui.flags.read import parse_flags
 from kvtui.placement.plan import Plan
 from kvtui.report.as_json import plan_json
 from kvtui.server.binary.inspect import ServerBinary
@@ -20,20 +21,15 @@ def needs_of(plan: Plan) -> Needs:
     """Bytes that must be free: mapped weights can always give way."""
     machine, memory = plan.request.machine, plan.estimate
     host = memory.host
-    mapped = 0 if load_mode(plan.argv) in _UNMAPPED else host.weights_bytes
+    mapped = 0 if parse_flags(plan.argv).load_mode in _UNMAPPED else host.weights_bytes
     endpoints = tuple(dict.fromkeys(d.endpoint for d in machine.devices if d.endpoint))
     return Needs(machine.devices, tuple(u.used_bytes for u in memory.devices), host.used_bytes - mapped, endpoints)
-
-
-def load_mode(argv: tuple[str, ...]) -> str:
-    """The value of -lm; "auto" where there is none."""
-    return next((argv[i + 1] for i, word in enumerate(argv[:-1]) if word in ("-lm", "--load-mode")), "auto")
 
 
 def record_plan(plan: Plan, path: Path, answer: DryRun | None = None) -> dict[str, Any]:
     """The plan's own JSON, what the dry run said, and what a measurement of it is filed under."""
     said = parts_json(dry_parts(answer)) if answer is not None else {}
-    return {**plan_json(plan, str(path), {}), "dry_run": said, "conditions": conditions_json(plan)}
+    return {**plan_json(plan, str(path), {}), "dry_run": said, "conditions": {**conditions_json(plan), "dry_run": said}}
 
 
 def ask_first(binary: ServerBinary, plan: Plan, path: Path, cancel: Event) -> DryRun | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import App, ComposeResult
 from textual.events import Event, Key, Resize
 
+from kvtui.base.build import build_in
 from kvtui.tui.draw.body import SMALLEST, body
 from kvtui.tui.draw.lines import Line, line, padded
 from kvtui.tui.draw.lines_pane import LinesPane
@@ -23,6 +24,7 @@ from kvtui.tui.work.worker import work
 
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
+    from kvtui.server.binary.inspect import ServerBinary
 
 LIVE_SECONDS, LOG_SECONDS, STATUS_SECONDS = 1.0, 0.25, 2.0
 
@@ -101,12 +103,14 @@ class Desk(App[bool]):
         """The same request again: something was learned."""
         self._take(self.state.request, self.state.notice)
 
-    def use_build(self, build: str, fa_quants: tuple[str, ...] | None) -> None:
+    def use_build(self, binary: "ServerBinary") -> None:
         """Plans are for the build that will run and the kernels it has, unless another build was asked for."""
-        self.state = replace(self.state, build=f"{build} found" if build else "llama-server found")
+        self.state = replace(self.state, build=f"{binary.build} found" if binary.build else "llama-server found")
         request = self.state.request
-        wanted = replace(request, build=build or request.build, fa_quants=fa_quants)
-        if self.session.build is None and (wanted.build, fa_quants) != (request.build, request.fa_quants):
+        wanted = replace(request, server=binary.identity)
+        if self.session.build is None:
+            wanted = replace(wanted, build=build_in(binary.build) or request.build, fa_quants=binary.fa_quants)
+        if wanted != request:
             self._take(wanted, self.state.notice)
         self.draw()
 

@@ -71,7 +71,7 @@ def test_refused_types_exit_1_with_the_servers_reason(kimi: Path) -> None:
 
 def test_table_as_markdown(kimi: Path) -> None:
     done = run("table", kimi, *DEVICES, "-c", "8192", "-np", "1", "--markdown")
-    assert done.stdout.splitlines()[0].startswith("| K | V | cache |")
+    assert done.stdout.splitlines()[0].startswith("| K | V | cache GiB |")
     assert "| q8_0 | q8_0 |" in done.stdout
 
 

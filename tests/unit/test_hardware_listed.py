@@ -14,7 +14,7 @@ def test_each_line_is_a_device_in_order() -> None:
     cuda, vulkan, rpc = parse_list_devices(_OUTPUT)
     assert (cuda.name, cuda.total_bytes, cuda.free_bytes) == ("CUDA0", 24124 * 2**20, 23800 * 2**20)
     assert (vulkan.backend, vulkan.description) == ("Vulkan", "llvmpipe (LLVM 15.0.6, 256 bits)")
-    assert rpc.free_bytes == rpc.total_bytes == 100 * 2**20
+    assert (rpc.total_bytes, rpc.free_bytes) == (100 * 2**20, 24105 * 2**20)  # as printed: free may exceed total
 
 
 def test_no_device_and_noise() -> None:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from kvtui.hardware.nvidia.nvml import Gpu, as_devices
+from kvtui.hardware.nvidia.gpu import Gpu
+from kvtui.hardware.nvidia.nvml import as_devices
 from kvtui.hardware.nvidia.visible import visible
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kvtui.cache.support import build_number, support
+from kvtui.base.build import Build
+from kvtui.cache.support import support
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Device
 from kvtui.hardware.nvidia.nvml import Gpu, as_devices
@@ -46,10 +47,9 @@ def test_without_devices_the_cpu_runs_every_pair(kimi: ModelSpec) -> None:
 
 def test_the_build_and_what_the_binary_compiled_reach_the_answer(kimi: ModelSpec) -> None:
     q5 = context("q5_1", "q5_1")
-    assert support(kimi, q5, [device("CUDA0", 86)], build="b10644").runs == "cpu"
-    assert support(kimi, q5, [device("CUDA0", 86)], build="b10644", fa_quants=("all",)).runs == "converted"
-    assert support(kimi, q5, [device("CUDA0", 86)], build="b11434").runs == "converted"
-    assert [build_number(b) for b in ("b10644", "10644", "")] == [10644, 10644, 11434]
+    assert support(kimi, q5, [device("CUDA0", 86)], build=Build(10644)).runs == "cpu"
+    assert support(kimi, q5, [device("CUDA0", 86)], build=Build(10644), fa_quants=("all",)).runs == "converted"
+    assert support(kimi, q5, [device("CUDA0", 86)], build=Build(11434)).runs == "converted"
 
 
 def test_a_card_without_a_known_capability_is_assumed_and_the_sentence_says_so(kimi: ModelSpec) -> None:

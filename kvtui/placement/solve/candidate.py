@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from kvtui.hardware.device import CPU
 from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.fits import lacking
 from kvtui.placement.solve.problem import Problem
 from kvtui.placement.solve.yardstick import Score, score
 
@@ -35,12 +36,11 @@ def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> C
         layout=problem.layout,
         learned=request.learned,
     )
-    lacking = [use.used_bytes - cap for use, cap in zip(memory.devices, request.capacities, strict=True) if use.used_bytes]
-    lacking.append(memory.host.used_bytes - request.machine.ram.free_bytes)
     in_ram = sum(m.n_bytes for m, place in zip(problem.movables, places, strict=True) if place == CPU)
     in_ram += sum(size for size, home in zip(problem.home_bytes, homes, strict=True) if home == CPU)
-    lacking.append(in_ram if request.no_ram else 0)
-    over = sum(max(x, 0) for x in lacking)
+    over = sum(x.n_bytes for x in lacking(request.machine, request.capacities, memory, request.ram_capacity)) + (
+        in_ram if request.no_ram else 0
+    )
     return Candidate(tuple(homes), tuple(places), memory, score(problem, homes, places), over, in_ram)
 
 

@@ -49,11 +49,11 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Variables:
-    """Where each kind of variable is. Position 0 is RAM, position p the device p-1."""
+    """Where each kind of variable is. A position p counts along `Menu.order`, in which blocks follow each other."""
 
     blocks: int
     positions: int
-    options: tuple[tuple[int, int, int], ...]  # (kind, position of the home, option)
+    options: tuple[tuple[int, int, int], ...]  # (kind, column of the home, option)
 
     def y(self, block: int, p: int) -> int:
         """1 if the block's home is at position p or before; p < positions - 1."""
@@ -190,22 +190,21 @@ def _options(menu: Menu, relaxed: Relaxed, start: Candidate) -> tuple[tuple[int,
             if not np.isfinite(least[k, p]):
                 continue
             excess = kind.cost[:, p] + priced + kind.home_bytes * relaxed.prices[p] - least[k, p]
-            position = (p + 1) % menu.places
             for o in range(len(kind.spread)):
-                if excess[o] <= spare or (k, position, o) in used:
-                    found.append((k, position, o))
+                if excess[o] <= spare or (k, p, o) in used:
+                    found.append((k, p, o))
     return tuple(found)
 
 
 def _start_options(menu: Menu, start: Candidate) -> list[tuple[int, int, int]]:
-    """(kind, position, option) a block of a candidate, in the order of blocks."""
+    """(kind, column of the home, option) a block of a candidate, in the order of blocks."""
     index = [{option: o for o, option in enumerate(kind.spread)} for kind in menu.kinds]
     at = [{b: i for i, b in enumerate(kind.blocks)} for kind in menu.kinds]
-    ram, out = menu.places - 1, []
+    out = []
     for block, (k, home) in enumerate(zip(menu.kind_of, start.homes, strict=True)):
         members = menu.kinds[k].members[at[k][block]]
-        option = tuple(tuple(sorted(ram if start.places[t] == CPU else start.places[t] for t in tensors)) for tensors in members)
-        out.append((k, home + 1, index[k].get(option, -1)))
+        option = tuple(tuple(sorted(menu.column(start.places[t]) for t in tensors)) for tensors in members)
+        out.append((k, menu.column(home), index[k].get(option, -1)))
     return out
 
 
@@ -215,11 +214,11 @@ def _objective(menu: Menu, v: _Variables) -> tuple[list[float], list[bool], list
     for i in range(v.blocks * (v.positions - 1)):
         integer[i] = True
     open_ = usable(menu.problem)
-    for p in range(v.positions):
+    for p, place in enumerate(menu.order):
         cost[v.w(p)] = HANDOFF_SECONDS * _SCALE
-        upper[v.w(p)] = 1.0 if open_[p - 1] else 0.0
-    for i, (k, position, option) in enumerate(v.options):
-        cost[v.n(i)] = float(menu.kinds[k].cost[option, position - 1]) * _SCALE
+        upper[v.w(p)] = 1.0 if open_[place] else 0.0
+    for i, (k, home, option) in enumerate(v.options):
+        cost[v.n(i)] = float(menu.kinds[k].cost[option, home]) * _SCALE
         integer[v.n(i)] = True
         upper[v.n(i)] = float(len(menu.kinds[k].blocks))
     return cost, integer, upper
@@ -239,11 +238,11 @@ def _constraints(menu: Menu, v: _Variables, rooms: Rooms) -> _Rows:
             rows.add(constant, infinite, [(v.w(p), 1.0), *((i, -c) for i, c in terms)])
     rows.add(1.0, infinite, [(v.w(p), 1.0) for p in range(v.positions)])
     grouped: dict[tuple[int, int], list[int]] = {}
-    for i, (k, position, _) in enumerate(v.options):
-        grouped.setdefault((k, position), []).append(i)
+    for i, (k, home, _) in enumerate(v.options):
+        grouped.setdefault((k, home), []).append(i)
     for k, kind in enumerate(menu.kinds):
-        for p in range(v.positions):  # as many options as blocks of the kind live there
-            held: dict[int, float] = {v.n(i): 1.0 for i in grouped.get((k, p), ())}
+        for p, place in enumerate(menu.order):  # as many options as blocks of the kind live there
+            held: dict[int, float] = {v.n(i): 1.0 for i in grouped.get((k, place), ())}
             total = 0.0
             for block in kind.blocks:
                 terms, constant = v.home(block, p)
@@ -251,11 +250,10 @@ def _constraints(menu: Menu, v: _Variables, rooms: Rooms) -> _Rows:
                 for index, sign in terms:
                     held[index] = held.get(index, 0.0) - sign
             rows.add(total, total, list(held.items()))
-    for p in range(v.positions):
-        place = p - 1 if p else menu.places - 1
+    for p, place in enumerate(menu.order):
         terms = [
-            (v.n(i), float(menu.kinds[k].held[option, place] + (menu.kinds[k].home_bytes if position == p else 0)) / _MIB)
-            for i, (k, position, option) in enumerate(v.options)
+            (v.n(i), float(menu.kinds[k].held[option, place] + (menu.kinds[k].home_bytes if home == place else 0)) / _MIB)
+            for i, (k, home, option) in enumerate(v.options)
         ]
         terms.append((v.w(p), float(rooms.home_extra[place]) / _MIB))
         rows.add(-infinite, float(rooms.free[place]) / _MIB, [t for t in terms if t[1]])
@@ -266,9 +264,10 @@ def _values(menu: Menu, v: _Variables, start: Candidate) -> list[float]:
     """A candidate as values of the variables."""
     values = [0.0] * v.count
     for block, home in enumerate(start.homes):
+        at = menu.order.index(menu.column(home))
         for p in range(v.positions - 1):
-            values[v.y(block, p)] = float(home + 1 <= p)
-        values[v.w(home + 1)] = 1.0
+            values[v.y(block, p)] = float(at <= p)
+        values[v.w(at)] = 1.0
     column = {option: i for i, option in enumerate(v.options)}
     for option in _start_options(menu, start):
         if option in column:
@@ -280,10 +279,10 @@ def _read(menu: Menu, v: _Variables, values: Sequence[float]) -> tuple[tuple[int
     homes = []
     for block in range(v.blocks):
         before = next((p for p in range(v.positions - 1) if values[v.y(block, p)] > 0.5), v.positions - 1)
-        homes.append(before - 1)
+        homes.append(CPU if before == 0 else menu.order[before])
     chosen: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for i, (k, position, option) in enumerate(v.options):
+    for i, (k, home, option) in enumerate(v.options):
         count = round(values[v.n(i)])
         if count:
-            chosen.setdefault((k, (position - 1) % menu.places), []).append((option, count))
+            chosen.setdefault((k, home), []).append((option, count))
     return tuple(homes), block_places(menu, homes, chosen)

@@ -2,7 +2,7 @@
 
 Blocks with the same sizes, caches and pins are of one kind, and equal tensors in a block are alike: a plan then says how
 many blocks of a kind take which option, which removes the symmetries that keep a solver busy. Arrays have a column a
-device, RAM last."""
+device in the machine's order and one more for RAM, the last; outside of arrays RAM is CPU."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,10 +44,24 @@ class Menu:
     constant: float
     places: int  # devices and RAM
 
+    def column(self, place: int) -> int:
+        """The arrays' column of a device or CPU."""
+        return column(place, self.places)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Columns in the order of blocks: RAM first, then devices (src/llama-model.cpp, get_layer_buft_list)."""
+        return self.column(CPU), *range(self.places - 1)
+
     @property
     def whole(self) -> bool:
         """Whether every way to spread the tensors is on the menu: a bound over it is a bound."""
         return all(k.whole for k in self.kinds)
+
+
+def column(place: int, places: int) -> int:
+    """A device's number, and for CPU the last of `places` columns."""
+    return places - 1 if place == CPU else place
 
 
 def build_menu(problem: Problem) -> Menu:
@@ -63,7 +77,7 @@ def build_menu(problem: Problem) -> Menu:
     alike: dict[tuple[object, ...], list[int]] = {}
     for block, (size, read) in enumerate(zip(problem.home_bytes, problem.home_read, strict=True)):
         sizes = tuple((*s, len(found)) for s, found in sorted(movables[block].items()))
-        alike.setdefault((size, read, sizes, frozenset(pinned[block])), []).append(block)
+        alike.setdefault((size, read, sizes, frozenset(pinned[block]), problem.pinned_homes[block]), []).append(block)
     kinds, kind_of = [], [0] * len(problem.home_bytes)
     for number, blocks in enumerate(alike.values()):
         kinds.append(_kind(problem, blocks, [movables[b] for b in blocks], pinned[blocks[0]]))
@@ -98,11 +112,14 @@ def _kind(
                 read[o] += active * speed[p]
                 away[o, p] = True
     for p in pinned:
-        away[:, p % places] = True
+        away[:, column(p, places)] = True
     others = away.sum(axis=1)[:, None] - away  # other places that hold weights of the block, for each home
     home_read = problem.home_read[blocks[0]] * speed
     cost = read[:, None] + home_read[None, :] + 2 * HANDOFF_SECONDS * others
-    cost[:, [p for p in range(places) if not allowed[p]]] = np.inf
+    lives = problem.pinned_homes[blocks[0]]
+    closed = [p for p in range(places) if not allowed[p] or (lives is not None and p != lives % places)]
+    closed += [] if problem.ram_is_home else [places - 1]
+    cost[:, closed] = np.inf
     members = tuple(tuple(tuple(block[s]) for s in sizes) for block in movables)
     return Kind(tuple(blocks), problem.home_bytes[blocks[0]], members, spread, held, cost, whole)
 
@@ -129,10 +146,10 @@ def block_places(menu: Menu, homes: Sequence[int], chosen: dict[tuple[int, int],
     """A device a movable. `chosen[kind, home]`: (option, how many blocks), given to the blocks of that kind and home in order:
     neighbours get the same option, so that their names fold into short patterns."""
     places = [CPU] * len(menu.problem.movables)
-    ram = menu.places - 1
+    ram = menu.column(CPU)
     for (number, home), counts in chosen.items():
         kind = menu.kinds[number]
-        here = [i for i, b in enumerate(kind.blocks) if homes[b] % menu.places == home]
+        here = [i for i, b in enumerate(kind.blocks) if menu.column(homes[b]) == home]
         options = [o for o, count in counts for _ in range(count)]
         for i, o in zip(here, options, strict=True):
             for tensors, where in zip(kind.members[i], kind.spread[o], strict=True):

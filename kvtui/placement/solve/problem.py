@@ -1,24 +1,21 @@
 """A request as numbers for the optimizer: what must be together, what may move, what it costs where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from kvtui.base.findings import UsageError
 from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.flags.overrides import compiled
+from kvtui.hardware.backends import HOST, backend_of
 from kvtui.hardware.device import CPU
-from kvtui.memory.assignment import Assignment
+from kvtui.memory.assignment import Assignment, default_place
 from kvtui.memory.compute import ComputeModel
+from kvtui.memory.weights import EMBEDDING, padded_bytes
 from kvtui.model.spec import ModelSpec, Tensor
 from kvtui.placement.request import Request
 
 HANDOFF_SECONDS = 20e-6  # the yardstick's price of a change of device
-_DEFAULT_BANDWIDTH = {
-    "RAM": 60e9,
-    "CUDA": 600e9,
-    "other": 400e9,
-}  # bytes a second where none is known: only order counts
 _DENSE_FFN = (".ffn_up.weight", ".ffn_gate.weight", ".ffn_down.weight")
 
 
@@ -47,12 +44,18 @@ class Problem:
     pinned: tuple[tuple[int, int], ...]  # (tensor, device)
     pinned_read: tuple[float, ...]  # bytes read at each token, a device, RAM last
     pinned_bytes: tuple[int, ...]
+    pinned_homes: tuple[int | None, ...]  # where a block lives by its pins, output last; None: anywhere
     seconds_per_byte: tuple[float, ...]  # a device, RAM last
 
     @property
     def model(self) -> ModelSpec:
         """The model."""
         return self.request.model
+
+    @property
+    def ram_is_home(self) -> bool:
+        """Whether blocks may live in RAM."""
+        return not (self.request.no_ram or self.request.blocks_on_devices)
 
     @cached_property
     def movable_bytes(self) -> tuple[int, ...]:
@@ -72,15 +75,7 @@ class Problem:
 
     def assignment(self, homes: Sequence[int], places: Sequence[int]) -> Assignment:
         """`homes`: one device a block, output last; `places`: one a movable."""
-        model = self.model
-        devices = []
-        for t in model.tensors:
-            if t.kind == "input":
-                devices.append(CPU)
-            elif t.kind == "output":
-                devices.append(homes[-1])
-            else:
-                devices.append(homes[_home_block(t)])
+        devices = [default_place(t, homes) for t in self.model.tensors]
         moved = False
         for m, place in zip(self.movables, places, strict=True):
             moved = moved or place != devices[m.tensor]
@@ -88,11 +83,17 @@ class Problem:
         for tensor, place in self.pinned:
             moved = moved or place != devices[tensor]
             devices[tensor] = place
-        return Assignment(tuple(homes), tuple(devices), overridden=moved)
+        return Assignment(tuple(homes), tuple(devices), overridden=moved, opened=self.request.opened)
 
 
-def _home_block(t: Tensor) -> int:
-    return t.block or 0
+def _pinned_homes(model: ModelSpec, places: Mapping[int, int]) -> list[int | None]:
+    """A block whose fixed matrices (attention, shared experts) are all pinned to one place lives there, with its K/V.
+    `places`: tensor -> place of those pinned."""
+    found: list[set[int | None]] = [set() for _ in range(model.n_layer_all + 1)]
+    for t in model.tensors:
+        if t.loaded and t.kind == "repeating" and len(t.dims) > 1 and not _is_movable(model, t):
+            found[t.block or 0].add(places.get(t.index))
+    return [next(iter(where)) if len(where) == 1 else None for where in found]
 
 
 def _is_movable(model: ModelSpec, t: Tensor) -> bool:
@@ -103,16 +104,23 @@ def _is_movable(model: ModelSpec, t: Tensor) -> bool:
     return t.name.endswith(_DENSE_FFN)
 
 
-def build_problem(request: Request) -> Problem:
-    """The numbers of `request`. Raises UsageError for pins that name no device or are no regular expression."""
+def build_problem(request: Request, layout: CacheLayout | None = None) -> Problem:
+    """The numbers of `request`; `layout`: its caches, where they are known already. Raises UsageError for pins that name no
+    device or are no regular expression."""
     model, machine = request.model, request.machine
-    layout = cache_layout(model, request.context)
+    layout = layout or cache_layout(model, request.context)
     names = {d.name: i for i, d in enumerate(machine.devices)} | {"CPU": CPU}
     rules = []
     for pin in request.pins:
         if pin.device not in names:
             raise UsageError(f"--pin {pin.pattern}={pin.device}: no such device; there are {', '.join(names)}")
         rules.append((compiled(pin.pattern), names[pin.device]))
+    kinds = {backend_of(d.name) for d in machine.devices}
+
+    def most_bytes(t: Tensor) -> int:
+        """What a tensor takes on the device that pads it most: a block must have room wherever it goes."""
+        return max((padded_bytes(t, kind) for kind in kinds), default=t.n_bytes)
+
     n_blocks = model.n_layer_all + 1
     home_bytes, home_read = [0] * n_blocks, [0.0] * n_blocks
     movables, pinned = [], []
@@ -129,29 +137,31 @@ def build_problem(request: Request) -> Problem:
         elif _is_movable(model, t):
             movables.append(Movable(t.index, t.block or 0, t.n_bytes, t.n_bytes * t.active))
         else:
-            block = n_blocks - 1 if t.kind == "output" else _home_block(t)
-            home_bytes[block] += t.n_bytes + 127
+            block = n_blocks - 1 if t.kind == "output" else t.block or 0
+            home_bytes[block] += most_bytes(t)
             home_read[block] += t.n_bytes * t.active
     if model.tied_output:
-        embedding = next(t for t in model.tensors if t.name == "token_embd.weight")
-        home_bytes[-1] += embedding.n_bytes
+        embedding = next(t for t in model.tensors if t.name == EMBEDDING)
+        home_bytes[-1] += most_bytes(embedding)
         home_read[-1] += embedding.n_bytes
     for i, layer in enumerate(layout.layers):
         in_ram = not request.context.offload_kqv
         home_bytes[i] += 0 if in_ram else layer.cache_bytes + layer.state_bytes
         home_read[i] += 0 if in_ram else layer.read_bytes
         pinned_read[-1] += layer.read_bytes if in_ram else 0
-    ram = machine.ram.bandwidth or _DEFAULT_BANDWIDTH["RAM"]
-    speeds = [1.0 / (d.bandwidth or _DEFAULT_BANDWIDTH["CUDA" if d.backend == "CUDA" else "other"]) for d in machine.devices]
+    # where a bandwidth is not known only the order counts: no speed is shown then
+    ram = machine.ram.bandwidth or HOST.usual_bandwidth
+    speeds = [1.0 / (d.bandwidth or backend_of(d.name).usual_bandwidth) for d in machine.devices]
     return Problem(
         request=request,
         layout=layout,
-        compute=ComputeModel(model, request.context, machine, request.build),
+        compute=ComputeModel(model, request.context, machine, str(request.build)),
         home_bytes=tuple(home_bytes),
         home_read=tuple(home_read),
         movables=tuple(movables),
         pinned=tuple(pinned),
         pinned_read=tuple(pinned_read),
         pinned_bytes=tuple(pinned_bytes),
+        pinned_homes=tuple([None] * n_blocks if request.weights_only else _pinned_homes(model, dict(pinned))),
         seconds_per_byte=(*speeds, 1.0 / ram),
     )

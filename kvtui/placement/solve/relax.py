@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kvtui.hardware.device import CPU
-from kvtui.placement.solve.menu import Floats, Menu
+from kvtui.placement.solve.menu import Floats, Menu, column
 from kvtui.placement.solve.problem import HANDOFF_SECONDS
 
 _STEPS = 60
@@ -54,7 +54,7 @@ def relax(menu: Menu, rooms: Rooms, upper: float, prices: Sequence[float]) -> Re
         step = theta * max(upper - at[0].bound, _ENOUGH * upper) / length
         at = _bound(menu, rooms, np.maximum(at[0].prices + step * slope / _GIB, 0.0))
         for home in at[0].homes:
-            counts[home] += 1
+            counts[menu.column(home)] += 1
         if at[0].bound > best[0].bound:
             best, since = at, 0
         else:
@@ -69,7 +69,7 @@ def _runs(counts: Floats, blocks: int) -> tuple[int, ...]:
     homes: list[int] = []
     total = 0.0
     for p in (CPU, *range(counts.size - 1)):
-        total += float(counts[p])
+        total += float(counts[column(p, counts.size)])
         homes += [p] * (round(total / float(counts.sum()) * blocks) - len(homes))
     return tuple(homes)
 
@@ -87,13 +87,14 @@ def _bound(menu: Menu, rooms: Rooms, prices: Floats) -> tuple[Relaxed, Floats]:
     taken = np.zeros(menu.places)
     groups: dict[tuple[int, int], int] = {}
     for kind, home in zip(menu.kind_of, homes, strict=True):
-        groups[kind, home % menu.places] = groups.get((kind, home % menu.places), 0) + 1
+        group = kind, menu.column(home)
+        groups[group] = groups.get(group, 0) + 1
     for (number, p), count in groups.items():
         kind_ = menu.kinds[number]
         option = int((kind_.cost[:, p] + kind_.held @ prices).argmin())
         taken += count * kind_.held[option]
         taken[p] += count * kind_.home_bytes
-    for p in {home % menu.places for home in homes}:
+    for p in {menu.column(home) for home in homes}:
         taken[p] += rooms.home_extra[p]
     bound = menu.constant + value - float(prices @ rooms.free)
     return Relaxed(bound, prices, homes), taken
@@ -101,7 +102,7 @@ def _bound(menu: Menu, rooms: Rooms, prices: Floats) -> tuple[Relaxed, Floats]:
 
 def cheapest_homes(menu: Menu, costs: Floats, entry: Floats) -> tuple[float, tuple[int, ...]]:
     """Contiguous homes, RAM first, then devices in order: (seconds, a home a block). `entry`: paid once a place is home."""
-    order = [menu.places - 1, *range(menu.places - 1)]
+    order = list(menu.order)
     table = costs[:, order].tolist()
     enter = entry[order].tolist()
     first = table[menu.kind_of[0]]
@@ -128,4 +129,4 @@ def cheapest_homes(menu: Menu, costs: Floats, entry: Floats) -> tuple[float, tup
     for source in reversed(came):
         j = source[j]
         path.append(j)
-    return value, tuple(CPU if order[j] == menu.places - 1 else order[j] for j in reversed(path))
+    return value, tuple(CPU if order[j] == menu.column(CPU) else order[j] for j in reversed(path))

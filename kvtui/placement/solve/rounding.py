@@ -32,10 +32,10 @@ def fill(menu: Menu, homes: Sequence[int], rooms: Rooms, prices: Floats) -> Chos
     left = rooms.free.copy()
     groups: dict[tuple[int, int], int] = {}
     for number, home in zip(menu.kind_of, homes, strict=True):
-        p = home % menu.places
+        p = menu.column(home)
         groups[number, p] = groups.get((number, p), 0) + 1
         left[p] -= menu.kinds[number].home_bytes
-    for p in {home % menu.places for home in homes}:
+    for p in {menu.column(home) for home in homes}:
         left[p] -= rooms.home_extra[p]
     names: list[tuple[int, int, int]] = []  # kind, home, option of each column
     held_rows, costs, counts = [], [], []

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kvtui.flags.read import guessed_count, split_argv
 from kvtui.server.binary.inspect import ServerBinary
 
 Arguments = tuple[str, ...]
@@ -90,27 +91,17 @@ def adapt_argv(argv: Sequence[str], binary: ServerBinary) -> tuple[tuple[str, ..
 
 
 def split_options(argv: Sequence[str], binary: ServerBinary) -> list[tuple[str, Arguments]]:
-    """Options with their values: as many as the build's help says, and for an unknown option what follows up to the
-    next word that looks like one."""
-    pairs: list[tuple[str, Arguments]] = []
-    rest = list(argv)
-    while rest:
-        option = rest.pop(0)
+    """Options with their values: as many as the build's help says; an option it lacks takes one at most."""
+
+    def count(option: str, rest: Sequence[str]) -> int:
         known = binary.by_name.get(option)
         if known is None:
-            count = next((i for i, word in enumerate(rest) if _looks_like_option(word)), len(rest))
-            count = min(count, 1)  # no option that a plan may hold and a build may lack takes two
-        elif option in ("-fa", "--flash-attn") and not known.value_hint:
-            count = 1 if rest and rest[0] in ("on", "off", "auto", "0", "1", "-1") else 0
-        else:
-            count = min(known.values, len(rest))
-        pairs.append((option, tuple(rest[:count])))
-        del rest[:count]
-    return pairs
+            return guessed_count(option, rest)
+        if option in ("-fa", "--flash-attn") and not known.value_hint:
+            return int(bool(rest) and rest[0] in ("on", "off", "auto", "0", "1", "-1"))
+        return known.values
 
-
-def _looks_like_option(word: str) -> bool:
-    return len(word) > 1 and word[0] == "-" and (word[1].isalpha() or word[1] == "-")
+    return list(split_argv(argv, count))
 
 
 def _adapt(option: str, values: Arguments, binary: ServerBinary) -> tuple[Arguments, str]:

@@ -12,6 +12,9 @@ from typing import Any
 from kvtui.base.fields import Fields
 from kvtui.base.files import cache_folder
 from kvtui.base.stored import Kept
+from kvtui.hardware.backends import BACKENDS, BY_LIBRARY
+from kvtui.hardware.device import Device
+from kvtui.hardware.listed import parse_list_devices
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.help import Option, parse_help
 from kvtui.server.process.run_program import run_program
@@ -21,23 +24,10 @@ IK_OPTIONS = frozenset({"--mla-use", "--attention-max-batch", "--run-time-repack
 IK_DECLINED = "is ik_llama.cpp, whose flags and memory differ: kvtui plans for ggml-org's llama.cpp only"
 NEEDED_OPTIONS = frozenset({"--cache-type-k", "--n-gpu-layers", "--port"})
 
-# Shared libraries beside the binary, and devices' names, tell the back ends.
-BACKEND_OF_LIBRARY = {
-    "cpu": "CPU",
-    "cuda": "CUDA",
-    "hip": "ROCm",
-    "vulkan": "Vulkan",
-    "metal": "MTL",
-    "sycl": "SYCL",
-    "rpc": "RPC",
-    "opencl": "OpenCL",
-    "cann": "CANN",
-    "musa": "MUSA",
-}
+# A back end's shared library beside the binary.
 _LIBRARY = re.compile(r"^(?:lib)?ggml-([a-z]+)[\w.-]*\.(?:so|dylib|dll)")
 _VERSION = re.compile(r"version: (\d+) \(([0-9a-f]+|unknown)\)")  # to b9xxx: "version: 6123 (abc1234)"
 _BUILD = re.compile(r"\(build (\d+), commit (\w+)\)")  # b10434: "version: 0.1.0-dev (build 1, commit 7e4c0a9)"
-_DEVICE = re.compile(r"^\s+(\S+): (.*) \((\d+) MiB, (\d+) MiB free\)$", re.MULTILINE)
 _FOLDER_BUILD = re.compile(r"(?:^|[-_.])b?(\d{4,6})(?=$|[-_.])")
 _FA_QUANTS = re.compile(r"FA_QUANTS = ([\w;,\- ]+?) \|")
 _FA_ALL_QUANTS = re.compile(r"FA_ALL_QUANTS = 1")
@@ -71,6 +61,17 @@ class ServerBinary:
         """Option by any of its names."""
         return {name: option for option in self.options for name in option.names}
 
+    @cached_property
+    def identity(self) -> str:
+        """Who it is, for what was measured with it: its build, and a digest of its path, of the size and time of it
+        and the libraries beside it, and of its --version. Two that call themselves build 0 differ in the digest."""
+        try:
+            files = stamp(self.path)
+        except OSError:
+            files = str(self.path)  # it has been removed meanwhile
+        said = repr((files, self.version))
+        return f"{self.build}@{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
     @property
     def build_number(self) -> int:
         """11434 of "b11434"; 0 if unknown."""
@@ -81,16 +82,6 @@ class ServerBinary:
         """The K/V types its parser takes; empty if the help does not list them."""
         option = self.by_name.get("--cache-type-k")
         return option.allowed if option else ()
-
-
-@dataclass(frozen=True)
-class ListedDevice:
-    """A line of `--list-devices`, in llama.cpp's order."""
-
-    name: str
-    description: str
-    total_bytes: int
-    free_bytes: int
 
 
 def inspect(path: Path, cache: Path | None = None) -> ServerBinary:
@@ -107,14 +98,10 @@ def inspect(path: Path, cache: Path | None = None) -> ServerBinary:
     return binary
 
 
-def list_devices(binary: ServerBinary, rpc: Sequence[str] = (), timeout_seconds: float = 20.0) -> tuple[ListedDevice, ...]:
+def list_devices(binary: ServerBinary, rpc: Sequence[str] = (), timeout_seconds: float = 20.0) -> tuple[Device, ...]:
     """Devices the binary sees now, with free memory; `rpc` endpoints (host:port) are asked too. Never cached."""
     argv = [str(binary.path), *(["--rpc", ",".join(rpc)] if rpc else []), "--list-devices"]
-    text = run_program(argv, child_environment(binary.path), timeout_seconds).text
-    return tuple(
-        ListedDevice(name, description, int(total) * 2**20, int(free) * 2**20)
-        for name, description, total, free in _DEVICE.findall(text)
-    )
+    return parse_list_devices(run_program(argv, child_environment(binary.path), timeout_seconds).text)
 
 
 def _ask(path: Path) -> ServerBinary:
@@ -168,14 +155,14 @@ def _build(path: Path, version: str) -> tuple[str, str]:
 def _backends(path: Path, env: dict[str, str], names: set[str]) -> tuple[str, ...]:
     found = {"CPU"}
     for file in path.resolve().parent.iterdir():
-        if (library := _LIBRARY.match(file.name)) and library[1] in BACKEND_OF_LIBRARY:
-            found.add(BACKEND_OF_LIBRARY[library[1]])
+        if (library := _LIBRARY.match(file.name)) and library[1] in BY_LIBRARY:
+            found.add(BY_LIBRARY[library[1]].name)
     if "--list-devices" in names:
         listed = run_program([str(path), "--list-devices"], env).text
-        found |= {b for b in BACKEND_OF_LIBRARY.values() for d in _DEVICE.findall(listed) if d[0].startswith(b)}
+        found |= {d.backend for d in parse_list_devices(listed) if d.backend}
     if "--rpc" in names:  # common/arg.cpp: the option is there only where RPC is built in
         found.add("RPC")
-    return tuple(b for b in BACKEND_OF_LIBRARY.values() if b in found)
+    return tuple(b.name for b in BACKENDS if b.name in found)
 
 
 def _fa_quants(path: Path, env: dict[str, str]) -> tuple[str, ...] | None:

@@ -1,7 +1,6 @@
 """What servers really took on this machine, kept with the conditions it was measured under."""
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,12 +10,16 @@ from kvtui.base.fields import Fields
 from kvtui.base.files import state_folder
 from kvtui.base.findings import Finding
 from kvtui.base.stored import Kept, set_aside
+from kvtui.flags.read import split_argv
 
 SCHEMA = 1
 # Flags that decide no memory: with these out, the same placement is found again on another port.
-_IDLE = frozenset({"--host", "--port", "-lv", "--verbosity", "--api-key-file", "-a", "--alias", "--timeout"})
-_IDLE_SWITCHES = frozenset({"--metrics", "--slots", "--props", "-v", "--verbose", "--no-warmup", "--log-jsonl"})
-_NUMBER = re.compile(r"-\d")
+_IDLE = frozenset(
+    (
+        *("--host", "--port", "--api-key-file", "-a", "--alias", "--timeout", "-lv", "--verbosity", "-v", "--verbose"),
+        *("--metrics", "--slots", "--props", "--no-warmup", "--log-jsonl"),
+    )
+)
 _HIGHEST = ("overhead_bytes", "peak_bytes")
 _LATEST = ("model_bytes", "context_bytes", "compute_bytes", "estimated_compute_bytes", "context", "held_bytes")
 _AMOUNTS = tuple(name for name in (*_HIGHEST, *_LATEST) if name != "context")
@@ -53,15 +56,7 @@ def model_key(architecture: str, name: str, weights_bytes: int) -> str:
 
 def conditions(argv: Sequence[str]) -> tuple[str, ...]:
     """The flags that decide memory, in a fixed order."""
-    words = list(argv)
-    pairs: list[tuple[str, ...]] = []
-    while words:
-        option = words.pop(0)
-        values = []
-        while words and (not words[0].startswith("-") or _NUMBER.match(words[0])):
-            values.append(words.pop(0))
-        if option not in _IDLE and option not in _IDLE_SWITCHES:
-            pairs.append((option, *values))
+    pairs = [(option, *values) for option, values in split_argv(argv) if option not in _IDLE]
     return tuple(word for pair in sorted(pairs) for word in pair)
 
 

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 from kvtui.base.fields import Fields
 from kvtui.base.files import PRIVATE, private_folder, state_folder
 from kvtui.base.stored import Kept
+from kvtui.server.process.marks import LAUNCH_VARIABLE, marked, process_identity
 
 RECORD, LOG, KEY, LOCK = "record.json", "server.log", "api-key", "lock"
 KEPT_LAUNCHES = 20  # ended ones, with their logs
-LAUNCH_VARIABLE = "KVTUI_LAUNCH"  # in the child's environment: finds it if kvtui died before it wrote the pid
 SCHEMA = 1
 _MOST_PID = 2**31 - 1  # pid_t; Windows: 32 bits, of which it uses far less
 
@@ -146,37 +146,17 @@ def prune(state: Path | None = None, keep: int = KEPT_LAUNCHES) -> None:
         shutil.rmtree(record.folder, ignore_errors=True)
 
 
-def process_identity(pid: int) -> str | None:
-    """When a process started, exactly: boot and clock ticks on Linux, its creation time elsewhere. `None`: it is
-    gone, or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"  # proc(5): 3 is the state, 22 the start time
-    except (OSError, IndexError):
-        pass
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
-    except psutil.Error:
-        return None
-
-
 def is_alive(record: ServerRecord) -> bool:
     """Whether this very process runs."""
     return record.pid > 0 and process_identity(record.pid) == record.identity
 
 
 def _found_again(record: ServerRecord) -> ServerRecord:
-    import psutil
-
-    for process in psutil.process_iter():
+    for process in marked(LAUNCH_VARIABLE, record.folder.name):
         try:
-            if process.environ().get(LAUNCH_VARIABLE) == record.folder.name and os.getsid(process.pid) == process.pid:
+            if os.getsid(process.pid) == process.pid:
                 return replace(record, pid=process.pid, identity=process_identity(process.pid) or "")
-        except (psutil.Error, OSError):
+        except OSError:
             continue
     return record
 

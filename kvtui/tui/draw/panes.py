@@ -6,6 +6,7 @@ from kvtui.hardware.device import CPU
 from kvtui.memory.estimate import DeviceMemory
 from kvtui.memory.refusals import equal_types_needed
 from kvtui.placement.table import PairRow
+from kvtui.report.columns import app_heading, app_row
 from kvtui.tui.draw.lines import Line, Span, both_ends, fit, line, width_of, window
 from kvtui.tui.draw.server_pages import log_line
 from kvtui.tui.state import State
@@ -136,9 +137,6 @@ def _ram_line(state: State, width: int) -> Line:
     return (*fit(line("  RAM"), label), *spans, end)
 
 
-_COLUMNS = (("K", 7), ("V", 7), ("GiB", 8), ("saved", 8), ("most ctx", 11), ("tok/s", 8))
-
-
 def kv_lines(state: State, width: int, height: int) -> list[Line]:
     """The pairs: cache, saved, largest context, speed, how they run, quality."""
     context, model = state.request.context, state.request.model
@@ -146,8 +144,7 @@ def kv_lines(state: State, width: int, height: int) -> list[Line]:
     asked = f"{context.n_ctx:,}" if context.n_ctx else "max"
     right = line((f"context {asked}  slots {context.slots} x {context.cells_per_slot(model.n_ctx_train):,} ", "text"))
     lines = [title(state, "kv", 2, "K/V cache", right, width)]
-    heads = "     " + "".join(f"{name:<{w}}" if i < 2 else f"{name:>{w}}" for i, (name, w) in enumerate(_COLUMNS))
-    lines.append(line((f"{heads}  runs       quality", "dim")))
+    lines.append(line((f"     {app_heading()}", "dim")))
     if equal_types_needed(model):
         lines.append(line(("     this model needs K and V of one type: the keys k and v move both", "dim")))
     selected = next((i for i, r in enumerate(state.rows) if (r.type_k, r.type_v) == (context.type_k, context.type_v)), 0)
@@ -156,7 +153,7 @@ def kv_lines(state: State, width: int, height: int) -> list[Line]:
         lines.append(_pair_line(state.rows[i], i == selected, state.rows_complete))
     if not state.rows:
         total = cache_layout(model, context).cache_bytes
-        lines.append(line(f"   > {context.type_k:7}{context.type_v:7}{total / _GIB:8.2f}  {cells:,} cells"))
+        lines.append(line(f"   > {context.type_k:7}{context.type_v:7}{total / _GIB:10.2f}  {cells:,} cells"))
     elif state.rows[selected].quality.why:
         lines.append(line((f"     {state.rows[selected].quality.why}", "warning")))
     else:
@@ -169,12 +166,7 @@ def kv_lines(state: State, width: int, height: int) -> list[Line]:
 
 def _pair_line(row: PairRow, selected: bool, complete: bool) -> Line:
     style = "cursor" if selected else "text" if row.accepted else "dim"
-    most = f"{row.max_context:,}" if row.max_context else "-" if complete else "..."
-    speed = f"{row.tokens_per_second:.2f}" if row.tokens_per_second else "-"
-    runs = row.runs if row.accepted else "refused"
-    mark = "   > " if selected else "     "
-    text = f"{mark}{row.type_k:7}{row.type_v:7}{row.cache_bytes / _GIB:8.2f}{row.saved_fraction:8.1%}{most:>11}{speed:>8}"
-    return line((text, style), (f"  {runs:11}", style), (row.quality.label, style))
+    return line((f"{'   > ' if selected else '     '}{app_row(row, complete=complete)}", style))
 
 
 def device_letter(index: int) -> str:

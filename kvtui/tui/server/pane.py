@@ -94,7 +94,7 @@ class ServerPane:
         self.servers = tuple(s for s in message.servers if not s.declined)
         self.declined = tuple(s.declined for s in message.servers if s.declined)
         if self.servers:
-            self.app.use_build(self.servers[0].build, self.servers[0].fa_quants)
+            self.app.use_build(self.servers[0])
         else:
             self.app.state = replace(self.app.state, build="no llama-server found")
         if message.launch and self.servers:

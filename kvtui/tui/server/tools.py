@@ -19,7 +19,7 @@ from kvtui.server.measure.comparison import compare, dry_parts, parts_json, part
 from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
 from kvtui.server.measure.measured import Measurement, recall
 from kvtui.server.process.holding import held_by
-from kvtui.tasks.history import gpus_of, keep, measured, request_key, with_stress
+from kvtui.tasks.history import filed_under, gpus_of, keep, measured, request_key, with_stress
 from kvtui.tasks.launch import record_plan
 from kvtui.tui.draw.lines import Line
 from kvtui.tui.draw.server_pages import about_page, answer_page, comparison_page, stress_page
@@ -93,7 +93,8 @@ class ServerTools:
                 return None
             rate = decode_rate(before, now) if before else None
             self._before = now
-            used = {"used": sum(s.used for s in slots), "context": sum(s.context for s in slots)}
+            cells = process.cells()
+            used = {"used": sum(s.used for s in slots), "context": cells.of(slots) if cells else sum(s.context for s in slots)}
             return {**used, **({"rate": rate} if rate is not None else {})}
 
         self.pane.work(look, lambda found: self._status(process, found))
@@ -153,7 +154,7 @@ class ServerTools:
             return
         shown, cancel = record_plan(plan, session.path), self._cancel
         binary = next(iter(self.pane.servers), None)
-        kept = recall(plan.request.build, request_key(plan.request), gpus_of(plan.request.machine), plan.argv)
+        kept = recall(filed_under(plan.request), request_key(plan.request), gpus_of(plan.request.machine), plan.argv)
         page = self._comparison(shown, kept, "asking llama-server for its dry run" if binary else "no llama-server found")
         self.app.open_page(COMPARISON, page)
         names = [d.name for d in plan.request.machine.devices if not d.endpoint]
@@ -282,7 +283,7 @@ class ServerTools:
 
     def _use(self, server: ServerBinary) -> None:
         self.pane.servers = (server, *(s for s in self.pane.servers if s is not server))
-        self.app.use_build(server.build, server.fa_quants)
+        self.app.use_build(server)
         self.app.notice(f"from now on: {server.path}")
         self.pane.work(lambda: remember_choice(server.path), lambda _: None)
 

@@ -1,0 +1,165 @@
+"""Cards by name (cards.toml): `--device 3090`, `2x3090`, `3090,A4000`, and published figures of cards that were found."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kvtui.base.findings import UsageError
+from kvtui.hardware.device import Device
+from kvtui.hardware.pcie import link_rate
+
+_MOST_DEVICES = 16  # ggml-cuda.h, GGML_CUDA_MAX_DEVICES
+_SAME_SIZE = 0.12  # a driver lists up to this much less than a card is sold with (ECC, firmware)
+_LIKE = 0.5  # of two names' letters in common, from which one may stand for the other
+_COUNT = re.compile(r"^(?P<count>\d{1,3})\s*[x×]\s*(?P<name>\D.*|\d{3,}.*)$", re.IGNORECASE)
+# Words that makers put around a name and people leave out.
+_WORDS = re.compile(
+    r"\b(nvidia|geforce|quadro|tesla|rtx|amd|radeon|rx|instinct|intel|arc|apple|graphics|gpu|generation|workstation|edition)\b"
+    r"|\((r|tm)\)|[^a-z0-9]"
+)
+_METAL_LARGE_GIB = (
+    36  # above it Metal's default working set is 3/4 of memory, up to it 2/3 (recommendedMaxWorkingSetSize as seen)
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card of one memory size, as its maker publishes it."""
+
+    name: str
+    backend: str  # prefix of llama.cpp's device name
+    total_bytes: int
+    bandwidth: float  # bytes a second
+    source: str
+    link: float | None = None  # bytes a second
+    compute_capability: int | None = None  # as Device's
+    gfx: str | None = None
+    shared: bool = False
+    also: tuple[str, ...] = ()
+
+
+def _plain(name: str) -> str:
+    """`NVIDIA GeForce RTX 3080 Ti Laptop GPU` -> `3080tilaptop`."""
+    return _WORDS.sub("", name.lower())
+
+
+def _cards_of(group: dict[str, Any], row: dict[str, Any]) -> list[Card]:
+    """A row of cards.toml: one card, or one for each size."""
+    row = {**group, **row}
+    sizes = row["gib"] if isinstance(row["gib"], list) else [row["gib"]]
+    many = len(sizes) > 1
+    also, gfx = tuple(row.get("also", ())), row.get("gfx")
+    return [
+        Card(
+            name=f"{row['name']} {gib}GB" if many else row["name"],
+            backend=row["backend"],
+            total_bytes=gib * 2**30,
+            bandwidth=row["gb_s"] * 1e9,
+            source=row["source"],
+            link=link_rate(*map(int, row["pcie"].split("x"))) if "pcie" in row else None,
+            compute_capability=int(gfx.removeprefix("gfx"), 16) if gfx else row.get("compute"),
+            gfx=gfx,
+            shared=row.get("shared", False),
+            also=(*also, row["name"]) if many else also,
+        )
+        for gib in sizes
+    ]
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads((Path(__file__).parent / "cards.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def all_cards() -> tuple[Card, ...]:
+    """Every card of cards.toml."""
+    groups = (group for name, group in _table().items() if name != "machines")
+    return tuple(card for group in groups for row in group["cards"] for card in _cards_of(group, row))
+
+
+def published(name: str, total_bytes: int | None = None) -> Card | None:
+    """The card a driver calls `name`. Where several sizes share it, the one of `total_bytes`; None if that leaves a doubt."""
+    wanted = _plain(name)
+    fitting = [c for c in all_cards() if wanted in {_plain(n) for n in (c.name, *c.also)}]
+    if total_bytes is not None:
+        fitting = [c for c in fitting if 0 <= c.total_bytes - total_bytes <= _SAME_SIZE * c.total_bytes]
+    return fitting[0] if len({(c.bandwidth, c.link, c.compute_capability) for c in fitting}) == 1 else None
+
+
+def _likeness(plain: str, wanted: str) -> tuple[bool, float]:
+    """How near two names are; swapped letters (3900 for 3090) are nearer than a letter that is wrong."""
+    return sorted(plain) == sorted(wanted), difflib.SequenceMatcher(None, plain, wanted).ratio()
+
+
+def _named(name: str, what: str) -> Card:
+    """The card a person means. Raises UsageError, naming the nearest."""
+    wanted = _plain(name)
+    exact = [c for c in all_cards() if wanted == _plain(c.name)]
+    close = exact or [c for c in all_cards() if wanted in {_plain(n) for n in c.also}]
+    if not close and wanted:  # A100 stands for every A100
+        close = [c for c in all_cards() if _plain(c.name.split()[0]) == wanted]
+    if len(close) == 1:
+        return close[0]
+    if close:
+        raise UsageError(f"{what}: {name.strip()} comes as {', '.join(c.name for c in close)}: say which")
+    by_plain = {_plain(n): c.name for c in all_cards() for n in (c.name, *c.also)}
+    nearest = max(by_plain, key=lambda plain: _likeness(plain, wanted))
+    near = max(_likeness(nearest, wanted)) > _LIKE
+    hint = f"the nearest is {by_plain[nearest]}, or " if near else ""
+    raise UsageError(f"{what}: no card is called {name.strip()!r}; {hint}write it as NAME=FREE[/TOTAL][@BANDWIDTH]")
+
+
+def _usable_bytes(card: Card) -> int:
+    """What the GPU may take of an empty card: all of it, except of Apple's pool."""
+    return metal_limit_bytes(card.total_bytes) if card.backend == "MTL" else card.total_bytes
+
+
+def metal_limit_bytes(total_bytes: int) -> int:
+    """What Metal lets the GPU take of a Mac's memory."""
+    return total_bytes * 3 // 4 if total_bytes > _METAL_LARGE_GIB * 2**30 else total_bytes * 2 // 3
+
+
+def _chosen(text: str, what: str) -> list[Card]:
+    """The cards of `2x3090,A4000`, and of a machine's name."""
+    machines = {_plain(name): inside for name, inside in _table()["machines"].items()}
+    cards: list[Card] = []
+    for part in text.split(","):
+        match = _COUNT.match(part.strip())
+        count, name = (int(match["count"]), match["name"]) if match else (1, part)
+        if not 1 <= count <= _MOST_DEVICES:
+            raise UsageError(f"{what}: a machine has 1 to {_MOST_DEVICES} of a card")
+        inside = machines.get(_plain(name))
+        cards += count * (_chosen(inside, what) if inside else [_named(name, what)])
+    if len(cards) > _MOST_DEVICES:
+        raise UsageError(f"{what}: {len(cards)} devices are more than the {_MOST_DEVICES} that llama.cpp drives")
+    return cards
+
+
+def expand_cards(text: str, before: Sequence[Device] = ()) -> tuple[Device, ...]:
+    """Simulated devices of `3090`, `2x3090`, `3090,A4000` or `HGX H100`, all of their memory free. Each back end counts on
+    from the devices `before`. Raises UsageError."""
+    devices = list(before)
+    for card in _chosen(text, f"--device {text}"):
+        taken = [int(d.name[len(card.backend) :] or 0) for d in devices if re.fullmatch(rf"{card.backend}\d+", d.name)]
+        usable = _usable_bytes(card)
+        devices.append(
+            Device(
+                name=f"{card.backend}{max(taken, default=-1) + 1}",
+                free_bytes=usable,
+                total_bytes=usable,
+                bandwidth=card.bandwidth,
+                bandwidth_source="published",
+                link=card.link,
+                shared=card.shared,
+                description=card.name,
+                simulated=True,
+                compute_capability=card.compute_capability,
+            )
+        )
+    return tuple(devices[len(before) :])

@@ -1,0 +1,99 @@
+"""The K/V table once: key, heading, unit, width and value of each column, for JSON, text, Markdown and the app."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kvtui.base.sizes import GIB
+from kvtui.report.findings import findings_json
+
+if TYPE_CHECKING:
+    from kvtui.cache.quality import Quality
+    from kvtui.placement.table import PairRow
+
+NONE, COMING = "-", "..."  # there is no such figure; it is not computed yet
+_GAP = "  "  # between a figure, which ends at the right, and a word
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of a pair. `key` and `value`: as JSON has it. `text`: for people, with `heading` above it; "" for a figure
+    that only programs get. `width`: columns in the app; 0: not there, 80 columns have no room. `word`: aligned left.
+    `slow`: computed after the others."""
+
+    key: str
+    value: Callable[["PairRow"], Any]
+    heading: str = ""
+    text: Callable[["PairRow"], str] = lambda _: ""
+    unit: str = ""
+    width: int = 0
+    word: bool = False
+    slow: bool = False
+
+    @property
+    def title(self) -> str:
+        """Heading and unit."""
+        return f"{self.heading} {self.unit}".rstrip()
+
+    def cell(self, row: "PairRow", *, complete: bool = True) -> str:
+        """The figure for people; `complete`: the slow ones are there."""
+        return COMING if self.slow and not complete and self.value(row) is None else self.text(row)
+
+    def aligned(self, cell: str, width: int) -> str:
+        """A cell as wide as the column."""
+        return cell.ljust(width) if self.word else cell.rjust(width)
+
+
+def _number(value: float | None, form: str) -> str:
+    return format(value, form) if value else NONE
+
+
+def _quality(q: "Quality") -> dict[str, Any]:
+    return {
+        "label": q.label,
+        "why": q.why,
+        "expected_kl_divergence": q.expected,
+        "figures": [
+            {"metric": f.metric, "value": f.value, "model": f.model, "rotated": f.rotated, "source": f.source}
+            | {"kin": kin, "setup": f.setup}
+            for f, kin in q.figures
+        ],
+    }
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("type_k", lambda r: r.type_k, "K", lambda r: r.type_k, width=7, word=True),
+    Column("type_v", lambda r: r.type_v, "V", lambda r: r.type_v, width=7, word=True),
+    Column("cache_bytes", lambda r: r.cache_bytes, "cache", lambda r: f"{r.cache_bytes / GIB:.2f}", unit="GiB", width=10),
+    Column("device_bytes", lambda r: r.device_bytes),
+    Column("saved_fraction", lambda r: r.saved_fraction, "saved", lambda r: f"{r.saved_fraction:.1%}", width=8),
+    Column("max_context", lambda r: r.max_context, "most ctx", lambda r: _number(r.max_context, ","), width=11, slow=True),
+    Column("max_context_gpu", lambda r: r.max_context_gpu, "all on GPU", lambda r: _number(r.max_context_gpu, ","), slow=True),
+    Column("tokens_per_second", lambda r: r.tokens_per_second, "tok/s", lambda r: _number(r.tokens_per_second, ".2f"), width=8),
+    Column("accepted", lambda r: r.accepted),
+    Column("runs", lambda r: r.runs, "runs", lambda r: r.runs if r.accepted else "refused", width=11, word=True),
+    Column("runs_because", lambda r: r.runs_because),
+    Column("runs_devices", lambda r: dict(r.runs_devices)),
+    Column("quality", lambda r: _quality(r.quality), "quality", lambda r: r.quality.label, width=9, word=True),
+    Column("findings", lambda r: findings_json(r.findings)),
+)
+FOR_PEOPLE = tuple(c for c in COLUMNS if c.heading)
+IN_THE_APP = tuple(c for c in FOR_PEOPLE if c.width)
+
+
+def app_heading() -> str:
+    """The app's headings, one line."""
+    return _joined([(c, c.title) for c in IN_THE_APP])
+
+
+def app_row(row: "PairRow", *, complete: bool) -> str:
+    """The app's cells of a pair, one line under `app_heading`."""
+    return _joined([(c, c.cell(row, complete=complete)) for c in IN_THE_APP])
+
+
+def _joined(cells: list[tuple[Column, str]]) -> str:
+    line, word = "", True
+    for column, cell in cells:
+        line += (_GAP if column.word and not word else "") + column.aligned(cell, column.width)
+        word = column.word
+    return line.rstrip()

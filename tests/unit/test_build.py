@@ -1,0 +1,26 @@
+"""Builds of llama.cpp as values."""
+
+import pytest
+
+from kvtui.base.build import Build, build_in, parse_build
+from kvtui.base.findings import UsageError
+
+
+def test_both_spellings_are_one_build_and_builds_are_ordered_by_number() -> None:
+    assert parse_build("b11434") == parse_build("11434") == Build(11434)
+    assert str(parse_build("11434")) == "b11434"
+    assert Build(9999) < Build(10644)
+
+
+@pytest.mark.parametrize("text", ["nonsense", "", "b", "b-1", "b1.2", "11434x"])
+def test_what_is_no_build_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="a build is a number"):
+        parse_build(text)
+    assert build_in(text) is None
+
+
+def test_an_unknown_build_says_where_it_lies() -> None:
+    assert Build(11434).standing == ""
+    assert Build(11500).standing.startswith("b11500 lies between b11434 and b11549")
+    assert "after b11549, the newest" in Build(12000).standing
+    assert "before b10644, the oldest" in Build(9000).standing
