@@ -1,0 +1,273 @@
+"""The pieces of a graph that llama.cpp's families share (src/llama-graph.cpp, llm_graph_context).
+
+A `Build` is one graph under way. Methods stand for those of the same name there; families/ put them together."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from kvtui.cache.layout import cache_layout, physical_batch
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams
+from kvtui.memory.compute.tape import (
+    CACHE,
+    F16,
+    F32,
+    I32,
+    I64,
+    LAYER_WEIGHT,
+    OUTPUT_WEIGHT,
+    WEIGHT,
+    Dtype,
+    Home,
+    Node,
+    Tape,
+)
+from kvtui.model.spec import Layer, ModelSpec, Tensor
+
+_FLOATS = {"f32": F32, "f16": F16}
+_PLAIN = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What one reserved graph is for (src/llama-context.cpp, graph_reserve)."""
+
+    tokens: int
+    seqs: int
+    outputs: int
+    cells: int  # of a stream
+    swa_cells: int
+    streams: int
+    flash: bool
+    type_k: Dtype
+    type_v: Dtype
+
+
+def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> Shapes:
+    """The prompt's graph, or the one of a token a slot."""
+    layout = cache_layout(model, ctx)
+    seqs = ctx.slots
+    tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
+    outputs = min(tokens, seqs)
+    k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
+    return Shapes(
+        tokens=-(-tokens // seqs) * seqs,
+        seqs=seqs,
+        outputs=outputs,
+        cells=ctx.cells_per_slot(model.n_ctx_train),
+        swa_cells=layout.swa_cells // layout.streams,
+        streams=layout.streams,
+        flash=flash,
+        type_k=_cache_dtype(k.name),
+        type_v=_cache_dtype(v.name),
+    )
+
+
+@lru_cache(maxsize=32)
+def _cache_dtype(name: str) -> Dtype:
+    known = {"f32": F32, "f16": F16}
+    t = CACHE_TYPES[name]
+    return known.get(name) or Dtype(name, t.block_values, t.block_bytes)
+
+
+@lru_cache(maxsize=256)
+def _weight_dtype(name: str, n_bytes: int, elements: int) -> Dtype:
+    """A weight's type by its bytes: blocks of 32 values stand for whatever the type's own are."""
+    if name in _FLOATS:
+        return _FLOATS[name]
+    if name in _PLAIN:
+        return Dtype(name, 1, n_bytes // elements)
+    return Dtype(name, 32, 32 * n_bytes / elements)
+
+
+class Weights:
+    """A model's tensors by name; shared by all graphs of it."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        self.by_name: dict[str, Tensor] = {t.name: t for t in model.tensors if t.loaded}
+
+    @staticmethod
+    @lru_cache(maxsize=4)
+    def of(model: ModelSpec) -> "Weights":
+        return Weights(model)
+
+
+class Build(Tape):
+    """One graph of `model`: `blocks` are those that are built, in order."""
+
+    def __init__(self, model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> None:
+        super().__init__()
+        self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, blocks
+        self._weights = Weights.of(model).by_name
+        self._made: dict[str, Node] = {}
+
+    # what the header says
+
+    @property
+    def tokens(self) -> int:
+        """n_tokens."""
+        return self.at.tokens
+
+    @property
+    def n_embd(self) -> int:
+        """Values of a row."""
+        return self.model.n_embd
+
+    def layer(self, il: int) -> Layer:
+        """The block's shapes."""
+        return self.model.layers[il]
+
+    def last(self, il: int) -> bool:
+        """Whether `il` is the model's last block."""
+        return il == self.model.n_layer - 1
+
+    def number(self, key: str, default: float = 0) -> float:
+        """A number of the header, by its key behind the architecture's name; the largest where it is a list."""
+        value = self.model.header.metadata.get(f"{self.model.architecture}.{key}", default)
+        if isinstance(value, (list, tuple)):
+            return max((float(x) for x in value), default=default)
+        return float(value) if isinstance(value, (int, float)) else default
+
+    def has(self, name: str) -> bool:
+        """Whether the file has this tensor."""
+        return name in self._weights
+
+    # weights
+
+    def w(self, role: str, il: int, suffix: str = "weight") -> Node | None:
+        """blk.`il`.`role`.`suffix`, or None."""
+        return self.weight(f"blk.{il}.{role}.{suffix}" if suffix else f"blk.{il}.{role}")
+
+    def need(self, role: str, il: int, suffix: str = "weight") -> Node:
+        """The same, of a tensor that must be there."""
+        node = self.w(role, il, suffix)
+        if node is None:
+            raise KeyError(f"blk.{il}.{role}.{suffix}")
+        return node
+
+    def weight(self, name: str) -> Node | None:
+        """A tensor of the file, or None."""
+        node = self._made.get(name)
+        if node is None:
+            t = self._weights.get(name)
+            if t is None:
+                return None
+            node = self._made[name] = self._weight(t, Home(WEIGHT, t.index))
+        return node
+
+    def _weight(self, t: Tensor, home: Home) -> Node:
+        return self.new(_weight_dtype(t.type_name, t.n_bytes, t.elements), *t.dims, name=t.name, home=home)
+
+    def output_weight(self) -> Node:
+        """output.weight, or the copy of the embeddings that stands for it."""
+        node = self.weight("output.weight")
+        if node is not None:
+            return node
+        t = self._weights["token_embd.weight"]
+        return self._weight(t, Home(OUTPUT_WEIGHT, t.index))
+
+    def rope_factors(self, il: int) -> Node | None:
+        """Frequency factors: a copy on every block's device (src/llama-model.cpp, get_rope_factors)."""
+        for name in ("rope_freqs.weight", "rope_factors_long.weight"):
+            t = self._weights.get(name) or self._weights.get(f"blk.{il}.{name}")
+            if t is not None:
+                key = f"{name}@{il}"
+                if key not in self._made:
+                    self._made[key] = self._weight(t, Home(LAYER_WEIGHT, il))
+                return self._made[key]
+        return None
+
+    # inputs
+
+    def inp_embd(self, scaled: bool = False) -> Node:
+        """build_inp_embd: text, embeddings, or both in one batch."""
+        rows, n = self.tokens, int(self.n_embd)
+        embd = self.weight("token_embd.weight")
+        assert embd is not None
+        ids = self.input(I32, rows, name="inp_tokens")
+        raw = self.input(F32, n, rows, name="inp_embd")
+        cur = self.get_rows(embd, ids)
+        self.expand(cur)
+        self.expand(raw)
+        mixed_ids = self.input(I32, rows, name="inp_mixed_tokens")
+        slots = self.input(I64, rows, name="inp_mixed_slots")
+        mixed = self.input(F32, n, rows, name="inp_mixed_embd")
+        self.expand(self.set_rows(self.dup(mixed), self.get_rows(embd, mixed_ids), slots))
+        return self.scaled_embd(cur, scaled)
+
+    def scaled_embd(self, cur: Node, by_row: bool) -> Node:
+        """The rest of build_inp_embd: rows of text times a number of their own."""
+        if by_row:
+            cur = self.mul(cur, self.input(F32, 1, self.tokens, name="inp_scale_rows"))
+        cur.name = "embd"
+        self.expand(cur)
+        return cur
+
+    def inp_pos(self, each: int = 1) -> Node:
+        """Positions; `each`: numbers a token."""
+        return self.input(I32, self.tokens * each, name="inp_pos")
+
+    def inp_attn_scale(self) -> Node:
+        """build_inp_attn_scale."""
+        return self.input(F32, 1, 1, self.tokens, name="inp_attn_scale")
+
+    def inp_out_ids(self) -> Node:
+        """build_inp_out_ids."""
+        return self.input(I32, self.at.outputs, name="out_ids")
+
+    # pieces
+
+    def mm(self, w: Node | None, cur: Node, scale: Node | None = None) -> Node:
+        """build_lora_mm."""
+        assert w is not None
+        cur = self.mul_mat(w, cur)
+        return self.mul(cur, scale) if scale is not None else cur
+
+    def proj(self, role: str, il: int, cur: Node) -> Node:
+        """build_lora_mm of blk.`il`.`role`, with its scale where the file has one."""
+        return self.mm(self.need(role, il), cur, self.w(role, il, "scale"))
+
+    def build_norm(self, cur: Node, w: Node | None, il: int, b: Node | None = None, kind: str = "rms") -> Node:
+        """build_norm; the bare norm stays on its block's device (llama-context.cpp, graph_get_cb)."""
+        cur = self.rms_norm(cur) if kind == "rms" else self.norm(cur)
+        if w is not None or b is not None:
+            cur.layer, cur.name = il, "norm"
+        if w is not None:
+            cur = self.mul(cur, w)
+        return self.add(cur, b) if b is not None else cur
+
+    def normed(self, cur: Node, role: str, il: int, kind: str = "rms") -> Node:
+        """build_norm with blk.`il`.`role`."""
+        return self.build_norm(cur, self.w(role, il), il, self.w(role, il, "bias"), kind)
+
+    def outputs_only(self, il: int, out_ids: Node, *rows: Node) -> tuple[Node, ...]:
+        """After the last block's attention only the rows that are asked for go on."""
+        return tuple([self.get_rows(x, out_ids) for x in rows]) if self.last(il) else rows
+
+    def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False) -> None:
+        """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between."""
+        cur = self.build_norm(cur, self.weight("output_norm.weight"), -1, self.weight("output_norm.bias"), kind)
+        cur.name, cur.output = "result_norm", True
+        self.head(cur, scaled, capped)
+
+    def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:
+        """The logits of rows that are normed already."""
+        cur = self.mm(self.output_weight(), cur, self.weight("output.scale"))
+        bias = self.weight("output.bias")
+        if bias is not None:
+            cur = self.add(cur, bias)
+        for _ in range(scaled):
+            cur = self.scale(cur)
+        if capped:
+            cur = self.scale(self.unary("tanh", self.scale(cur)))
+        cur.name, cur.output = "result_output", True
+        self.expand(cur)
+
+    # caches
+
+    def cached(self, part: str, il: int, dtype: Dtype, *ne: int) -> Node:
+        """A cache's tensor: `part` is k, v, r, s."""
+        key = f"cache_{part}_l{il}"
+        if key not in self._made:
+            self._made[key] = self.new(dtype, *ne, name=key, home=Home(CACHE, il))
+        return self._made[key]

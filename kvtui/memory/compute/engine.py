@@ -1,0 +1,214 @@
+"""Compute buffers by derivation: the graph of a model's family through llama.cpp's scheduler and allocator."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Protocol
+
+from kvtui.cache.kernels import Attention, Batch, Card, choose, f16_copy_bytes
+from kvtui.cache.layout import flash_attention, physical_batch
+from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.assignment import Assignment
+from kvtui.memory.compute import families
+from kvtui.memory.compute.alloc import Peak, allocate
+from kvtui.memory.compute.build import Build, Shapes, shapes
+from kvtui.memory.compute.collapse import representatives, sequence
+from kvtui.memory.compute.graph import Graph, freeze
+from kvtui.memory.compute.sched import Backends, Schedule, schedule
+from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
+from kvtui.memory.compute.terms import Term, terms
+from kvtui.model.spec import ModelSpec
+
+CUDA_BACKENDS = ("CUDA", "ROCm")
+COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
+_DEVICE_ALIGNMENT, _HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+_SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
+
+
+_MANY_ROWS = 16  # a prompt's rows for each of a token's: no block is so many times wider than it is long
+
+
+class Family(Protocol):
+    """A module of families/."""
+
+    ARCHITECTURES: tuple[str, ...]
+
+    @staticmethod
+    def graph(g: Build) -> None:
+        """Expand the whole graph."""
+
+
+@cache
+def _families() -> dict[str, Family]:
+    found: dict[str, Family] = {}
+    for info in iter_modules(families.__path__):
+        module: Family = import_module(f"{families.__name__}.{info.name}")  # type: ignore[assignment]
+        found.update(dict.fromkeys(module.ARCHITECTURES, module))
+    return found
+
+
+def covered(model: ModelSpec) -> bool:
+    """Whether the model's family has a graph here."""
+    return model.architecture in _families()
+
+
+@lru_cache(maxsize=64)
+def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
+    """The graph of these blocks."""
+    g = Build(model, ctx, sizes, blocks)
+    _families()[model.architecture].graph(g)
+    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0)
+
+
+@lru_cache(maxsize=1024)
+def _has_kernel(card: Card, attention: Attention, batch: Batch) -> bool:
+    return choose(card, attention, batch).kernel != "none"
+
+
+@lru_cache(maxsize=1024)
+def _copied(card: Card, attention: Attention, batch: Batch) -> int:
+    return f16_copy_bytes(card, attention, batch)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Compute buffers of one model under one context on one machine."""
+
+    model: ModelSpec
+    context: ContextParams
+    machine: Machine
+    fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
+
+    @cached_property
+    def cards(self) -> tuple[Card, ...]:
+        """The devices as the kernels' table knows them."""
+        return tuple([Card(d.backend or "unknown", d.compute_capability, self.fa_quants) for d in self.machine.devices])
+
+    @cached_property
+    def n(self) -> int:
+        """Back ends: the devices and the CPU."""
+        return len(self.machine.devices) + 1
+
+    def pipelined(self, assignment: Assignment) -> bool:
+        """llama-context.cpp, llama_context: several devices opened, all blocks and the output on devices, no override."""
+        return (
+            self.n > 2
+            and all(d.backend in CUDA_BACKENDS for d in self.machine.devices)
+            and CPU not in assignment.layer_devices
+            and not assignment.overridden
+            and self.context.offload_kqv
+        )
+
+    @cached_property
+    def _known(self) -> dict[Hashable, tuple[int, ...]]:
+        """Peaks by what was asked for."""
+        return {}
+
+    @cached_property
+    def _loose(self) -> tuple[int, ...]:
+        """Tensors of no block."""
+        return tuple([t.index for t in self.model.tensors if t.loaded and t.block is None])
+
+    def peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
+        places = assignment.tensor_devices
+        keys = sequence(self.model, assignment.layer_devices, places)
+        blocks = representatives(keys) if self._repeats else tuple(range(self.model.n_layer))
+        asked = (
+            tuple([keys[i] for i in blocks]),
+            tuple([places[i] for i in self._loose]),
+            assignment.layer_devices[-1],
+            assignment.tied_output,
+            CPU in assignment.layer_devices,
+            self.pipelined(assignment),
+        )
+        if asked not in self._known:
+            self._known[asked] = self.peaks_of(assignment, blocks)
+        return self._known[asked]
+
+    def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
+        """The prompt's peaks by what is alive, a back end each."""
+        blocks = tuple(range(self.model.n_layer))
+        _, _, peaks = self.run(assignment, blocks, prompt=True)
+        g, planned, peaks = self.run(assignment, blocks, prompt=True, watch=[p.step for p in peaks])
+        return tuple([terms(g, planned, p) for p in peaks])
+
+    def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
+        """The same of these blocks alone."""
+        graphs = (True, False) if self._token_counts(assignment) else (True,)
+        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt)[2]] for prompt in graphs]
+        return tuple([max(x) for x in zip(*peaks, strict=True)])
+
+    @cached_property
+    def _repeats(self) -> bool:
+        repeats = getattr(_families()[self.model.architecture], "repeats", None)
+        # caches in RAM are copied for every block: what one leaves behind is not what it found
+        return self.context.offload_kqv and (repeats is None or repeats(self.model))
+
+    def _token_counts(self, assignment: Assignment) -> bool:
+        """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
+        the first device for a prompt; without flash attention that holds scores of all heads."""
+        few = physical_batch(self.model, self.context) < _MANY_ROWS * self.context.slots
+        return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
+
+    def run(
+        self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, watch: Sequence[int] = ()
+    ) -> tuple[Graph, Schedule, list[Peak]]:
+        """One graph, scheduled and allocated."""
+        model, ctx = self.model, self.context
+        flash = flash_attention(model, ctx)
+        sizes = shapes(model, ctx, flash, prompt)
+        g = build_graph(model, ctx, sizes, blocks)
+        if self._turned_off(g, assignment):
+            sizes = shapes(model, ctx, False, prompt)
+            g = build_graph(model, ctx, sizes, blocks)
+        cpu = self.n - 1
+        homes = self._homes(g, assignment)
+        layers = assignment.layer_devices
+        full = CPU not in layers
+        pins = [(i, layers[il] % self.n) for i, il in g.pinned] if full or sizes.tokens < _SMALL_BATCH else []
+        gpus = frozenset(i for i, d in enumerate(self.machine.devices) if d.backend in CUDA_BACKENDS)
+        ends = Backends(
+            n=self.n,
+            copies=COPIES if self.pipelined(assignment) else 1,
+            offloads=gpus if ctx.op_offload else frozenset(),
+            fuses=gpus,
+            refuses=lambda backend, i: i in g.attention and backend != cpu and not self._runs(g, i, backend),
+        )
+        extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in gpus}
+        planned = schedule(g, homes, pins, ends, extra)
+        return g, planned, allocate(planned.plan, [_DEVICE_ALIGNMENT] * cpu + [_HOST_ALIGNMENT], watch)
+
+    def _runs(self, g: Graph, i: int, device: int) -> bool:
+        """Whether a device has a kernel for this attention."""
+        a = g.attention[i]
+        return _has_kernel(self.cards[device], a.attention, a.batch)
+
+    def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
+        """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,
+        resolve_fused_ops). Quantised V is read by nothing else: it keeps it on."""
+        if self.context.flash_attn != "auto" or CACHE_TYPES[self.context.type_v].quantized:
+            return False
+        homes = assignment.layer_devices
+        return any(homes[a.block] != CPU and not self._runs(g, i, homes[a.block]) for i, a in g.attention.items())
+
+    def _homes(self, g: Graph, assignment: Assignment) -> list[int]:
+        homes = [-1] * len(g.nodes)
+        layers, n = assignment.layer_devices, self.n
+        output = layers[-1] if assignment.tied_output is None else assignment.tied_output
+        for i, (kind, number) in g.homes:
+            if kind == WEIGHT:
+                home = assignment.tensor_devices[number]
+            elif kind == LAYER_WEIGHT:
+                home = layers[number]
+            elif kind == OUTPUT_WEIGHT:
+                home = output
+            else:
+                assert kind == CACHE
+                home = layers[number] if self.context.offload_kqv else CPU
+            homes[i] = home % n
+        return homes

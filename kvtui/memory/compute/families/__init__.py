@@ -1,0 +1,1 @@
+"""Graphs by family: a file each, found by the ARCHITECTURES that it names."""

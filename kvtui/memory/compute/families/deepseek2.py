@@ -1,0 +1,61 @@
+"""src/models/deepseek2.cpp: multi-head latent attention."""
+
+from kvtui.memory.compute.attention import attend, caches
+from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
+from kvtui.memory.compute.mla import Latent, k_cache, latent, mla
+from kvtui.memory.compute.tape import Node
+
+ARCHITECTURES = ("deepseek2",)
+_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
+
+
+def graph(g: Build) -> None:
+    """llama_model_deepseek2::graph."""
+    d = latent(g)
+    cur = g.inp_embd()
+    scale = g.inp_attn_scale() if g.number("attention.temperature_scale") else None
+    pos = g.inp_pos()
+    inp, out_ids = (k_cache(g) if g.model.is_mla else caches(g)), g.inp_out_ids()
+    key = int(g.number("expert_gating_func"))
+    routing = Routing(
+        gating=_GATING.get(key, "softmax"),  # type: ignore[arg-type]
+        norm=bool(g.model.header.metadata.get(f"{g.model.architecture}.expert_weights_norm")),
+        scaled=scaled(g),
+        scales=False,
+    )
+    for il in g.blocks:
+        residual = cur
+        cur = g.normed(cur, "attn_norm", il)
+        q, kv, k_pe = _projected(g, d, cur, pos, il)
+        if g.model.is_mla:
+            cur = mla(g, d, inp, il, q, kv, k_pe, pos, scale)
+        else:
+            parts = g.mm(g.w("attn_kv_b", il), kv)
+            heads, nope = g.layer(il).n_head, d.head_k - d.rope
+            row = parts.dtype.row_bytes(nope + d.head_v)
+            nb = (4, row, row * heads)
+            k = g.view(parts, (nope, heads, g.tokens), nb)
+            v = g.cont(g.view(parts, (d.head_v, heads, g.tokens), nb, nope * 4))
+            q = g.rope(q, pos)
+            k = g.concat(k, g.repeat(k_pe, d.rope, heads, g.tokens), 0)
+            cur = attend(g, inp, il, g.mul(q, scale) if scale is not None else q, k, v)
+        cur, residual = g.outputs_only(il, out_ids, cur, residual)
+        inner = g.add(cur, residual)
+        cur = g.add(shared_or_dense(g, g.normed(inner, "ffn_norm", il), il, routing), inner)
+    g.finish(cur)
+
+
+def _projected(g: Build, d: Latent, cur: Node, pos: Node, il: int) -> tuple[Node, Node, Node]:
+    """Q, the compressed K/V, and K's part that rope turns."""
+    low = g.w("attn_q_a", il)
+    if low is not None:
+        q = g.mm(g.w("attn_q_b", il), g.normed(g.mm(low, cur), "attn_q_a_norm", il))
+    else:
+        q = g.mm(g.w("attn_q", il), cur)
+    q = g.reshape(q, d.head_k, g.layer(il).n_head, g.tokens)
+    both = g.mm(g.w("attn_kv_a_mqa", il), cur)
+    row = both.dtype.row_bytes(d.rank + d.rope)
+    kv = g.view(both, (d.rank, g.tokens), (4, row))
+    k_pe = g.rope(g.view(both, (d.rope, 1, g.tokens), (4, row, row), d.rank * 4), pos)
+    return q, g.normed(kv, "attn_kv_a_norm", il), k_pe

@@ -1,0 +1,55 @@
+"""src/models/qwen35.cpp, qwen35moe.cpp: delta nets, and gated attention every few blocks."""
+
+from kvtui.memory.compute.attention import attend, project, separate
+from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.delta import delta_net
+from kvtui.memory.compute.ffn import Routing, dense, moe, scaled
+from kvtui.memory.compute.recurrent import Hybrid, hybrid
+from kvtui.memory.compute.tape import Node
+
+ARCHITECTURES = ("qwen35", "qwen35moe")
+_SECTIONS = 4  # positions a token: rope in sections
+
+
+def graph(g: Build) -> None:
+    """llama_model_qwen35::graph."""
+    cur = g.inp_embd()
+    inp, pos, out_ids = hybrid(g), g.inp_pos(_SECTIONS), g.inp_out_ids()
+    routing = Routing(scaled=scaled(g))
+    for il in g.blocks:
+        residual = cur
+        cur = g.normed(cur, "attn_norm", il)
+        g.expand(cur)
+        cur = delta_net(g, inp.states, cur, il) if g.layer(il).is_recurrent else _attention(g, inp, cur, pos, il)
+        inner = g.add(cur, residual)
+        cur = g.add(_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
+    cur = g.build_norm(cur, g.weight("output_norm.weight"), -1)
+    cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
+    cur = g.get_rows(cur, out_ids)
+    cur.output = True
+    g.head(cur)
+
+
+def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:
+    """build_layer_attn: Q and its gate come from one projection."""
+    x = g.layer(il)
+    full, k, v = separate(g, cur, il)
+    row = x.head_k * 4
+    q, gate = (g.view(full, (x.head_k, x.n_head, g.tokens), (4, 2 * row, 2 * row * x.n_head), i * row) for i in (0, 1))
+    q = g.normed(q, "attn_q_norm", il)
+    k = g.normed(g.reshape(k, x.head_k, x.n_head_kv, g.tokens), "attn_k_norm", il)
+    gate = g.cont(gate, x.head_k * x.n_head, g.tokens)
+    v = g.reshape(v, x.head_v, x.n_head_kv, g.tokens)
+    cur = attend(g, inp.caches, il, g.rope(q, pos), g.rope(k, pos), v, out=False)
+    return project(g, g.mul(cur, g.unary("sigmoid", gate)), il)
+
+
+def _ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
+    """build_layer_ffn: shared experts are gated by a number a token."""
+    if g.w("ffn_gate_inp", il) is None:
+        return dense(g, cur, il)
+    out = moe(g, cur, il, routing)
+    if g.w("ffn_up_shexp", il) is None:
+        return out
+    shared = dense(g, cur, il, "silu", "_shexp")
+    return g.add(out, g.mul(shared, g.unary("sigmoid", g.proj("ffn_gate_inp_shexp", il, cur))))

@@ -1,0 +1,170 @@
+"""Feed-forward networks as src/llama-graph.cpp builds them: build_ffn, build_moe_ffn."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.tape import Node
+
+Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu_oai"]
+Gating = Literal["softmax", "sigmoid", "softmax_weight", "sqrt_softplus"]
+
+
+def dense(g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "", scales: bool = True) -> Node:
+    """build_ffn with a gate beside `up` where the file has one. `suffix`: _shexp for shared experts; `scales`: whether
+    the family hands on the tensors' scales."""
+    up = _with_bias(g, g.mm(g.w(f"ffn_up{suffix}", il), cur), f"ffn_up{suffix}", il, scales)
+    gate = g.w(f"ffn_gate{suffix}", il)
+    if gate is not None:
+        cur = g.glu(_with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il, scales), up)
+    else:
+        cur = _activate(g, up, act)
+    down = g.w(f"ffn_down{suffix}", il)
+    return _with_bias(g, g.mm(down, cur), f"ffn_down{suffix}", il, scales) if down is not None else cur
+
+
+def halves(g: Build, cur: Node, il: int) -> Node:
+    """build_ffn where `up` holds the gate too (LLM_FFN_SWIGLU, LLM_FFN_GEGLU)."""
+    up = _with_bias(g, g.mm(g.w("ffn_up", il), cur), "ffn_up", il)
+    return _with_bias(g, g.mm(g.w("ffn_down", il), g.glu(up)), "ffn_down", il)
+
+
+def _with_bias(g: Build, cur: Node, role: str, il: int, scales: bool = True) -> Node:
+    bias = g.w(role, il, "bias")
+    cur = g.add(cur, bias) if bias is not None else cur
+    scale = g.w(role, il, "scale") if scales else None
+    return g.mul(cur, scale) if scale is not None else cur
+
+
+def _activate(g: Build, cur: Node, act: Activation) -> Node:
+    if act == "relu_sqr":
+        return g.sqr(g.unary("relu", cur))
+    return g.unary(act, cur)
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How experts are chosen (build_moe_ffn's arguments)."""
+
+    gating: Gating = "softmax"
+    norm: bool = True  # weights sum up to one
+    scaled: bool = False  # expert_weights_scale is neither 0 nor 1
+    act: Activation = "silu"
+    before: bool = False  # weights are applied to the input: llama4
+    by_logits: bool = False  # chosen by the router's output itself: llama4
+    scales: bool = True  # scales of the tensors are handed on
+
+
+PLAIN = Routing()
+
+
+def scaled(g: Build) -> bool:
+    """Whether the header scales the experts' weights."""
+    return g.number("expert_weights_scale") not in (0.0, 1.0)
+
+
+def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None) -> Node:
+    """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`."""
+    n_embd, tokens = cur.ne[0], cur.ne[1]
+    experts, used = g.model.n_expert, g.model.n_expert_used
+    if logits is None:
+        logits = g.mm(g.w("ffn_gate_inp", il), cur)
+    bias = g.w("ffn_gate_inp", il, "bias")
+    if bias is not None:
+        logits = g.add(logits, bias)
+    probs = _probs(g, logits, routing.gating)
+    selection = probs
+    probs_bias = g.w("exp_probs_b", il, "bias") or g.w("exp_probs_b", il)
+    if probs_bias is not None:
+        selection = g.add(probs, probs_bias)
+    if routing.by_logits:
+        selection = logits
+    groups = int(g.number("expert_group_count"))
+    if groups > 1:
+        selection = _in_groups(g, selection, groups, experts, tokens)
+    chosen = g.argsort_top_k(selection, used)
+    weights = g.get_rows(g.reshape(probs, 1, experts, tokens), chosen)
+    if routing.gating == "softmax_weight":
+        weights = g.reshape(g.soft_max(g.reshape(weights, used, tokens)), 1, used, tokens)
+    if routing.norm:
+        weights = g.reshape(weights, used, tokens)
+        weights = g.reshape(g.div(weights, g.clamp(g.sum_rows(weights))), 1, used, tokens)
+    if routing.scaled:
+        weights = g.scale(weights)
+    g.expand(weights)
+    cur = g.reshape(cur, n_embd, 1, tokens)
+    if routing.before:
+        cur = g.mul(g.repeat(cur, n_embd, used, tokens), weights)
+    hidden = _hidden(g, cur, il, chosen, routing)
+    out = _by_expert(g, g.mul_mat_id(g.need("ffn_down_exps", il), hidden, chosen), "ffn_down_exps", il, chosen, routing.scales)
+    out.name = "experts' outputs"
+    if not routing.before:
+        out = g.mul(out, weights)
+    g.expand(out)
+    return _sum(g, out, n_embd, tokens, used)
+
+
+def _probs(g: Build, logits: Node, gating: Gating) -> Node:
+    if gating == "softmax":
+        return g.soft_max(logits)
+    if gating == "sigmoid":
+        return g.unary("sigmoid", logits)
+    return logits if gating == "softmax_weight" else g.sqrt(g.unary("softplus", logits))
+
+
+def _in_groups(g: Build, selection: Node, groups: int, experts: int, tokens: int) -> Node:
+    """Only the experts of the best groups stay."""
+    each, used = experts // groups, int(g.number("expert_group_used_count"))
+    parts = g.reshape(selection, each, groups, tokens)
+    best = g.get_rows(g.reshape(parts, 1, each, groups, tokens), g.argsort_top_k(parts, 2))
+    scores = g.sum_rows(g.reshape(best, *best.ne[1:]))
+    picked = g.argsort_top_k(g.reshape(scores, scores.ne[1], scores.ne[2]), used)
+    kept = g.set_rows(g.fill(parts), g.get_rows(parts, picked), picked)
+    return g.reshape(kept, experts, tokens)
+
+
+def _by_expert(g: Build, cur: Node, role: str, il: int, chosen: Node, scales: bool, bias_role: str = "") -> Node:
+    """A scale and a bias of each expert's own."""
+    scale = g.w(role, il, "scale") if scales else None
+    if scale is not None:
+        n = scale.ne[0]
+        cur = g.mul(cur, g.get_rows(g.repeat(g.reshape(scale, 1, n, 1), 1, n, g.tokens), chosen))
+    bias = g.w(bias_role or role, il, "bias")
+    return g.add_id(cur, bias, chosen) if bias is not None else cur
+
+
+def _hidden(g: Build, cur: Node, il: int, chosen: Node, routing: Routing) -> Node:
+    scales = routing.scales
+    merged = g.w("ffn_gate_up_exps", il)
+    if merged is not None:
+        both = _by_expert(g, g.mul_mat_id(merged, cur, chosen), "ffn_up_exps", il, chosen, scales, "ffn_gate_up_exps")
+        half = both.ne[0] // 2
+        gate, up = (g.view(both, (half, *both.ne[1:3]), both.nb[:3], i * half * both.nb[0]) for i in (0, 1))
+        return g.glu(gate, up)
+    up = _by_expert(g, g.mul_mat_id(g.need("ffn_up_exps", il), cur, chosen), "ffn_up_exps", il, chosen, scales)
+    gate_w = g.w("ffn_gate_exps", il)
+    if gate_w is None:
+        return _activate(g, up, routing.act)
+    return g.glu(_by_expert(g, g.mul_mat_id(gate_w, cur, chosen), "ffn_gate_exps", il, chosen, scales), up)
+
+
+def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:
+    views = []
+    for i in range(used):
+        views.append(g.view(experts, (n_embd, tokens), (experts.nb[0], experts.nb[2]), i * experts.nb[1]))
+        g.expand(views[-1])
+    cur = views[0]
+    for part in views[1:]:
+        cur = g.add(cur, part)
+        g.expand(cur)
+    return g.cont(cur) if used == 1 else cur
+
+
+def shared_or_dense(g: Build, cur: Node, il: int, routing: Routing) -> Node:
+    """Experts where the block has a router, with shared experts where it has them; else a dense network."""
+    if g.w("ffn_gate_inp", il) is None:
+        return dense(g, cur, il, routing.act, scales=routing.scales)
+    out = moe(g, cur, il, routing)
+    if g.w("ffn_up_shexp", il) is not None:
+        out = g.add(out, dense(g, cur, il, routing.act, "_shexp", routing.scales))
+    return out

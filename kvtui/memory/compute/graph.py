@@ -1,0 +1,170 @@
+"""A graph frozen into flat tables, one entry a tensor: what the scheduler and the allocator run over."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from kvtui.cache.kernels import Attention, Batch
+from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Home, Node, Tape
+
+# ggml-alloc.c, ggml_op_can_inplace
+_ARITHMETIC = frozenset(("add", "add_id", "sub", "mul", "div", "sqr", "sqrt", "log", "scale", "clamp", "fill"))
+_IN_PLACE = _ARITHMETIC | {"unary", "rope", "rms_norm", "soft_max"}
+# ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur: their weights are too small to choose a back end by
+_SMALL_WEIGHTS = frozenset(("rope", "flash_attn_ext"))
+# ggml-cuda.cu, get_op_batch_size; every other operation counts its rows
+_BATCH_DIM = {"mul_mat": 1, "mul_mat_id": 2, "rope": 2}
+# ggml-cuda.cu, MATRIX_ROW_PADDING: rows of quantised tensors are padded to this many values in CUDA buffers
+_ROW_PADDING = 512
+
+
+@dataclass(frozen=True)
+class Attended:
+    """A flash attention operation. `block`: whose cache it reads, -1 where none is."""
+
+    attention: Attention
+    batch: Batch
+    block: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Tables by tensor id; `order` and `leafs` hold ids. -1 stands for none."""
+
+    nodes: tuple[Node, ...]  # by id
+    order: tuple[int, ...]
+    leafs: tuple[int, ...]
+    alibi: bool = False  # attention is biased by distance
+
+    @cached_property
+    def names(self) -> list[str]:
+        """For people: the graph's own, the weight that an operation is on, or the operation."""
+        return [_name(n) for n in self.nodes]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """ggml_nbytes."""
+        return [n.n_bytes for n in self.nodes]
+
+    @cached_property
+    def padding(self) -> dict[int, int]:
+        """Bytes that a CUDA buffer adds to a quantised tensor's copy (ggml_backend_cuda_buffer_type_get_alloc_size)."""
+        found = {}
+        for n in self.nodes:
+            if n.dtype.quantized and n.ne[0] % _ROW_PADDING:
+                found[n.id] = n.dtype.row_bytes(_ROW_PADDING - n.ne[0] % _ROW_PADDING)
+        return found
+
+    @cached_property
+    def sources(self) -> list[tuple[int, ...]]:
+        """Ids of the sources."""
+        return [tuple([s.id for s in n.src]) for n in self.nodes]
+
+    @cached_property
+    def roots(self) -> list[int]:
+        """What a view looks into (view_src)."""
+        return [n.view.id if n.view is not None else -1 for n in self.nodes]
+
+    @cached_property
+    def reusable(self) -> list[tuple[int, ...]]:
+        """Slots of the sources whose memory the result may take over: same type, shape and strides."""
+        return [
+            tuple([i for i, s in enumerate(n.src) if s.dtype is n.dtype and s.ne == n.ne and s.nb == n.nb])
+            if n.op in _IN_PLACE and n.view is None
+            else ()
+            for n in self.nodes
+        ]
+
+    @cached_property
+    def work(self) -> list[int]:
+        """`order` without views (ggml_is_view_op)."""
+        return [i for i in self.order if self.nodes[i].op not in VIEWS]
+
+    @cached_property
+    def by_weight(self) -> list[int]:
+        """The weight that an operation would follow to its back end: its first."""
+        found = [-1] * len(self.nodes)
+        for i in self.order:
+            n = self.nodes[i]
+            if n.op not in _SMALL_WEIGHTS:
+                found[i] = next((s.id for s in n.src if s.home is not None and s.home.kind != CACHE), -1)
+        return found
+
+    @cached_property
+    def batch(self) -> list[int]:
+        """Rows of an operation, by which it is offloaded; 0: never (ggml-cuda.cu, get_op_batch_size)."""
+        found = []
+        for n in self.nodes:
+            dim = _BATCH_DIM.get(n.op)
+            if n.op == "get_rows":
+                found.append(0)
+            else:
+                found.append(n.ne[dim] if dim is not None else n.ne[1] * n.ne[2] * n.ne[3])
+        return found
+
+    @cached_property
+    def homes(self) -> tuple[tuple[int, Home], ...]:
+        """Tensors that are there before the graph."""
+        return tuple([(n.id, n.home) for n in self.nodes if n.home is not None])
+
+    @cached_property
+    def outputs(self) -> frozenset[int]:
+        """Never freed (ggml_set_output)."""
+        return frozenset([n.id for n in self.nodes if n.output])
+
+    @cached_property
+    def duplicated(self) -> dict[int, list[int]]:
+        """Weights that every block has a copy of, and what they are used by."""
+        found: dict[int, list[int]] = {i: [] for i, home in self.homes if home.kind == LAYER_WEIGHT}
+        for i in self.order if found else ():
+            for s in self.sources[i]:
+                if s in found:
+                    found[s].append(i)
+        return found
+
+    @cached_property
+    def pinned(self) -> tuple[tuple[int, int], ...]:
+        """(norm, block): what graph_get_cb keeps on its block's device."""
+        return tuple([(n.id, n.layer) for n in self.nodes if n.layer >= 0])
+
+    @cached_property
+    def attention(self) -> dict[int, Attended]:
+        """Flash attention's nodes."""
+        return {n.id: _attention(n, self.alibi) for n in self.nodes if n.op == "flash_attn_ext"}
+
+    @cached_property
+    def uses(self) -> list[int]:
+        """How often a tensor is a source (ggml_node_get_use_count)."""
+        counts = [0] * len(self.nodes)
+        for i in self.order:
+            for s in self.sources[i]:
+                counts[s] += 1
+        return counts
+
+
+def freeze(tape: Tape, alibi: bool = False) -> Graph:
+    """The graph of what `tape` expanded."""
+    nodes = sorted((*tape.nodes, *tape.leafs), key=lambda n: n.id)
+    return Graph(tuple(nodes), tuple([n.id for n in tape.nodes]), tuple([n.id for n in tape.leafs]), alibi)
+
+
+def _name(n: Node) -> str:
+    if n.name:
+        return n.name
+    weight = next((s.name for s in n.src if s.home is not None and s.name.endswith(".weight")), "")
+    return f"{n.op} {weight.removesuffix('.weight')}" if weight else n.op
+
+
+def _attention(n: Node, alibi: bool) -> Attended:
+    q, k, v = n.src[:3]
+    attention = Attention(
+        head_k=k.ne[0],
+        head_v=v.ne[0],
+        n_head=q.ne[2],
+        n_head_kv=k.ne[2],
+        type_k=k.dtype.name,
+        type_v=v.dtype.name,
+        v_in_k=v.view is not None and v.view is k.view and v.offset == k.offset,
+        alibi=alibi,
+    )
+    block = k.view.home.number if k.view is not None and k.view.home is not None else -1
+    return Attended(attention, Batch(q.ne[1], k.ne[1], q.ne[3]), block)

@@ -1,0 +1,56 @@
+"""Mamba blocks (src/models/mamba-base.cpp)."""
+
+from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.recurrent import States, build_rs, snapshots, state
+from kvtui.memory.compute.tape import Node
+
+
+def mamba2(g: Build, inp: States, cur: Node, il: int) -> Node:
+    """build_mamba2_layer."""
+    conv, inner, d_state = (int(g.number(f"ssm.{k}")) for k in ("conv_kernel", "inner_size", "state_size"))
+    heads, groups = int(g.number("ssm.time_step_rank")), int(g.number("ssm.group_count"))
+    head, channels, seqs = inner // heads, inner + 2 * groups * d_state, g.at.seqs
+    each, kept = g.tokens // seqs, snapshots(g)
+    written = min(each, kept)
+    r = state(g, "r", il, (conv - 1) * channels, inp.rows)
+    s = state(g, "s", il, d_state * inner, inp.rows)
+    before = g.reshape(build_rs(g, inp, r), conv - 1, channels, seqs)
+    mixed = g.proj("ssm_in", il, cur)
+    mixed = g.reshape(mixed, mixed.ne[0], each, seqs)
+    nb = mixed.nb
+    z = g.view(mixed, (head, heads, each, seqs), (4, head * 4, nb[1], nb[2]))
+    xbc = g.view(mixed, (channels, each, seqs), nb[:3], inner * 4)
+    dt = g.view(mixed, (heads, each, seqs), nb[:3], (2 * inner + 2 * groups * d_state) * 4)
+    x_conv = g.concat(before, g.transpose(xbc), 0)
+    for slot in range(written):
+        last = g.view(x_conv, (conv - 1, channels, seqs), x_conv.nb[:3], (each - slot) * 4)
+        g.expand(g.cpy(last, g.view(r, ((conv - 1) * channels, seqs), r.nb[:2])))
+    xbc = g.ssm_conv(x_conv, g.need("ssm_conv1d", il))
+    xbc = g.unary("silu", g.add(xbc, g.need("ssm_conv1d", il, "bias")))
+    nb = xbc.nb
+    x = g.view(xbc, (head, heads, each, seqs), (4, head * 4, nb[1], nb[2]))
+    b, c = (
+        g.view(xbc, (d_state, groups, each, seqs), (4, d_state * 4, nb[1], nb[2]), (inner + i * groups * d_state) * 4)
+        for i in (0, 1)
+    )
+    dt = g.add(g.cont(dt), g.need("ssm_dt", il, "bias"))
+    a = g.need("ssm_a", il, "")
+
+    def scan(rows: Node, ids: Node) -> Node:
+        return g.ssm_scan(g.reshape(rows, d_state, head, heads, rows.ne[1]), x, dt, a, b, c, ids, kept)
+
+    y_all = build_rs(g, inp, s, scan)
+    size, offset = d_state * inner, x.elements * 4
+    g.expand(
+        g.cpy(
+            g.view(y_all, (size, seqs, written), (4, size * 4, size * 4 * seqs), offset),
+            g.view(s, (size, seqs, written), (4, s.nb[1], s.nb[1] * seqs)),
+        )
+    )
+    y = g.view(y_all, (head, heads, each, seqs), (4, x.nb[1], heads * x.nb[1], each * heads * x.nb[1]))
+    y = g.add(y, g.mul(x, g.need("ssm_d", il, "")))
+    y = g.glu(g.cont(z), y)
+    norm = g.w("ssm_norm", il)
+    if norm is not None:
+        y = g.build_norm(g.reshape(y, inner // groups, groups, each, seqs), norm, il)
+    return g.proj("ssm_out", il, g.reshape(y, inner, each * seqs))

@@ -1,0 +1,64 @@
+"""Recurrent state as src/llama-graph.cpp reads and writes it: build_rs, build_inp_mem_hybrid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kvtui.cache.layout import rollback_rows
+from kvtui.memory.compute.attention import Caches, caches
+from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.tape import F32, I32, Node
+
+
+@dataclass(frozen=True)
+class States:
+    """llm_graph_input_rs: which state each slot continues. `rows`: states of a block."""
+
+    copy: Node
+    main: Node
+    tail: Node
+    rows: int
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """Inputs of a model with both kinds of blocks."""
+
+    states: States
+    caches: Caches
+
+
+def states(g: Build) -> States:
+    """build_rs_inp."""
+    seqs = g.at.seqs
+    copy = g.input(I32, seqs, name="rs_s_copy")
+    return States(copy, g.view(copy, (seqs,)), g.view(copy, (seqs - 1,), None, 4), seqs * snapshots(g))
+
+
+def snapshots(g: Build) -> int:
+    """States kept a slot: the present one, and those that drafting may go back to (n_rs_seq)."""
+    return 1 + rollback_rows(g.model, g.ctx)
+
+
+def hybrid(g: Build, iswa: bool = False) -> Hybrid:
+    """build_inp_mem_hybrid."""
+    first = states(g)
+    return Hybrid(first, caches(g, iswa))
+
+
+def state(g: Build, part: str, il: int, values: int, rows: int) -> Node:
+    """A block's state: `part` r is the convolution's, s the scan's."""
+    return g.cached(part, il, F32, values, rows)
+
+
+def build_rs(g: Build, inp: States, s: Node, read: Callable[[Node, Node], Node] | None = None) -> Node:
+    """build_rs: the slots' states, copied out of the cache, or read in place by `read`."""
+    values, seqs = s.ne[0], g.at.seqs
+    flat = g.reshape(s, values, s.ne[1])
+    g.expand(g.scale_inplace(g.view(flat, (values,))))
+    ids = inp.tail if read is not None else inp.copy
+    gathered = g.get_rows(flat, ids)
+    out = read(flat, inp.main) if read is not None else g.view(gathered, (values, seqs))
+    g.expand(out)
+    extra = g.view(gathered, (values, 0), gathered.nb[:2])
+    g.expand(g.cpy(extra, g.view(s, (values, 0), s.nb[:2])))
+    return out

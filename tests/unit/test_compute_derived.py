@@ -1,0 +1,119 @@
+"""Compute buffers on CUDA against loads of llama-server b11434: no tolerance but the digits it rounds away."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvtui.flags.read import parse_flags
+from kvtui.hardware.device import Device, HostMemory, Machine
+from kvtui.header.reader import Header
+from kvtui.memory.assign import assign
+from kvtui.memory.assignment import Assignment
+from kvtui.memory.compute import ComputeModel
+from kvtui.memory.compute.engine import Engine, covered
+from kvtui.model.load import model_from_header
+from kvtui.model.spec import ModelSpec
+
+MIB = 2**20
+PRINTED = 0.005 + 1e-6  # half of the last digit of "%8.2f MiB"
+LOADS = Path(__file__).parents[1] / "data" / "cuda-loads.jsonl"
+Case = tuple[dict[str, Any], Engine, Assignment]
+
+
+@pytest.fixture(scope="module")
+def cases(headers: Mapping[str, Header]) -> list[Case]:
+    @cache
+    def model(name: str) -> ModelSpec:
+        return model_from_header(headers[name], name)
+
+    found = []
+    for line in LOADS.read_text().splitlines():
+        row = json.loads(line)
+        spec = model(row["model"])
+        if covered(spec):
+            flags = parse_flags(row["flags"])
+            devices = tuple(Device(f"CUDA{i}", f * MIB, t * MIB) for i, (f, t) in enumerate(row["devices_mib"]))
+            machine = Machine(devices, HostMemory(1 << 40, 1 << 40))
+            found.append((row, Engine(spec, flags.context, machine), assign(spec, flags, machine)))
+    return found
+
+
+def _said(row: dict[str, Any], peaks: tuple[int, ...]) -> Iterator[tuple[float, float, float]]:
+    """(said, real, what rounding hides): the host's figure is a sum of two."""
+    hidden = [PRINTED] * len(row["compute"]) + [2 * PRINTED]
+    return zip((p / MIB for p in peaks), (*row["compute"], row["host"]), hidden, strict=True)
+
+
+def test_peaks_to_the_printed_digit(cases: list[Case]) -> None:
+    assert len({row["model"] for row, _, _ in cases}) >= 14
+    wrong = [
+        (row["model"], " ".join(row["flags"]), said, real)
+        for row, engine, assignment in cases
+        for said, real, hidden in _said(row, engine.peaks(assignment))
+        if abs(said - real) > hidden
+    ]
+    assert wrong == []
+
+
+def test_blocks_that_stand_for_all_take_what_all_take(cases: list[Case]) -> None:
+    wrong = [
+        (row["model"], " ".join(row["flags"]))
+        for row, engine, assignment in cases
+        if engine.peaks(assignment) != engine.peaks_of(assignment, tuple(range(engine.model.n_layer)))
+    ]
+    assert wrong == []
+
+
+def _terms(compute: ComputeModel, *flags: str) -> list[dict[str, tuple[float, int]]]:
+    assignment = assign(compute.model, parse_flags(flags), compute.machine)
+    return [{t.name: (t.n_bytes / MIB, t.count) for t in buffer} for buffer in compute.terms(assignment)]
+
+
+def test_terms_name_what_is_staged_and_what_is_copied(headers: Mapping[str, Header]) -> None:
+    machine = Machine(tuple(Device(f"CUDA{i}", 24000 * MIB, 24576 * MIB) for i in range(2)), HostMemory(1 << 40, 1 << 40))
+
+    def first(name: str, *flags: str) -> dict[str, tuple[float, int]]:
+        spec = model_from_header(headers[name], name)
+        return _terms(ComputeModel(spec, parse_flags(flags).context, machine), *flags)[0]
+
+    staged = first("qwen3-30b-a3b-q4_k_m", "-c", "32768", "-cmoe")
+    n_bytes, count = staged["staged: blk.0.ffn_down_exps"]
+    assert (round(n_bytes, 2), count) == (157.5, 1)
+    pipelined = first("llama-3.1-8b-q4_k_m", "-c", "32768", "-np", "1", "-ctk", "q8_0", "-ctv", "q8_0")
+    assert pipelined["KQ mask"] == (128, 4)
+    assert pipelined["K as f16"] == pipelined["V as f16"] == (64, 1)
+
+
+def test_terms_sum_up_to_the_peak(cases: list[Case]) -> None:
+    for row, engine, assignment in cases[::9]:
+        sums = tuple(sum(t.n_bytes for t in buffer) for buffer in engine.terms(assignment))
+        assert sums == engine.peaks(assignment), row["flags"]
+
+
+def test_a_family_without_a_graph_keeps_the_formulas(headers: Mapping[str, Header]) -> None:
+    spec = model_from_header(headers["more-arwkv7"], "more-arwkv7")
+    machine = Machine((Device("CUDA0", 24000 * MIB, 24576 * MIB),), HostMemory(1 << 40, 1 << 40))
+    compute = ComputeModel(spec, parse_flags(()).context, machine)
+    assignment = assign(spec, parse_flags(()), machine)
+    assert not compute.derived
+    assert compute.bytes(assignment).basis.startswith("extrapolated")
+    assert compute.terms(assignment) == ()
+
+
+def test_a_device_that_is_not_opened_is_as_if_it_were_not_there(headers: Mapping[str, Header]) -> None:
+    cards = tuple(Device(f"CUDA{i}", 24000 * MIB, 24576 * MIB) for i in range(3))
+    ram = HostMemory(1 << 40, 1 << 40)
+    spec = model_from_header(headers["qwen3-30b-a3b-q4_k_m"], "qwen3")
+    flags = ("-c", "32768", "-np", "1", "-cmoe")
+
+    def taken(machine: Machine, *more: str) -> tuple[tuple[int, ...], int]:
+        given = parse_flags((*flags, *more))
+        found = ComputeModel(spec, given.context, machine).bytes(assign(spec, given, machine))
+        return found.devices, found.host
+
+    (first, last), host = taken(Machine((cards[1], cards[2]), ram))
+    assert taken(Machine(cards, ram), "-dev", "CUDA1,CUDA2") == ((0, first, last), host)
