@@ -114,3 +114,9 @@ def test_nothing_below_the_screen_imports_textual() -> None:
         "sys.exit(any(m.split('.')[0] in ('textual', 'rich') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_click_group_is_importable_from_the_package() -> None:
+    from kvtui.cli import cli
+
+    assert {"plan", "table", "estimate", "verify", "devices", "serve", "demo"} <= set(cli.commands)

@@ -99,6 +99,21 @@ def test_a_family_without_a_graph_keeps_the_formulas(headers: Mapping[str, Heade
     machine = Machine((Device("CUDA0", 24000 * MIB, 24576 * MIB),), HostMemory(1 << 40, 1 << 40))
     compute = ComputeModel(spec, parse_flags(()).context, machine)
     assignment = assign(spec, parse_flags(()), machine)
-    assert compute.engine is None
+    assert not compute.derived
     assert compute.bytes(assignment).basis.startswith("extrapolated")
     assert compute.terms(assignment) == ()
+
+
+def test_a_device_that_is_not_opened_is_as_if_it_were_not_there(headers: Mapping[str, Header]) -> None:
+    cards = tuple(Device(f"CUDA{i}", 24000 * MIB, 24576 * MIB) for i in range(3))
+    ram = HostMemory(1 << 40, 1 << 40)
+    spec = model_from_header(headers["qwen3-30b-a3b-q4_k_m"], "qwen3")
+    flags = ("-c", "32768", "-np", "1", "-cmoe")
+
+    def taken(machine: Machine, *more: str) -> tuple[tuple[int, ...], int]:
+        given = parse_flags((*flags, *more))
+        found = ComputeModel(spec, given.context, machine).bytes(assign(spec, given, machine))
+        return found.devices, found.host
+
+    (first, last), host = taken(Machine((cards[1], cards[2]), ram))
+    assert taken(Machine(cards, ram), "-dev", "CUDA1,CUDA2") == ((0, first, last), host)

@@ -1,9 +1,10 @@
 """Compute buffers of one model under one context: derived where the family's graph is known and a device is a GPU of this
 machine, by formulas elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.engine import CUDA_BACKENDS, Engine, covered
 from kvtui.memory.compute.rpc import DEFAULT_BUILD, ComputeBytes
@@ -17,19 +18,57 @@ class ComputeModel(Formulas):
 
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
 
-    @cached_property
-    def engine(self) -> Engine | None:
-        """None where formulas have to do."""
-        gpu = any(d.backend in CUDA_BACKENDS for d in self.machine.devices)
-        return Engine(self.model, self.context, self.machine, self.fa_quants) if gpu and covered(self.model) else None
+    @property
+    def derived(self) -> bool:
+        """Whether figures follow from the graph."""
+        return any(d.backend in CUDA_BACKENDS for d in self.machine.devices) and covered(self.model)
 
     def bytes(self, assignment: Assignment) -> ComputeBytes:
         """Compute buffers under `assignment`."""
-        if self.engine is None:
+        if not self.derived:
             return super().bytes(assignment)
-        *devices, host = self.engine.peaks(assignment)
+        opened = self._opened(assignment)
+        *peaks, host = self._engine(opened).peaks(_among(assignment, opened))
+        devices = [0] * len(self.machine.devices)
+        for i, peak in zip(opened, peaks, strict=True):
+            devices[i] = peak
         return ComputeBytes(tuple(devices), host, f"derived from the graph that {DEFAULT_BUILD} allocates")
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
         """What is alive at each peak: the devices in the machine's order, RAM last; empty where formulas had to do."""
-        return self.engine.terms(assignment) if self.engine is not None else ()
+        if not self.derived:
+            return ()
+        opened = self._opened(assignment)
+        *found, host = self._engine(opened).terms(_among(assignment, opened))
+        devices: list[tuple[Term, ...]] = [()] * len(self.machine.devices)
+        for i, terms in zip(opened, found, strict=True):
+            devices[i] = terms
+        return (*devices, host)
+
+    def _opened(self, assignment: Assignment) -> tuple[int, ...]:
+        return tuple(range(len(self.machine.devices))) if assignment.opened is None else assignment.opened
+
+    @cached_property
+    def _engines(self) -> dict[tuple[int, ...], Engine]:
+        """By the devices that are opened: the others are no back ends at all."""
+        return {}
+
+    def _engine(self, opened: tuple[int, ...]) -> Engine:
+        if opened not in self._engines:
+            machine = Machine(tuple([self.machine.devices[i] for i in opened]), self.machine.ram)
+            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants)
+        return self._engines[opened]
+
+
+def _among(assignment: Assignment, opened: tuple[int, ...]) -> Assignment:
+    """The assignment with devices numbered as those that are opened."""
+    if opened == tuple(range(len(opened))) and assignment.opened is None:
+        return assignment
+    number = {CPU: CPU, **{device: i for i, device in enumerate(opened)}}
+    return replace(
+        assignment,
+        layer_devices=tuple([number[d] for d in assignment.layer_devices]),
+        tensor_devices=tuple([number[d] for d in assignment.tensor_devices]),
+        tied_output=None if assignment.tied_output is None else number[assignment.tied_output],
+        opened=None,
+    )
