@@ -81,6 +81,7 @@ FAMILIES = {
     "seed_oss": replace(_RMS, ffn_norm=_POST),
     "smollm3": replace(_RMS, roped=_three_of_four),
     "stablelm": replace(_RMS, norm="layer", qk_norm="layer", ffn_reads_input=True),
+    "spark2_5": replace(_RMS, iswa=True, gate="sigmoid", routing=_acts("gelu")),
     "starcoder": replace(_LAYER, rope=False),
     "starcoder2": _LAYER,
     "xverse": _RMS,
@@ -128,6 +129,17 @@ def _granite(g: Build) -> Decoder:
     )
 
 
+def _granite_swa(g: Build) -> Decoder:
+    """rope_pattern says which blocks are turned; shared experts' `up` holds the gate too."""
+    pattern = g.model.header.metadata.get("granite_swa.attention.rope_pattern")
+
+    def roped(g: Build, il: int) -> bool:
+        return not isinstance(pattern, tuple) or il >= len(pattern) or bool(pattern[il])
+
+    routing = Routing(act="swiglu", scaled=scaled(g), scales=False)
+    return replace(_granite(g), rope=True, iswa=True, roped=roped, routing=routing)
+
+
 def _hunyuan(g: Build) -> Decoder:
     """rope_multi of the dense one gets a position a token, whatever its header's sections."""
     vision = g.model.architecture == "hunyuan_vl"
@@ -156,6 +168,7 @@ BY_HEADER: dict[str, Callable[[Build], Decoder]] = {
     "glm4": _glm4,
     "gptneox": _gptneox,
     "granite": _granite,
+    "granite_swa": _granite_swa,
     "hunyuan-dense": _hunyuan,
     "hunyuan_vl": _hunyuan,
     "minicpm": _granite,
