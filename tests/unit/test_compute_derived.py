@@ -20,7 +20,7 @@ from kvtui.model.spec import ModelSpec
 
 MIB = 2**20
 PRINTED = 0.005 + 1e-6  # half of the last digit of "%8.2f MiB"
-LOADS = Path(__file__).parents[1] / "data" / "cuda-loads.jsonl"
+LOADS = sorted((Path(__file__).parents[1] / "data").glob("cuda-loads*.jsonl"))
 Case = tuple[dict[str, Any], Engine, Assignment]
 
 
@@ -31,7 +31,7 @@ def cases(headers: Mapping[str, Header]) -> list[Case]:
         return model_from_header(headers[name], name)
 
     found = []
-    for line in LOADS.read_text().splitlines():
+    for line in [line for path in LOADS for line in path.read_text().splitlines()]:
         row = json.loads(line)
         spec = model(row["model"])
         if covered(spec):

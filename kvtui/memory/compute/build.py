@@ -39,12 +39,14 @@ class Shapes:
     swa_cells: int
     streams: int
     flash: bool
+    transposed: bool  # V's cache: made for a context without flash attention
     type_k: Dtype
     type_v: Dtype
 
 
-def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> Shapes:
-    """The prompt's graph, or the one of a token a slot."""
+def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, turned_off: bool = False) -> Shapes:
+    """The prompt's graph, or the one of a token a slot. `turned_off`: flash attention was, behind the caches' making
+    (llama-context.cpp: create_memory comes before resolve_fused_ops)."""
     layout = cache_layout(model, ctx)
     seqs = ctx.slots
     tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
@@ -57,7 +59,8 @@ def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> S
         cells=ctx.cells_per_slot(model.n_ctx_train),
         swa_cells=layout.swa_cells // layout.streams,
         streams=layout.streams,
-        flash=flash,
+        flash=flash and not turned_off,
+        transposed=not flash,
         type_k=_cache_dtype(k.name),
         type_v=_cache_dtype(v.name),
     )
@@ -270,9 +273,7 @@ class Build(Tape):
         """After the last block's attention only the rows that are asked for go on."""
         return tuple([self.get_rows(x, out_ids) for x in rows]) if self.last(il) else rows
 
-    def finish(
-        self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False, out_ids: Node | None = None
-    ) -> None:
+    def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False, out_ids: Node | None = None) -> None:
         """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between;
         `out_ids`: rows that are asked for, where all are normed."""
         cur = self.build_norm(cur, self.weight("output_norm.weight"), -1, self.weight("output_norm.bias"), kind)

@@ -131,9 +131,7 @@ def _one_by_one(g: Build, d: Decoder, cur: Node, residual: Node, normed: Node, i
     return g.add(cur, inner)
 
 
-def _side_by_side(
-    g: Build, d: Decoder, order: tuple[Part, Part, Part], parts: dict[Part, Node], normed: Node, il: int
-) -> Node:
+def _side_by_side(g: Build, d: Decoder, order: tuple[Part, Part, Part], parts: dict[Part, Node], normed: Node, il: int) -> Node:
     """The network reads what attention read, or the input through a norm of its own."""
     if g.w(d.ffn_norm, il) is not None:
         normed = g.normed(parts["input"], d.ffn_norm, il, d.norm)

@@ -129,6 +129,8 @@ class Engine:
             self.pipelined(assignment),
         )
         if asked not in self._known:
+            if self._copies_caches(assignment, blocks):
+                blocks = tuple(range(self.model.n_layer))
             self._known[asked] = self.peaks_of(assignment, blocks)
         return self._known[asked]
 
@@ -166,7 +168,7 @@ class Engine:
         sizes = shapes(model, ctx, flash, prompt)
         g = build_graph(model, ctx, sizes, blocks)
         if self._turned_off(g, assignment):
-            sizes = shapes(model, ctx, False, prompt)
+            sizes = shapes(model, ctx, flash, prompt, turned_off=True)
             g = build_graph(model, ctx, sizes, blocks)
         cpu = self.n - 1
         homes = self._homes(g, assignment)
@@ -195,8 +197,20 @@ class Engine:
         resolve_fused_ops). Quantised V is read by nothing else: it keeps it on."""
         if self.context.flash_attn != "auto" or CACHE_TYPES[self.context.type_v].quantized:
             return False
+        return self._refused(g, assignment)
+
+    def _refused(self, g: Graph, assignment: Assignment) -> bool:
+        """Whether a block's device has no kernel for its attention."""
         homes = assignment.layer_devices
         return any(homes[a.block] != CPU and not self._runs(g, i, homes[a.block]) for i, a in g.attention.items())
+
+    def _copies_caches(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+        """Whether attention is left to the CPU, which then copies every block's cache: no block stands for another."""
+        flash = flash_attention(self.model, self.context)
+        if not flash or len(blocks) == self.model.n_layer:
+            return False
+        g = build_graph(self.model, self.context, shapes(self.model, self.context, flash, prompt=True), blocks)
+        return self._refused(g, assignment) and not self._turned_off(g, assignment)
 
     def _homes(self, g: Graph, assignment: Assignment) -> list[int]:
         homes = [-1] * len(g.nodes)

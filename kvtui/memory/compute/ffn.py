@@ -83,9 +83,7 @@ def gating(g: Build, default: Gating) -> Gating:
     return GATING.get(int(g.number("expert_gating_func")), default)
 
 
-def moe(
-    g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None, suffix: str = "_exps", each: int = 1
-) -> Node:
+def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None, suffix: str = "_exps", each: int = 1) -> Node:
     """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`; `suffix`: which experts,
     `each`: how many of the router's share one of them."""
     n_embd, tokens = cur.ne[0], cur.ne[1]

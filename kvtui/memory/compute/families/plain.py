@@ -19,6 +19,11 @@ def alibi(model: ModelSpec) -> bool:
     return model.architecture in _BIASED or (model.architecture == "baichuan" and model.n_layer == _BAICHUAN_13B)
 
 
+def repeats(model: ModelSpec) -> bool:
+    """Not where some blocks turn Q and K and others, equal in all else, do not."""
+    return model.architecture != "smollm3"
+
+
 def _no_factors(g: Build, il: int) -> bool:
     return False
 
@@ -52,9 +57,7 @@ FAMILIES = {
     "chatglm": _HALVES,
     "codeshell": _LAYER,
     "cohere2": Decoder(norm="layer", iswa=True, roped=windowed, parallel=("ffn", "input", "attention"), scaled_logits=1),
-    "command-r": replace(
-        _RMS, norm="layer", qk_norm="layer", parallel=("ffn", "input", "attention"), scaled_logits=1
-    ),
+    "command-r": replace(_RMS, norm="layer", qk_norm="layer", parallel=("ffn", "input", "attention"), scaled_logits=1),
     "ernie4_5": _RMS,
     "exaone": _FACTORS,
     "falcon": replace(_LAYER, parallel=("ffn", "attention", "input")),
