@@ -96,21 +96,25 @@ class Desk(GuardedApp[bool]):
         if request == self.state.request:
             self.notice(notice)
             return
-        self.state = replace(self.state, past=(*self.state.past, self.state.request), future=())
+        self.state = replace(self.state, past=(*self.state.past, self.state.request), future=(), launch_waits=False)
         self._take(request, notice)
 
     def undo_change(self) -> None:
         """The request before."""
         if self.state.past:
             *past, request = self.state.past
-            self.state = replace(self.state, past=tuple(past), future=(*self.state.future, self.state.request))
+            self.state = replace(
+                self.state, past=tuple(past), future=(*self.state.future, self.state.request), launch_waits=False
+            )
             self._take(request, "undone")
 
     def redo_change(self) -> None:
         """The request that was undone."""
         if self.state.future:
             *future, request = self.state.future
-            self.state = replace(self.state, future=tuple(future), past=(*self.state.past, self.state.request))
+            self.state = replace(
+                self.state, future=tuple(future), past=(*self.state.past, self.state.request), launch_waits=False
+            )
             self._take(request, "done again")
 
     def replan(self) -> None:

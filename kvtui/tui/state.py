@@ -85,6 +85,7 @@ class State:
     log: LogView = field(default_factory=LogView)
     binaries: tuple[ServerBinary, ...] = ()  # llama-servers that can be used, the chosen first
     declined: tuple[str, ...] = ()  # sentences on those that cannot
+    launch_waits: bool = False  # a launch was asked for while its plan was being made
     build: str = ""
     asking: Asking | None = None  # takes the keys while it is there
     page: Page | None = None

@@ -23,6 +23,7 @@ from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
 from kvtui.tui.server.messages import JobFailed, LaunchChecked, LogRead, ServersFound, Stopped, Stopping, SurvivorsFound
 from kvtui.tui.session import Session
 from kvtui.tui.state import SEARCHING, ServerView
+from kvtui.tui.work.messages import PlanReady
 
 LOG_SECONDS = 0.25
 NONE_FOUND = "no llama-server found: name one with --llama-server"
@@ -98,7 +99,7 @@ class LaunchDesk(Desk):
         elif self.session.path is None:
             self.notice("the demo's model is only a header: open a real one to launch it")
         elif state.working == SEARCHING:
-            self.notice("the plan is not ready yet")
+            self.become(replace(state, launch_waits=True, notice="launches as soon as the plan is ready"))
         elif state.plan is None:
             self.notice("there is no plan to launch")
         elif not state.plan.fits:
@@ -109,6 +110,12 @@ class LaunchDesk(Desk):
             self._find(launch=True)
         else:
             self._check(state.binaries[0], state.plan, self.session.path)
+
+    def on_plan_ready(self, message: PlanReady) -> None:
+        """A launch that waited for it goes on, after the desk has taken the plan."""
+        if self.state.launch_waits and message.generation == self.state.generation:
+            self.become(replace(self.state, launch_waits=False))
+            self.call_next(self.launch_server)
 
     def _check(self, binary: ServerBinary, plan: Plan, path: Path) -> None:
         address, stopped_at, closing = self.session.address, self.server.stopped_at, self.server.closing
