@@ -73,10 +73,10 @@ async def test_no_key_passes_behind_an_open_page(app: KvtuiApp, key: str) -> Non
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.state.plan is not None and app.state.rows_complete)
         await pilot.press(key)
-        page = app.screen_text()
+        page = app.panes["page"].text()
         request, behind = app.state.request, what_a_person_did(app.state)
         await pilot.press(*(c.key for c in COMMANDS if c.pane != PAGE and c.key not in PAGE_KEYS))
-        assert app.screen_text() == page
+        assert app.panes["page"].text() == page
         assert app.state.request is request
         assert what_a_person_did(app.state) == behind
         await pilot.press("escape")

@@ -27,7 +27,15 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def session(**changes: object) -> Session:
     request = demo_request()
-    given = {"path": None, "request": request, "machine": request.machine, "simulated": True, "demo": True, **changes}
+    given = {
+        "path": None,
+        "request": request,
+        "machine": request.machine,
+        "simulated": True,
+        "demo": True,
+        "build": request.build,
+        **changes,
+    }
     return Session(**given)  # type: ignore[arg-type]
 
 
