@@ -1,18 +1,33 @@
-"""What a pair of cache types costs in quality: a label, and figures that people measured, each with model and source."""
+"""What a pair of cache types costs in quality: a label, and the figures that people measured, the nearest to this model first.
+
+The label follows from one number, the mean KL divergence a pair is expected to add to that of f16/f16: the cost of its K
+type and that of its V type, from a measured series with or without llama.cpp's rotation of quantized keys and values.
+So no pair has a better label than one that measured better in the same series."""
 
 import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.model.spec import ModelSpec
 
-_ORDER = ("reference", "as f16", "good", "fair", "risky")  # best first
+Label = Literal["reference", "as f16", "good", "fair", "risky"]
+Kin = Literal["this model", "a relative of this model", "another family"]
+
+# The most mean KL divergence above f16/f16 that each label stands for. The steps are this program's own choice: 0.001 holds
+# every 8-bit pair of both series, 0.002 what Qwen3.5-9B lost at q8_0/q4_0, 0.01 what it lost at q4_0/q4_0.
+LABELS: tuple[tuple[float, Label], ...] = ((0.0, "reference"), (0.001, "as f16"), (0.002, "good"), (0.01, "fair"))
+_KIN: tuple[Kin, ...] = ("this model", "a relative of this model", "another family")
+_ROTATED_HEAD = 64  # src/llama-kv-cache.cpp, llama_kv_cache: heads of a multiple of it are rotated
+_KEYS_FIRST = "keys are the sensitive side: K should not have fewer bits than V"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measurement. `rotated`: made after llama.cpp rotates quantized K and V (PR #21038)."""
+    """One measurement of a pair. `families`: the architectures its model is a relative of; `rotated`: made since
+    llama.cpp rotates quantized keys and values (PR #21038); `setup`: how it was measured."""
 
     type_k: str
     type_v: str
@@ -20,42 +35,93 @@ class Figure:
     value: float
     model: str
     rotated: bool
+    families: tuple[str, ...]
     source: str
+    setup: str = ""
+
+
+@dataclass(frozen=True)
+class Risk:
+    """A family that bears less than others: types of `from_bits` or fewer on `side` ("k", or "both": either) are risky.
+    `at_most_embd`: only models of that n_embd or less."""
+
+    families: tuple[str, ...]
+    side: str
+    from_bits: float
+    why: str
+    at_most_embd: int | None = None
+
+    def holds(self, model: ModelSpec, bits_k: float, bits_v: float) -> bool:
+        """Whether a pair of these bits a value is risky for `model`."""
+        if model.architecture not in self.families or (self.at_most_embd is not None and model.n_embd > self.at_most_embd):
+            return False
+        return bits_k <= self.from_bits or (self.side == "both" and bits_v <= self.from_bits)
 
 
 @dataclass(frozen=True)
 class Quality:
-    """A pair's label and its figures; `why` explains a label that the pair's types alone would not have."""
+    """A pair's label, its figures with the kin of each (nearest first), the mean KL divergence it is expected to add to
+    that of f16/f16, and `why` where the label or the pair needs a reason."""
 
-    label: str
-    figures: tuple[Figure, ...]
+    label: Label
+    figures: tuple[tuple[Figure, Kin], ...]
+    expected: float
     why: str = ""
 
 
+@dataclass(frozen=True)
+class _Table:
+    figures: tuple[Figure, ...]
+    costs: dict[str, dict[str, dict[str, float]]]
+    risks: tuple[Risk, ...]
+
+
 @cache
-def _table() -> tuple[dict[str, str], tuple[Figure, ...]]:
+def _table() -> _Table:
     data = json.loads(files("kvtui.data").joinpath("quality.json").read_text())
-    return data["labels"], tuple(Figure(**f) for f in data["figures"])
+    figures = tuple(Figure(**{**f, "families": tuple(f["families"])}) for f in data["figures"])
+    return _Table(figures, data["costs"], tuple(Risk(**{**r, "families": tuple(r["families"])}) for r in data["risks"]))
 
 
-# families whose keys do not bear quantization (facts of their makers' k_proj biases, and runs named in the README)
-_FRAGILE_KEYS = {"qwen2": "Qwen2 and Qwen2.5 break with a quantized K: huge biases in the first and last blocks"}
-_WEAK = {
-    "gpt-oss": "gpt-oss lost points on AIME25 below q8_0 in one report, none in another",
-    "gemma4": "instruct models of Gemma 4 lose more than others with quantized caches",
-}
+def all_figures() -> tuple[Figure, ...]:
+    """Every figure there is."""
+    return _table().figures
 
 
-def quality(type_k: str, type_v: str, architecture: str = "") -> Quality:
-    """Label and figures of a pair; the worse of its two types decides, and K may not have fewer bits than V."""
-    labels, figures = _table()
-    label = max(labels[type_k], labels[type_v], key=_ORDER.index)
-    why = ""
-    if CACHE_TYPES[type_k].bits < CACHE_TYPES[type_v].bits:
-        label = _ORDER[min(_ORDER.index(label) + 1, len(_ORDER) - 1)]
-        why = "keys are the sensitive side: K should not have fewer bits than V"
-    if CACHE_TYPES[type_k].quantized and architecture in _FRAGILE_KEYS:
-        label, why = "risky", _FRAGILE_KEYS[architecture]
-    elif (CACHE_TYPES[type_k].bits < 8 or CACHE_TYPES[type_v].bits < 8) and architecture in _WEAK:
-        label, why = "risky", _WEAK[architecture]
-    return Quality(label, tuple(f for f in figures if (f.type_k, f.type_v) == (type_k, type_v)), why)
+def rotated(model: ModelSpec) -> tuple[bool, bool]:
+    """Whether quantized keys, and values, are rotated: heads all alike and a multiple of 64, not under MLA
+    (src/llama-kv-cache.cpp, llama_kv_cache; src/llama-graph.cpp, build_attn of llm_graph_input_attn_k has none)."""
+    cached = [x for x in model.layers if x.has_cache]
+    keys, values = ({getattr(x, side) for x in cached} for side in ("head_k", "head_v"))
+    return tuple(not model.is_mla and len(h) == 1 and min(h) % _ROTATED_HEAD == 0 for h in (keys, values))  # type: ignore[return-value]
+
+
+def quality(type_k: str, type_v: str, model: ModelSpec) -> Quality:
+    """Label and figures of a pair for `model`."""
+    table = _table()
+    sides = zip((type_k, type_v), ("k", "v"), rotated(model), strict=True)
+    expected = sum(table.costs["rotated" if turned else "plain"][side].get(name, 0.0) for name, side, turned in sides)
+    label: Label = next((name for most, name in LABELS if expected <= most), "risky")
+    if label == "reference" and "bf16" in (type_k, type_v):
+        label = "as f16"
+    bits_k, bits_v = CACHE_TYPES[type_k].bits, CACHE_TYPES[type_v].bits
+    why = _KEYS_FIRST if bits_k < bits_v else ""
+    risk = next((r for r in table.risks if r.holds(model, bits_k, bits_v)), None)
+    if risk is not None:
+        label, why = "risky", risk.why
+    own = [(f, kin(f, model)) for f in table.figures if (f.type_k, f.type_v) == (type_k, type_v)]
+    own.sort(key=lambda entry: (_KIN.index(entry[1]), entry[0].rotated != any(rotated(model))))
+    return Quality(label, tuple(own), expected, why)
+
+
+def kin(figure: Figure, model: ModelSpec) -> Kin:
+    """How near the model of a figure is to this one: by name, then by architecture."""
+    name, measured = (_plain(x) for x in (model.name, figure.model))
+    if measured and measured in name:
+        return "this model"
+    return "a relative of this model" if model.architecture in figure.families else "another family"
+
+
+def _plain(name: str) -> str:
+    """A model's name with letters and digits alone, for comparison."""
+    return "".join(c for c in name.lower() if c.isalnum()).removesuffix("instruct")

@@ -1,38 +1,72 @@
-"""How a pair of cache types runs on a back end: with its own kernel, converted at each token, on the CPU, or unknown."""
+"""How a pair of cache types runs on a machine with a model: on each device, and what the worst of them makes of it."""
 
-from typing import Literal
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
-Runs = Literal["fast", "converted", "cpu", "unknown"]
-
-_FAST_HEADS = (64, 128, 256)  # ggml/src/ggml-cuda/fattn.cu: head sizes of the vector kernel
-_DEFAULT_PAIRS = frozenset((t, t) for t in ("f16", "bf16", "q8_0", "q4_0"))  # compiled without GGML_CUDA_FA_QUANTS=all
-_CUDA_TYPES = frozenset(("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"))
-_FLOATS = frozenset(("f16",))
-_MIXED_CUDA_BUILD = 11434  # PR #28079: the first build known here where K and V may differ on the GPU
-
-
-def runs(backend: str, type_k: str, type_v: str, heads: frozenset[int], build: int = 11434, all_quants: bool = False) -> Runs:
-    """`heads`: K head sizes of the model; `all_quants`: the build says FA_QUANTS = all."""
-    if backend in ("", "CPU"):
-        return "fast"
-    if backend in ("CUDA", "ROCm"):
-        return _cuda(type_k, type_v, heads, build, all_quants)
-    if backend == "Vulkan":
-        return "cpu" if (type_k == "bf16") != (type_v == "bf16") else "fast"
-    if backend == "MTL":
-        return "fast" if type_k == type_v else "cpu"
-    if backend == "SYCL":
-        known = {"f32", "f16", "bf16", "q8_0", "q4_0"}
-        return "fast" if type_k == type_v and type_k in known else "unknown"
-    return "unknown"
+from kvtui.cache.kernels import NEWEST_BUILD, Attention, Card, Flash, Running, Runs, running, worst
+from kvtui.cache.layout import cache_layout, physical_batch
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import Device
+from kvtui.model.spec import ModelSpec
 
 
-def _cuda(type_k: str, type_v: str, heads: frozenset[int], build: int, all_quants: bool) -> Runs:
-    if not {type_k, type_v} <= _CUDA_TYPES:
-        return "cpu"
-    if build < _MIXED_CUDA_BUILD and (type_k != type_v or type_k in ("q4_1", "q5_0", "q5_1")):
-        return "cpu"
-    if type_k in _FLOATS and type_v in _FLOATS:
-        return "fast"
-    compiled = (type_k, type_v) in _DEFAULT_PAIRS or (all_quants and "f32" not in (type_k, type_v))
-    return "fast" if compiled and heads <= set(_FAST_HEADS) else "converted"
+@dataclass(frozen=True)
+class Support:
+    """`runs`: what the worst device makes of it, `because` why. `devices`: each by its name; without any, the CPU."""
+
+    runs: Runs
+    because: str
+    devices: tuple[tuple[str, Running], ...]
+    flash: bool  # whether flash attention is on in the end
+
+
+def support(
+    model: ModelSpec,
+    context: ContextParams,
+    devices: Sequence[Device],
+    *,
+    build: str = f"b{NEWEST_BUILD}",
+    fa_quants: tuple[str, ...] | None = None,
+) -> Support:
+    """`fa_quants`: as the binary says them, None for the default set. A build without a number counts as the newest."""
+    number = build_number(build)
+    cards = [(d.name, Card(d.backend or "unknown", d.compute_capability, fa_quants, number)) for d in devices] or [
+        ("CPU", Card("CPU"))
+    ]
+    shapes = _shapes(model, context)
+    flash: Flash = "off" if model.family.no_flash_attention else context.flash_attn
+    n_ubatch = physical_batch(model, context)
+    found = tuple(
+        (name, worst(running(card, a, n, flash=flash, n_ubatch=n_ubatch, n_streams=streams) for a, n, streams in shapes))
+        for name, card in cards
+    )
+    decides = worst(r for _, r in found)
+    name = next(n for n, r in found if r is decides)
+    said = [f"{name}: {decides.because}", decides.assumed]
+    return Support(decides.runs, "; ".join(s for s in said if s), found, all(r.flash for _, r in found))
+
+
+def build_number(build: str) -> int:
+    """11434 of "b11434"; the newest known where there is no number."""
+    match = re.search(r"\d+", build)
+    return int(match[0]) if match else NEWEST_BUILD
+
+
+@lru_cache(maxsize=256)
+def _shapes(model: ModelSpec, context: ContextParams) -> tuple[tuple[Attention, int, int], ...]:
+    """(attention, cells a stream, streams) of the model's blocks, each shape once."""
+    layout = cache_layout(model, context)
+    window = layout.swa_cells // layout.streams
+    v_in_k = model.is_mla or model.family.memory == "dsv4"
+    found = {
+        (
+            Attention(x.head_k, x.head_v, x.n_head, x.n_head_kv, context.type_k, context.type_v, v_in_k=v_in_k),
+            window if x.is_swa and window else layout.cells // layout.streams,
+            layout.streams,
+        ): None
+        for x in model.layers
+        if x.has_cache and x.n_head and x.n_head_kv
+    }
+    return tuple(found)

@@ -1,5 +1,5 @@
 """The command line: nothing but click and printing."""
 
-from kvtui.cli.commands import cli, main
+from kvtui.cli.boundary import main
 
-__all__ = ["cli", "main"]
+__all__ = ["main"]

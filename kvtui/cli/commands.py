@@ -6,20 +6,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kvtui import __version__
 from kvtui.base.findings import UsageError
-from kvtui.cli.options import shared_options
-from kvtui.tasks.opening import address_of, load, machine_of, request_of
-from kvtui.tasks.options import Options, context_params
+from kvtui.base.secrets import without_secrets
+from kvtui.cli.boundary import EXIT_NO, EXIT_OK, emit, say
+from kvtui.cli.options import in_environment, positive_seconds, shared_options
+from kvtui.header.address import ModelAddress
+from kvtui.tasks.opening import address_of, flags_of, load, machine_of, request_of
+from kvtui.tasks.options import Options
 
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
 
-EXIT_OK, EXIT_NO, EXIT_USAGE = 0, 1, 2
 COMMANDS = ("plan", "table", "estimate", "verify", "devices", "serve", "demo")
 
 
@@ -44,42 +46,19 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """Entry point: one line and exit code 2 for what a person can mend."""
-    try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as e:
-        _fail(e.format_message())
-    except UsageError as e:
-        _fail(str(e))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(EXIT_OK)
-
-
-def _fail(message: str) -> NoReturn:
-    from kvtui.base.text import printable
-
-    line = " ".join(printable(message).split())
-    click.echo(f"kvtui: {line}", err=True)
-    sys.exit(EXIT_USAGE)
-
-
 def _fetched(n_bytes: int) -> None:
     if sys.stderr.isatty():
         click.echo(f"\rreading the header: {n_bytes / 1000:,.0f} kB", nl=False, err=True)
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value, ensure_ascii=True))
+    emit(json.dumps(value, ensure_ascii=True))
 
 
 @cli.command()
 @click.argument("model")
 @shared_options
-@click.option("--time", "seconds", type=float, help="How long to go on proving, in seconds.")
+@click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to go on proving, in seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> None:
     """The best placement of MODEL."""
@@ -88,16 +67,17 @@ def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> 
     from kvtui.tasks.history import with_proof
 
     began = time.perf_counter()
-    spec = load(model, options, _fetched)
+    address = ModelAddress(model)
+    spec = load(address, options, _fetched)
     read = time.perf_counter()
     made = with_proof(make_plan(request_of(spec, options), seconds))
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
     if as_json:
-        _print_json(plan_json(made, model, timings))
+        _print_json(plan_json(made, str(address), timings))
     else:
         from kvtui.report.as_text import plan_lines
 
-        _echo_lines(plan_lines(made, model))
+        _echo_lines(plan_lines(made, address))
     sys.exit(EXIT_OK if made.fits else EXIT_NO)
 
 
@@ -109,32 +89,33 @@ def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> 
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: Sequence[str]) -> None:
     """What llama-server would allocate for MODEL with exactly these FLAGS (after `--`): nothing is optimized."""
-    from kvtui.flags.read import ServerFlags, parse_flags
+    from kvtui.flags.read import parse_flags
     from kvtui.memory.described import describe_flags
     from kvtui.report.as_json import estimate_json
 
     began = time.perf_counter()
-    server_flags = parse_flags(flags, ServerFlags(context=context_params(options)))
+    flags = in_environment(without_secrets(flags))
+    server_flags = parse_flags(flags, flags_of(options))
     joined = replace(options, spec_type=",".join(server_flags.context.spec_types) or None)
-    spec = load(model, joined, _fetched)
+    address = ModelAddress(model)
+    spec = load(address, joined, _fetched)
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
     described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
-        _print_json(estimate_json(described, model, tuple(flags), timings))
+        _print_json(estimate_json(described, str(address), flags, timings))
     else:
         from kvtui.report.as_text import estimate_lines
 
-        _echo_lines(estimate_lines(described, model, explain=explain))
+        _echo_lines(estimate_lines(described, str(address), explain=explain))
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
 def _echo_lines(lines: Sequence[str]) -> None:
     from kvtui.base.text import printable
 
-    for line in lines:
-        click.echo(printable(line))
+    emit("\n".join(map(printable, lines)))
 
 
 @cli.command()
@@ -149,7 +130,7 @@ def table(model: str, options: Options, all_pairs: bool, markdown: bool, as_json
     from kvtui.placement.table import pair_rows
     from kvtui.report.as_json import table_json
 
-    shown = quick_plan(request_of(load(model, options, _fetched), options))
+    shown = quick_plan(request_of(load(ModelAddress(model), options, _fetched), options))
     rows = pair_rows(shown, all_pairs=all_pairs)
     if as_json:
         _print_json(table_json(rows))
@@ -184,7 +165,7 @@ def devices(as_json: bool) -> None:
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
 def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) -> None:
     """The plan (or exactly FLAGS), and llama-server's own dry run beside it."""
-    from kvtui.flags.read import ServerFlags, parse_flags
+    from kvtui.flags.read import parse_flags
     from kvtui.memory.described import describe_flags
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import verify_json
@@ -193,18 +174,20 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     from kvtui.server.measure.measured import recall
     from kvtui.tasks.history import gpus_of, request_key
 
-    spec = load(model, options, _fetched)
+    path = ModelAddress(model).path
+    spec = load(ModelAddress(model), options, _fetched)
     request = request_of(spec, options)
     server = choose_server(options.llama_server)
+    flags = in_environment(without_secrets(flags))
     if flags:
-        server_flags = parse_flags(flags, ServerFlags(context=request.context))
+        server_flags = parse_flags(flags, flags_of(options))
         described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
-        predicted, argv = described.estimate, tuple(flags)
+        predicted, argv = described.estimate, flags
     else:
         made = make_plan(request)
         predicted, argv = made.estimate, made.argv
-    answer = dry_run(server, Path(model), argv, devices=[d.name for d in request.machine.devices if not d.endpoint])
-    kept = recall(server.build, request_key(request), gpus_of(request.machine), argv)
+    answer = dry_run(server, path, argv, devices=[d.name for d in request.machine.devices if not d.endpoint])
+    kept = recall(server.identity, request_key(request), gpus_of(request.machine), argv)
     value = verify_json(request.machine, predicted, answer, str(server.path), kept)
     if as_json:
         _print_json(value)
@@ -232,10 +215,11 @@ def serve(model: str, options: Options) -> None:
     from kvtui.server.process.preflight import preflight
     from kvtui.tasks.launch import needs_of
 
+    path = ModelAddress(model).path
     server = choose_server(options.llama_server)
-    made = make_plan(request_of(load(model, options, _fetched), options))
+    made = make_plan(request_of(load(ModelAddress(model), options, _fetched), options))
     if not made.fits:
-        _say("; ".join(f.message for f in made.findings if f.severity == "error"))
+        say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
     address = address_of(options)
     try:
@@ -243,21 +227,19 @@ def serve(model: str, options: Options) -> None:
     except OSError as e:
         raise UsageError(f"--host {address.host}: {e.strerror or e}") from None
     if found.missing:
-        _say(f"{server.path} has no {', '.join(found.missing)}")
+        say(f"{server.path} has no {', '.join(found.missing)}")
         sys.exit(EXIT_NO)
     if found.port.taken_by:
-        _say(f"port {address.port} is taken by {found.port.taken_by}; {found.port.port} is free")
+        say(f"port {address.port} is taken by {found.port.taken_by}; {found.port.port} is free")
         sys.exit(EXIT_NO)
     for sentence in (*map(str, found.shortages), *found.notes):
-        _say(sentence)
+        say(sentence)
     argv = (*made.argv, *address.args)
-    sys.exit(run_foreground(server, Path(model), argv, dict(made.env), address.host, address.port, found.is_open, _say))
-
-
-def _say(text: str) -> None:
-    from kvtui.base.text import printable
-
-    click.echo(f"kvtui: {printable(text)}", err=True)
+    try:
+        code = run_foreground(server, path, argv, dict(made.env), address.host, address.port, found.is_open, say)
+    except OSError as e:
+        raise UsageError(f"{server.path} cannot be started: {e.strerror or e}") from None
+    sys.exit(code)
 
 
 def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -276,14 +258,14 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
     from kvtui.tui.session import Session
 
     def opener(name: str) -> "Request":
-        return request_of(load(name, options, _fetched), options)
+        return request_of(load(ModelAddress(name), options, _fetched), options)
 
     request = opener(model) if model is not None else None
     machine = request.machine if request is not None else machine_of(options)
     simulated = bool(options.device) and not all(d.endpoint for d in machine.devices)
     run_app(
         Session(
-            path=Path(model) if model is not None else None,
+            path=Path(str(ModelAddress(model))) if model is not None else None,
             request=request,
             machine=machine,
             simulated=simulated,

@@ -1,14 +1,17 @@
 """The options that `plan`, `table`, `estimate`, `verify`, `serve` and the app share, as click's decorators."""
 
+import os
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from kvtui.base.findings import UsageError
+from kvtui.base.secrets import without_secrets
 from kvtui.flags.cache_types import CACHE_TYPES
-from kvtui.tasks.options import Options
+from kvtui.tasks.options import Options, check_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,10 +20,41 @@ def _option(*names: str, **settings: Any) -> Callable[[F], F]:
     return click.option(*names, **settings)
 
 
+def positive_seconds(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuses what is no time to wait: 0, a negative number, nan and inf too. Raises UsageError."""
+    if value is not None and not (0 < value < float("inf")):
+        raise UsageError(f"{param.opts[-1]} {value}: a time is more than 0 seconds")
+    return value
+
+
+# Switches of builds before -lm (common/arg.cpp dropped them), and what says the same today
+_OLD_SWITCHES = {
+    "--mmap": "-lm mmap",
+    "--no-mmap": "-lm none",
+    "--mlock": "-lm mmap+mlock",
+    "-dio": "-lm dio",
+    "--direct-io": "-lm dio",
+    "-ndio": "-lm mmap",
+    "--no-direct-io": "-lm mmap",
+}
+
+
+def _said_today(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+    if given:
+        old = param.opts[0]
+        raise UsageError(f"{old}: llama-server has no such flag since it has -lm; write {_OLD_SWITCHES[old]}")
+
+
+_OLD: tuple[Callable[[Any], Any], ...] = tuple(
+    _option(name, f"old_{i}", is_flag=True, hidden=True, expose_value=False, callback=_said_today)
+    for i, name in enumerate(_OLD_SWITCHES)
+)
+
 _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--device", multiple=True, metavar="NAME=FREE[/TOTAL][@BANDWIDTH]", help="Plan for this device (repeatable)."),
     _option("--ram", metavar="FREE[@BANDWIDTH]", help="Plan for this much host memory."),
     _option("--margin", metavar="SIZE[,SIZE...]", help="Memory to leave free on each device [default: 1024MiB]."),
+    _option("--ram-margin", metavar="SIZE", help="Memory to leave free in RAM [default: 1024MiB; none of a --ram]."),
     _option("-c", "--ctx-size", metavar="N", help="Context in tokens (132000, 132k)."),
     _option("-ctk", "--cache-type-k", metavar="TYPE", help="K cache type: " + ", ".join(CACHE_TYPES) + "."),
     _option("-ctv", "--cache-type-v", metavar="TYPE", help="V cache type."),
@@ -31,9 +65,9 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("-fa", "--flash-attn", type=click.Choice(["on", "off", "auto"]), help="Flash attention."),
     _option("--swa-full", is_flag=True, help="Sliding-window layers keep the whole context."),
     _option("-nkvo", "--no-kv-offload", is_flag=True, help="Keep K/V in host memory."),
-    _option("-lm", "--load-mode", metavar="MODE", help="auto, none, mmap, mlock, mmap+mlock or dio."),
-    _option("--mmproj", metavar="FILE", help="Multimodal projector to count."),
-    _option("-md", "--model-draft", metavar="FILE", help="Draft model to count."),
+    _option("-lm", "--load-mode", metavar="MODE", help="How weights are read: auto, none, mmap, mlock, mmap+mlock or dio."),
+    _option("-mm", "--mmproj", metavar="FILE", help="Multimodal projector, loaded beside the model."),
+    _option("-md", "--model-draft", metavar="FILE", help="Draft model, loaded beside the model."),
     _option("--spec-type", metavar="TYPE", help="Speculative decoding; draft-mtp loads a model's MTP blocks."),
     _option("--pin", multiple=True, metavar="REGEX=DEVICE", help="Tensors that match stay on DEVICE; repeatable."),
     _option("--exclude", multiple=True, metavar="DEVICE", help="Do not use this device; repeatable."),
@@ -43,6 +77,31 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--llama-server", metavar="PATH", help="The llama-server to ask and run."),
     _option("--build", metavar="bN", help="llama.cpp build to estimate for [default: the server's, else b11434]."),
 )
+
+
+def in_environment(separated: tuple[tuple[str, ...], dict[str, str]]) -> tuple[str, ...]:
+    """Arguments whose secrets were taken out; those go on in this process's own variables, where llama-server looks
+    too and no process list shows them."""
+    argv, variables = separated
+    os.environ.update(variables)
+    return argv
+
+
+# Of the shared options, those that a command does not hear, and where to say it instead.
+_UNHEARD = {
+    "estimate": {
+        "pin": "--pin is for plans: write -ot REGEX=BUFFER after --",
+        "exclude": "--exclude is for plans: write -dev with the others after --",
+        "no_ram": "--no-ram is for plans: estimate takes the flags as they are",
+    },
+}
+
+
+def refuse_unheard(command: str, options: Options) -> None:
+    """Raises UsageError for an option that `command` would not obey."""
+    for name, sentence in _UNHEARD.get(command, {}).items():
+        if getattr(options, name):
+            raise UsageError(sentence)
 
 
 def shared_options(command: F) -> F:
@@ -57,13 +116,16 @@ def shared_options(command: F) -> F:
 
             config = read_config(Path(options.config))
             options = under_options(config, options)
+            options = replace(options, server_args=in_environment(without_secrets(options.server_args)))
             if "model" in values and values["model"] is None:
                 values["model"] = config.model
+        check_options(options)
+        refuse_unheard(command.__name__, options)
         return command(*args, options=options, **values)
 
     collected.__name__ = command.__name__
     collected.__doc__ = command.__doc__
     collected.__click_params__ = list(getattr(command, "__click_params__", ()))  # type: ignore[attr-defined]
-    for add in reversed(_SHARED):
+    for add in reversed((*_SHARED, *_OLD)):
         collected = add(collected)
     return collected  # type: ignore[return-value]

@@ -19,5 +19,5 @@ def buffer_device(buffer: str, devices: Sequence[Device]) -> int:
 
 
 def buffer_name(device: Device) -> str:
-    """What -ot calls the memory of `device`."""
-    return f"RPC0[{device.endpoint}]" if device.endpoint else device.name
+    """What -ot calls the memory of `device` (ggml-rpc.cpp, ggml_backend_rpc_buffer_type: the number counts on its server)."""
+    return f"RPC{device.on_server}[{device.endpoint}]" if device.endpoint else device.name

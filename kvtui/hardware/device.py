@@ -19,10 +19,12 @@ class Device:
     link: float | None = None  # PCIe or network bytes a second to the host
     shared: bool = False  # one pool with RAM, counted once
     endpoint: str | None = None  # host:port of a real RPC device
+    on_server: int = 0  # its number among the devices of that server
     description: str = ""  # "NVIDIA GeForce RTX 3090"
     pci_id: str | None = None
     bandwidth_source: str | None = None  # NVML, preset, measured, given
     simulated: bool = False
+    compute_capability: int | None = None  # CUDA: 86 for 8.6; ROCm: 0x1100 for gfx1100
 
     @property
     def backend(self) -> str:

@@ -1,9 +1,11 @@
 """Devices and RAM that a person describes instead of having: --device and --ram."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from kvtui.base.findings import UsageError
-from kvtui.base.sizes import parse_bandwidth, parse_size
+from kvtui.base.sizes import mib, parse_bandwidth, parse_size
 from kvtui.hardware.device import Device, HostMemory
 
 _NAME = re.compile(r"^(?P<name>[A-Za-z]+[A-Za-z0-9_]*)(?:\[(?P<endpoint>[^\]]+)\])?$")
@@ -19,8 +21,6 @@ def _memory(text: str, what: str) -> tuple[int, int | None, float | None]:
         rate = parse_bandwidth(bandwidth) if at else None
     except UsageError as e:
         raise UsageError(f"{what}: {e}") from None
-    if total_bytes is not None and free_bytes > total_bytes:
-        raise UsageError(f"{what}: more is free ({free}) than there is ({total})")
     if rate is not None and rate <= 0:
         raise UsageError(f"{what}: a bandwidth is more than 0")
     return free_bytes, total_bytes, rate
@@ -46,6 +46,8 @@ def parse_device(text: str) -> Device:
         raise UsageError(f"{what}: write it as NAME=FREE[/TOTAL][@BANDWIDTH], for example CUDA0=22.8GiB/24GiB@936GB/s")
     memory, *extras = rest.split(",")
     free, total, bandwidth = _memory(memory, what)
+    if not free:
+        raise UsageError(f"{what}: a device of 0 bytes can hold nothing: leave it out")
     link, shared = None, False
     for extra in extras:
         key, _, value = extra.partition("=")
@@ -68,9 +70,15 @@ def parse_device(text: str) -> Device:
     )
 
 
+def numbered(devices: Sequence[Device]) -> tuple[Device, ...]:
+    """The devices with their numbers on their RPC servers, which count in the devices' order."""
+    before = [sum(1 for e in devices[:i] if e.endpoint == d.endpoint) if d.endpoint else 0 for i, d in enumerate(devices)]
+    return tuple(replace(d, on_server=number) for d, number in zip(devices, before, strict=True))
+
+
 def parse_devices(texts: tuple[str, ...]) -> tuple[Device, ...]:
     """Several of them; a name given twice is an error."""
-    devices = tuple(parse_device(t) for t in texts)
+    devices = numbered(tuple(parse_device(t) for t in texts))
     names = [d.name for d in devices]
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
@@ -102,3 +110,21 @@ def parse_margins(text: str | None, count: int, default: int) -> tuple[int, ...]
     if len(sizes) != count:
         raise UsageError(f"--margin {text}: {len(sizes)} margins for {count} devices")
     return sizes
+
+
+def check_margins(text: str | None, margins: Sequence[int], devices: Sequence[Device]) -> None:
+    """Refuses a margin that was given and is above its device's memory. Raises UsageError."""
+    for device, margin in zip(devices, margins, strict=True) if text is not None else ():
+        if margin > max(device.total_bytes, device.free_bytes):
+            raise UsageError(f"--margin {text}: {mib(margin)} are more than {device.name} has ({mib(device.total_bytes)})")
+
+
+def parse_ram_margin(text: str | None, ram: HostMemory, default: int) -> int:
+    """Bytes to leave free in RAM; without `text` the default of RAM that was found, none of RAM that was described: a person
+    who says what may be had has left out the rest. Raises UsageError."""
+    if text is None:
+        return 0 if ram.simulated else default
+    margin = parse_size(text)
+    if margin > ram.total_bytes:
+        raise UsageError(f"--ram-margin {text}: {mib(margin)} are more than there is ({mib(ram.total_bytes)})")
+    return margin

@@ -3,20 +3,21 @@
 Long arrays (a vocabulary) are stepped over, not built: their length is kept, numbers are unpacked only when short."""
 
 import struct
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from kvtui.base.findings import KvtuiError
 from kvtui.header.names import block_sizes
 
 MAX_ARRAY = 4096  # longer arrays are vocabularies: no per-layer array is (llama-hparams.h, LLAMA_MAX_LAYERS 512)
 MAX_DIMS = 4  # ggml.h, GGML_MAX_DIMS
+MOST_TENSORS = 1 << 18  # a model with its experts apart has 60,000
 _CHUNK = 1 << 20  # bytes read at a time while stepping over a vocabulary
 
 
-class HeaderError(Exception):
+class HeaderError(KvtuiError):
     """What is wrong with a header and where; one sentence."""
 
 
@@ -187,6 +188,16 @@ def _tensor(walk: _Walk) -> TensorInfo:
     return TensorInfo(name, dims, type_name, count // block * size, offset)
 
 
+def _tensors(walk: _Walk, count: int) -> tuple[TensorInfo, ...]:
+    found: dict[str, TensorInfo] = {}
+    for _ in range(count):
+        tensor = _tensor(walk)
+        if tensor.name in found:  # at once: a file of zeros, or a server that sends them, has one name without end
+            raise HeaderError(f"the tensor {tensor.name!r} occurs twice")
+        found[tensor.name] = tensor
+    return tuple(found.values())
+
+
 def read_header(source: Source) -> Header:
     """Header of one file. Raises HeaderError with a sentence for anything llama.cpp could not load."""
     walk = _Walk(source)
@@ -203,15 +214,13 @@ def read_header(source: Source) -> Header:
     # the least a key takes is 13 bytes, a tensor 25: a count that cannot be true is refused before any work
     if n_metadata * 13 > walk.size or n_tensors * 25 > walk.size:
         raise HeaderError(f"the header claims {n_metadata} keys and {n_tensors} tensors, more than the file holds")
+    if n_tensors > MOST_TENSORS:
+        raise HeaderError(f"the header claims {n_tensors} tensors; at most {MOST_TENSORS} are read")
     metadata = _metadata(walk, n_metadata)
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
         raise HeaderError(f"general.alignment is {alignment!r}, not a power of two")
-    tensors = tuple(_tensor(walk) for _ in range(n_tensors))
-    names = [t.name for t in tensors]
-    if len(set(names)) != len(names):
-        twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise HeaderError(f"the tensor {twice!r} occurs twice")
+    tensors = _tensors(walk, n_tensors)
     data_offset = (walk.at + alignment - 1) // alignment * alignment
     for t in tensors:
         if t.offset % alignment:

@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
+from kvtui.base.secrets import redacted, shown_url
+from kvtui.header.address import ModelAddress
+from kvtui.header.bounded_http import Clock, bounded_client
 from kvtui.header.reader import Header, HeaderError, read_header
 from kvtui.header.source import join_split_set
 
@@ -15,39 +18,38 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]  # gets the bytes fetched so far; may raise to cancel
 
 _FIRST, _LARGEST = 128 << 10, 4 << 20  # bytes a request; doubled as the header turns out long
-_MAX_HEADER = 512 << 20  # no header is that long: a server that never ends is given up here
+_MOST_BYTES = 128 << 20  # of all parts together; the longest headers, with vocabularies of 260,000 words, have 20 MB
+_MOST_FILE = 1 << 50  # bytes of a file; the largest models have 2**41
 _REDIRECTS = 5
 _TIMEOUT = 20.0  # seconds to connect, and between two pieces of an answer
+_SLOWEST = 32 << 10  # bytes a second; an answer that comes more slowly is given up after _TIMEOUT and its bytes at this
+_MOST_SECONDS = 600.0  # for everything
+
+# Hosts that hand their files out from elsewhere, and the domains they do it from. Any other redirect to another host
+# is refused: an address from the internet must not make this machine ask its neighbours.
+_ELSEWHERE = {
+    "huggingface.co": ("hf.co", "huggingface.co"),
+    "hf.co": ("hf.co", "huggingface.co"),
+    "github.com": ("githubusercontent.com",),
+    "modelscope.cn": ("modelscope.cn", "aliyuncs.com"),
+}
 
 
-def is_url(text: str) -> bool:
-    """Whether MODEL is a URL and not a path."""
-    return text.lower().startswith(("http://", "https://"))
-
-
-def shown_url(url: str) -> str:
-    """A URL fit for a screen: without user, password, query and fragment, where tokens live."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return urlunsplit((parts.scheme, f"{host}:{parts.port}" if parts.port else host, parts.path, "", ""))
-
-
-def open_remote_header(url: str, progress: Progress | None = None) -> Header:
-    """Header of the model at `url`, its split set joined. Raises HeaderError with one sentence."""
-    import httpx
-
-    base, _, rest = url.partition("?")
+def open_remote_header(address: ModelAddress, progress: Progress | None = None) -> Header:
+    """Header of the model at a URL, its split set joined. Raises HeaderError with one sentence."""
+    base, _, rest = address.whole.partition("#")[0].partition("?")
     folder, _, name = base.rpartition("/")
     query = f"?{rest}" if rest else ""
     fetched = _Counter(progress)
-    with httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False) as client:
+    clock = Clock(_MOST_SECONDS)
+    with bounded_client(clock, _TIMEOUT) as client:
 
         def one(part: str) -> Header:
-            address = f"{folder}/{part}{query}"
+            url = f"{folder}/{part}{query}"
             try:
-                return read_header(_Remote.open(client, address, fetched))
+                return read_header(_Remote.open(client, url, fetched, clock))
             except HeaderError as e:
-                raise HeaderError(f"{shown_url(address)}: {e}") from None
+                raise HeaderError(f"{shown_url(url)}: {e}") from None
 
         return join_split_set(name, one)
 
@@ -61,6 +63,8 @@ class _Counter:
 
     def add(self, n: int) -> None:
         self.total += n
+        if self.total > _MOST_BYTES:
+            raise HeaderError(f"the header is longer than {_MOST_BYTES >> 20} MiB")
         if self.progress is not None:
             self.progress(self.total)
 
@@ -73,29 +77,30 @@ class _Remote:
     url: str
     size: int
     fetched: _Counter
+    clock: Clock
     first: bytes = field(default=b"", repr=False)
     step: int = _FIRST * 2
 
     @classmethod
-    def open(cls, client: "httpx.Client", url: str, fetched: _Counter) -> "_Remote":
+    def open(cls, client: "httpx.Client", url: str, fetched: _Counter, clock: Clock) -> "_Remote":
         """Asks for the first range, which tells whether the server knows ranges and how long the file is."""
         for _ in range(_REDIRECTS + 1):
-            with _asked(client, url, 0, _FIRST) as answer:
+            with _asked(client, clock, url, 0, _FIRST) as answer:
                 if answer.is_redirect:
                     url = _redirected(answer, url)
                     continue
                 size = _total_size(answer)
-                return cls(client, url, size, fetched, _body(answer, _FIRST, fetched))
+                return cls(client, url, size, fetched, clock, _body(answer, _FIRST, fetched))
         raise HeaderError(f"the server redirects more than {_REDIRECTS} times")
 
     def read(self, at: int, least: int, most: int) -> bytes:
         if at + least <= len(self.first):
             return self.first[at : at + most]
-        if at + least > _MAX_HEADER:
-            raise HeaderError(f"the header is longer than {_MAX_HEADER >> 20} MiB")
+        if least > _MOST_BYTES:
+            raise HeaderError(f"the header is longer than {_MOST_BYTES >> 20} MiB")
         want = min(max(least, self.step), self.size - at)
         self.step = min(self.step * 2, _LARGEST)
-        with _asked(self.client, self.url, at, want) as answer:
+        with _asked(self.client, self.clock, self.url, at, want) as answer:
             if answer.is_redirect:
                 raise HeaderError("the server redirects in the middle of the header")
             if _total_size(answer) != self.size:
@@ -104,27 +109,41 @@ class _Remote:
 
 
 @contextmanager
-def _asked(client: "httpx.Client", url: str, at: int, n: int) -> Iterator["httpx.Response"]:
+def _asked(client: "httpx.Client", clock: Clock, url: str, at: int, n: int) -> Iterator["httpx.Response"]:
     import httpx
 
     headers = {"Range": f"bytes={at}-{at + n - 1}", "Accept-Encoding": "identity"}
+    clock.allow(_TIMEOUT + n / _SLOWEST)
     try:
         with client.stream("GET", url, headers=headers) as answer:
             yield answer
     except httpx.TimeoutException:
-        raise HeaderError(f"the server did not answer for {_TIMEOUT:.0f} s") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as e:
-        raise HeaderError(f"the connection failed: {e or type(e).__name__}") from None
+        raise HeaderError("the server is silent, or too slow to be waited for") from None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as e:
+        raise HeaderError(f"the connection failed: {redacted(str(e)) or type(e).__name__}") from None
 
 
 def _redirected(answer: "httpx.Response", url: str) -> str:
     import httpx
 
     target = str(httpx.URL(url).join(answer.headers.get("location", "")))
-    old, new = urlsplit(url).scheme, urlsplit(target).scheme
-    if new != old and (old, new) != ("http", "https"):
-        raise HeaderError(f"the server redirects to a {new or 'nameless'}: address, which is not followed")
+    old, new = urlsplit(url), urlsplit(target)
+    if new.scheme != old.scheme and (old.scheme, new.scheme) != ("http", "https"):
+        raise HeaderError(f"the server redirects to a {new.scheme or 'nameless'}: address, which is not followed")
+    here, there = (old.hostname or "").lower(), (new.hostname or "").lower()
+    if here != there and not _belong(here, there):
+        raise HeaderError(f"the server redirects to another host, {there}; if you trust it, name its address itself")
     return target
+
+
+def _belong(here: str, there: str) -> bool:
+    """Whether `here` is known to hand its files out from `there`."""
+    domains = next((d for known, d in _ELSEWHERE.items() if _within(here, known)), ())
+    return any(_within(there, domain) for domain in domains)
+
+
+def _within(host: str, domain: str) -> bool:
+    return host == domain or host.endswith(f".{domain}")
 
 
 def _total_size(answer: "httpx.Response") -> int:
@@ -138,8 +157,10 @@ def _total_size(answer: "httpx.Response") -> int:
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise HeaderError("the server compresses ranges, which cannot be read in parts")
     size = answer.headers.get("content-range", "").rpartition("/")[2]
-    if not size.isdecimal() or len(size) > 18:
+    if not (size.isascii() and size.isdecimal()) or len(size) > 18:
         raise HeaderError("the server does not say how long the file is")
+    if int(size) > _MOST_FILE:
+        raise HeaderError(f"the server says the file has {int(size):,} bytes, which no model has")
     return int(size)
 
 

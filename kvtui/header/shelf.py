@@ -1,12 +1,13 @@
 """GGUF files where people keep them: names and sizes from the folders alone, the architecture from one header."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtui.base.files import FileError, read_regular
+from kvtui.base.parse import parse_json
 from kvtui.header.reader import HeaderError, read_header
 from kvtui.header.source import open_regular
 
@@ -117,16 +118,14 @@ def _ollama(place: Place) -> list[ShelfModel]:
     """Ollama keeps models as blobs; manifests/HOST/OWNER/NAME/TAG are JSON files that say which blob is the model."""
     found = []
     manifests = place.folder / "manifests"
-    for path, size in _files(manifests, 4):
-        if size > _MOST_MANIFEST_BYTES:
-            continue
+    for path, _ in _files(manifests, 4):
         try:
-            layers = json.loads(path.read_bytes())["layers"]
+            layers = parse_json(read_regular(path, _MOST_MANIFEST_BYTES).decode())["layers"]
             digest = next(str(x["digest"]) for x in layers if str(x["mediaType"]).endswith("image.model"))
             blob = place.folder / "blobs" / digest.replace(":", "-")
             if blob.parent != place.folder / "blobs" or not blob.is_file():  # a digest is a name, never a way elsewhere
                 continue
             found.append(ShelfModel(f"{path.parent.name}:{path.name}", blob, blob.stat().st_size, place.name))
-        except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        except (OSError, FileError, ValueError, KeyError, TypeError, StopIteration):
             continue
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kvtui.header.reader import Header, HeaderError, Source, read_header
 
+MOST_PARTS = 1024  # the largest sets on the Hub have about 200
 _SPLIT = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 
 
@@ -50,6 +51,8 @@ def join_split_set(name: str, read: Callable[[str], Header]) -> Header:
     count = int(match["count"])
     if not 1 <= int(match["number"]) <= count:
         raise HeaderError(f"{name}: there is no part {int(match['number'])} of {count}")
+    if count > MOST_PARTS:
+        raise HeaderError(f"{name}: a split set of {count} parts; at most {MOST_PARTS} are read")
     parts = [read(f"{match['stem']}-{i + 1:05}-of-{count:05}.gguf") for i in range(count)]
     for i, part in enumerate(parts):
         if part.metadata.get("split.count", count) != count or part.metadata.get("split.no", i) != i:

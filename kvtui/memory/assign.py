@@ -47,6 +47,7 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         tensor_devices=tensor_devices(model, layers, flags.overrides, machine.devices),
         overridden=bool(flags.overrides),
         tied_output=overridden_device(EMBEDDING, flags.overrides, machine.devices) if model.tied_output else None,
+        opened=used if used != tuple(range(len(machine.devices))) else None,
         repack=flags.repack,
     )
 

@@ -1,6 +1,6 @@
 """What each device and the host will hold: weights, caches, recurrent state, compute."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.flags.context import ContextParams
@@ -94,13 +94,16 @@ def estimate(
         state[CPU],
         max(buffers.host + learned.host_compute_bytes, 0),
         prompt_cache_bytes=cache_ram_bytes,
-        checkpoint_bytes=checkpoint_bytes(model, layout, checkpoints, context.slots),
+        checkpoint_bytes=checkpoint_bytes(model, context, checkpoints),
     )
     return Estimate(tuple(devices), host, learned.said or buffers.basis)
 
 
-def checkpoint_bytes(model: ModelSpec, layout: CacheLayout, checkpoints: int, slots: int) -> int:
-    """Ceiling of context checkpoints: each holds a slot's sliding-window cache and recurrent state
-    (tools/server/server-context.cpp, create_checkpoint)."""
-    windows = sum(x.cache_bytes for x, block in zip(layout.layers, model.layers, strict=True) if block.is_swa)
-    return (windows + layout.state_bytes) // max(slots, 1) * checkpoints * slots
+def checkpoint_bytes(model: ModelSpec, context: ContextParams, checkpoints: int) -> int:
+    """Ceiling of `checkpoints` context checkpoints a slot: each holds what the window's cache keeps of one sequence, and its
+    recurrent state (tools/server/server-context.cpp, create_checkpoint; llama_kv_cache_iswa, state_write: partial only)."""
+    if not checkpoints or (context.swa_full and not model.recurrent):
+        return 0
+    one = cache_layout(model, replace(context, n_parallel=1, kv_unified=False, n_ctx=context.cells_per_slot(model.n_ctx_train)))
+    windows = sum(x.cache_bytes for x, block in zip(one.layers, model.layers, strict=True) if block.is_swa)
+    return (windows + one.state_bytes) * checkpoints * context.slots

@@ -16,7 +16,7 @@ _NAME = re.compile(r"^blk\.(\d+)\.(.+)$")
 
 @dataclass(frozen=True)
 class PlacementFlags:
-    """`argv`: -ngl, -ts, -ot; `overrides`: the same as patterns, in order."""
+    """`argv`: --rpc, -dev, -ngl, -ts, -ot; `overrides`: the same as patterns, in order."""
 
     argv: tuple[str, ...]
     overrides: tuple[Override, ...]
@@ -28,9 +28,13 @@ def placement_flags(model: ModelSpec, assignment: Assignment, machine: Machine) 
     offloaded = sum(d != CPU for d in layers)
     endpoints = list(dict.fromkeys(d.endpoint for d in machine.devices if d.endpoint))
     argv = ["--rpc", ",".join(endpoints)] if endpoints else []
+    opened = assignment.opened
+    if opened is not None:
+        argv += ["-dev", ",".join(machine.devices[i].name for i in opened) or "none"]
+    used = range(len(machine.devices)) if opened is None else opened
     argv += ["-ngl", str(offloaded)]
-    if offloaded and len(machine.devices) > 1:
-        counts = [sum(d == i for d in layers) for i in range(len(machine.devices))][:MAX_SPLITS]
+    if offloaded and len(used) > 1:
+        counts = [sum(d == i for d in layers) for i in used][:MAX_SPLITS]
         argv += ["-ts", ",".join(map(str, counts))]
     overrides = _overrides(model, assignment, machine)
     if overrides:

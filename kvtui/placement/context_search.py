@@ -36,7 +36,7 @@ def largest_in_place(request: Request, assignment: Assignment, most: int) -> int
         memory = estimate(model, context, assignment, machine, compute=compute, layout=layout, learned=request.learned)
         return all(
             not use.used_bytes or use.used_bytes <= cap for use, cap in zip(memory.devices, request.capacities, strict=True)
-        ) and (memory.host.used_bytes <= machine.ram.free_bytes)
+        ) and (memory.host.used_bytes <= request.ram_capacity)
 
     return _last(fits, most)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from kvtui.base.findings import DOES_NOT_FIT, Finding
-from kvtui.base.sizes import gib, mib
+from kvtui.base.sizes import mib
 from kvtui.flags.context import ContextParams
 from kvtui.flags.overrides import Override
 from kvtui.hardware.device import CPU
@@ -12,10 +12,12 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.refusals import refusals
 from kvtui.placement.as_flags import placement_flags
+from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
 from kvtui.placement.context_search import largest_context
-from kvtui.placement.pins import checked_pins
+from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
-from kvtui.placement.solve.candidate import Candidate
+from kvtui.placement.shortage import does_not_fit
+from kvtui.placement.solve.candidate import GUARD, Candidate
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
 from kvtui.placement.solve.yardstick import bound
@@ -23,6 +25,8 @@ from kvtui.placement.speed import Speed, speed_of
 
 _NOTABLE_GAP = 0.01
 _LEAST_UBATCH = 32
+_PROVEN_GAP = 2e-4  # relative, as the solver's
+_WORTH_FOLLOWING = 2.0  # a plan this many times slower for pinned blocks' K/V is not what a pin of weights meant
 
 
 @dataclass(frozen=True)
@@ -82,15 +86,17 @@ def make_plan(request: Request, seconds: float | None = None, should_stop: Calla
 
     problem, first, notes = _searched(request)
     better, proven = solve(problem, first, seconds=seconds, should_stop=should_stop)
-    return plan_of(problem, better, proven=proven, notes=notes)
+    return _proven_plan(problem, first, better, proven=proven, notes=notes)
 
 
 def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
-    request, about_pins = checked_pins(request)
+    request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False))
     request, about_context = _with_context(request)
-    problem = build_problem(request)
-    found = search(problem)
+    problem, found, left = _with_pins(request)
+    problem, found = _without_blocks_in_ram(problem, found)
+    request = problem.request
+    about_pins = (*about_pins, *left)
     asked = request.context.n_ubatch
     ubatch = min(asked, request.context.n_batch) // 2
     while found.best.over_bytes and ubatch >= _LEAST_UBATCH:
@@ -103,13 +109,51 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     return problem, found, (*about_pins, *about_context)
 
 
+def _with_pins(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
+    """Blocks that are pinned whole live there with their K/V, as far as the order of blocks and the room allow that."""
+    problem = build_problem(request)
+    found = search(problem)
+    if all(lives is None for lives in problem.pinned_homes):
+        return problem, found, ()
+    loose = build_problem(replace(request, weights_only=True))
+    other = search(loose)
+    if follows(problem, found.best) and (
+        other.best.over_bytes
+        or (not found.best.over_bytes and found.best.score.seconds <= _WORTH_FOLLOWING * other.best.score.seconds)
+    ):
+        return problem, found, ()
+    left = left_behind(problem, other.best)
+    return loose, other, () if left is None else (left,)
+
+
 def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
     """`plan`, improved or proven by the exact solver; stops soon after `should_stop` says so."""
     from kvtui.placement.solve.exact import solve
 
     problem = build_problem(plan.request)
     better, proven = solve(problem, plan.found, should_stop=should_stop)
-    return plan_of(problem, better, proven=proven, notes=plan.notes)
+    return _proven_plan(problem, plan.found, better, proven=proven, notes=plan.notes)
+
+
+def _proven_plan(problem: Problem, first: Found, better: Found, *, proven: bool, notes: tuple[Finding, ...]) -> Plan:
+    """The plan of `better`. Where blocks were kept out of RAM the solver's bound is not one for every placement: `first`'s is."""
+    if problem.request.blocks_on_devices:
+        better = replace(better, bound=min(better.bound, first.bound))
+        proven = proven and 0 < better.best.score.seconds <= better.bound * (1 + _PROVEN_GAP)
+    return plan_of(problem, better, proven=proven, notes=notes)
+
+
+def _without_blocks_in_ram(problem: Problem, found: Found) -> tuple[Problem, Found]:
+    """Tensors in RAM instead of whole blocks with their K/V, where decode is as good: attention stays on the devices, which
+    do it faster than the yardstick's bytes say, above all for prompts."""
+    request, best = problem.request, found.best
+    if best.over_bytes or CPU not in best.homes or not problem.movables or request.no_ram or CPU in problem.pinned_homes:
+        return problem, found
+    trial = build_problem(replace(request, blocks_on_devices=True))
+    other = search(trial)
+    if other.best.over_bytes or other.best.score.seconds > best.score.seconds * GUARD:
+        return problem, found
+    return trial, replace(other, bound=min(other.bound, found.bound))
 
 
 def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:
@@ -138,15 +182,17 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
     findings = [*notes, *refusals(request.model, request.context), *_warnings(request)]
     if not fits:
-        findings.append(_does_not_fit(problem, candidate))
+        findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
         findings.append(_left_over(problem, candidate, gap))
+    memory = with_ceilings(request, candidate.estimate)
+    findings += [f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(request, candidate)) if f is not None]
     load_mode = request.load_mode or _load_mode(candidate, fits)
     return Plan(
         request=request,
         assignment=assignment,
-        estimate=candidate.estimate,
-        argv=(*context_flags(request.model.n_ctx_train, request.context), *flags.argv, "-lm", load_mode),
+        estimate=memory,
+        argv=(*context_flags(request.model.n_ctx_train, request.context), *flags.argv, "-lm", load_mode, *_beside_flags(request)),
         env=(("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),) if any(d.backend == "CUDA" for d in request.machine.devices) else (),
         overrides=flags.overrides,
         fits=fits and not any(f.severity == "error" for f in findings),
@@ -156,6 +202,13 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         found=found,
         notes=notes,
     )
+
+
+def _beside_flags(request: Request) -> tuple[str, ...]:
+    """Files that llama-server loads beside the model."""
+    found = ["--mmproj", request.mmproj] if request.mmproj else []
+    found += ["-md", request.model_draft] if request.model_draft else []
+    return tuple(found)
 
 
 def _load_mode(candidate: Candidate, fits: bool) -> str:
@@ -198,32 +251,16 @@ def _warnings(request: Request) -> list[Finding]:
         )
     if any(d.backend == "RPC" and d.endpoint is None for d in devices):
         found.append(Finding("no-endpoint", "note", "RPC devices without host:port: the command can't run as it is"))
+    for file in filter(None, (request.mmproj, request.model_draft)):
+        text = f"{file}: loaded beside the model, and its memory is not in these figures: raise --margin by what it takes"
+        found.append(Finding("not-counted", "warning", text))
+    for device, margin in zip(devices, request.margin_bytes, strict=True):
+        if device.free_bytes <= margin and device.name not in request.excluded:
+            text = f"{device.name} is not used: of {mib(device.free_bytes)} free its margin leaves nothing ({mib(margin)})"
+            found.append(Finding("margin-takes-all", "note", text))
     if not devices:
         found.append(Finding("no-device", "note", "no GPU: everything is in RAM"))
     return found
-
-
-def _does_not_fit(problem: Problem, candidate: Candidate) -> Finding:
-    """What lacks how much, and the shortest change that would make it fit."""
-    request, lacking = problem.request, []
-    for device, use, cap, margin in zip(
-        request.machine.devices, candidate.estimate.devices, request.capacities, request.margin_bytes, strict=True
-    ):
-        over = use.used_bytes - cap
-        if use.used_bytes and over > 0:
-            hint = f" (its margin is {mib(margin)})" if margin else ""
-            lacking.append(f"{device.name} lacks {mib(over)}{hint}")
-    over = candidate.estimate.host.used_bytes - request.machine.ram.free_bytes
-    if over > 0:
-        lacking.append(f"RAM lacks {mib(over)} of {gib(candidate.estimate.host.used_bytes)}")
-    if request.no_ram and candidate.ram_choice_bytes:
-        lacking.append(f"{mib(candidate.ram_choice_bytes)} have no room on the devices and may not go to RAM")
-    most = largest_context(request, request.context.n_ctx)
-    smaller = f"no context fits: {mib(candidate.over_bytes)} more memory is needed, or weights of fewer bits"
-    change = f"; {most:,} tokens of context would fit" if most else f"; {smaller}"
-    if request.pins:
-        change += ", or fewer pins"
-    return Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(lacking) or 'nothing is free'}{change}")
 
 
 def _left_over(problem: Problem, candidate: Candidate, gap: float) -> Finding:

@@ -26,11 +26,18 @@ class Request:
     context: ContextParams
     machine: Machine
     margins: tuple[int, ...] = ()
+    ram_margin_bytes: int = 0  # to leave free in RAM
     pins: tuple[Pin, ...] = ()
+    weights_only: bool = False  # pins leave K/V where llama-server's order of blocks puts it
+    blocks_on_devices: bool = False  # no block, and so no K/V, lives in RAM: only tensors that may move do
     excluded: tuple[str, ...] = ()  # devices not to use
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None
+    mmproj: str | None = None  # a projector's file
+    model_draft: str | None = None  # a draft model's file
     build: str = DEFAULT_BUILD
+    server: str = ""  # identity of the llama-server that will run it; "": none is known yet
+    fa_quants: tuple[str, ...] | None = None  # K/V pairs of the binary, as it says them; None: the default set
     learned: Learned = NOTHING  # from servers that ran here
 
     @cached_property
@@ -40,6 +47,18 @@ class Request:
         if len(self.margins) == count:
             return self.margins
         return (self.margins[0] if self.margins else DEFAULT_MARGIN_BYTES,) * count
+
+    @property
+    def ram_capacity(self) -> int:
+        """Bytes RAM may hold: free minus margin."""
+        return max(self.machine.ram.free_bytes - self.ram_margin_bytes, 0)
+
+    @cached_property
+    def opened(self) -> tuple[int, ...] | None:
+        """The devices llama-server is to open, None: all. One that is excluded, or may hold nothing, would still take the
+        back end's own memory, copies of inputs and staged experts."""
+        found = tuple(i for i, capacity in enumerate(self.capacities) if capacity)
+        return found if len(found) < len(self.capacities) else None
 
     @cached_property
     def capacities(self) -> tuple[int, ...]:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kvtui.base.findings import Finding
+from kvtui.cache.kernels import Runs
 from kvtui.cache.layout import cache_layout
 from kvtui.cache.quality import Quality, quality
-from kvtui.cache.support import Runs, runs
+from kvtui.cache.support import support
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.memory.refusals import equal_types_needed, refusals
 from kvtui.placement.context_search import largest_in_place, largest_on_devices
@@ -43,6 +44,8 @@ class PairRow:
     tokens_per_second: float | None
     accepted: bool
     runs: Runs
+    runs_because: str  # which device decides, and why
+    runs_devices: tuple[tuple[str, Runs], ...]
     quality: Quality
     findings: tuple[Finding, ...]
 
@@ -66,8 +69,6 @@ def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
     """Rows one by one; without `contexts` the two largest contexts are left out, which is much quicker."""
     request, model = plan.request, plan.request.model
     reference = cache_layout(model, replace(request.context, type_k="f16", type_v="f16")).cache_bytes
-    backend = next((d.backend for d in request.machine.devices), "CPU")
-    heads = frozenset(x.head_k for x in model.layers if x.has_cache)
     for type_k, type_v in pairs(plan, all_pairs=all_pairs):
         context = replace(request.context, type_k=type_k, type_v=type_v)
         trial = replace(request, context=context)
@@ -77,6 +78,7 @@ def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
         most = model.n_ctx_train * context.slots
         seconds = candidate.score.seconds if plan.speed is not None else 0.0
         cache = cache_layout(model, context).cache_bytes
+        runs = support(model, context, request.machine.devices, build=request.build, fa_quants=request.fa_quants)
         yield PairRow(
             type_k=type_k,
             type_v=type_v,
@@ -87,7 +89,9 @@ def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
             max_context_gpu=largest_on_devices(trial, most) if contexts and accepted else None,
             tokens_per_second=1 / seconds if seconds else None,
             accepted=accepted,
-            runs=runs(backend, type_k, type_v, heads),
-            quality=quality(type_k, type_v, model.architecture),
+            runs=runs.runs,
+            runs_because=runs.because,
+            runs_devices=tuple((name, r.runs) for name, r in runs.devices),
+            quality=quality(type_k, type_v, model),
             findings=found,
         )

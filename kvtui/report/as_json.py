@@ -135,7 +135,7 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
         "model": model_json(request.model, path),
         "context": context_json(request.model, request.context),
         "devices": devices_json(request.machine, request.margin_bytes, plan.estimate),
-        "host": host_json(request.machine, plan.estimate),
+        "host": {**host_json(request.machine, plan.estimate), "margin_bytes": request.ram_margin_bytes},
         "layer_devices": layer_devices_json(request.machine, plan.assignment),
         "fits": plan.fits,
         "speed": None
@@ -206,12 +206,16 @@ def table_json(rows: Sequence["PairRow"]) -> Json:
                 "tokens_per_second": r.tokens_per_second,
                 "accepted": r.accepted,
                 "runs": r.runs,
+                "runs_because": r.runs_because,
+                "runs_devices": dict(r.runs_devices),
                 "quality": {
                     "label": r.quality.label,
                     "why": r.quality.why,
+                    "expected_kl_divergence": r.quality.expected,
                     "figures": [
                         {"metric": f.metric, "value": f.value, "model": f.model, "rotated": f.rotated, "source": f.source}
-                        for f in r.quality.figures
+                        | {"kin": kin, "setup": f.setup}
+                        for f, kin in r.quality.figures
                     ],
                 },
                 "findings": findings_json(r.findings),

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import gib, mib
 from kvtui.hardware.device import HostMemory, Machine
+from kvtui.header.address import ModelAddress
 from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
 from kvtui.placement.plan import Optimality, Plan
@@ -31,10 +33,8 @@ def _row(name: str, values: Sequence[int]) -> str:
     return f"{name:8}" + "".join(f"{v / 2**20:>{w},.0f}" for v, w in zip(values, widths, strict=False))
 
 
-def plan_lines(plan: Plan, path: str) -> list[str]:
+def plan_lines(plan: Plan, address: ModelAddress) -> list[str]:
     """A plan: memory, speed, findings, and the command."""
-    import shlex
-
     request = plan.request
     context = request.context
     lines = [
@@ -48,8 +48,8 @@ def plan_lines(plan: Plan, path: str) -> list[str]:
         lines.append(f"{plan.speed.low:.1f} to {plan.speed.high:.1f} tokens a second, by bandwidth (full to empty context)")
         lines.append(_proof(plan.optimality))
     lines += [f"{f.severity}: {f.message}" for f in plan.findings]
-    env = " ".join(f"{k}={v}" for k, v in plan.env)
-    lines += ["", f"{env + ' ' if env else ''}llama-server -m {shlex.quote(path)} {shlex.join(plan.argv)}"]
+    env = "".join(f"{k}={shell_word(v)} " for k, v in plan.env)
+    lines += ["", env + shell_line(["llama-server", *address.flags, *plan.argv])]
     return lines
 
 

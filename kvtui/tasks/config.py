@@ -1,16 +1,21 @@
 """The JSON config of the user's guide, and more: read, checked, merged under the options of the command line."""
 
-import json
 import re
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
+from kvtui.base.files import read_regular
 from kvtui.base.findings import UsageError
+from kvtui.base.parse import ParseError, parse_json
+from kvtui.base.text import printable
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.tasks.options import Options
 
+MOST_BYTES = 1 << 20  # a config has a few hundred
+MOST_ENTRIES = 1000  # of a list: pins are tried on every tensor
+MOST_SHOWN = 64  # characters of a key or value in a sentence
 _KEYS: dict[str, tuple[str, ...]] = {
     "": ("context_size", "kv_cache", "model", "devices", "ram", "margin", "pins", "slots", "server"),
     "kv_cache": ("type", "type_k", "type_v"),
@@ -32,7 +37,7 @@ def _model() -> Any:
         model_config = ConfigDict(extra="forbid")
         port: Annotated[int, Field(ge=1, le=65535)] = 8080
         host: str = "127.0.0.1"
-        args: list[str] = Field(default_factory=list)
+        args: list[str] = Field(default_factory=list, max_length=MOST_ENTRIES)
         path: str | None = None
 
     class Config(BaseModel):
@@ -40,10 +45,10 @@ def _model() -> Any:
         context_size: int | None = Field(None, ge=0, lt=2**31)
         kv_cache: KvCache = Field(default_factory=KvCache)
         model: str | None = None
-        devices: list[str] = Field(default_factory=list)
+        devices: list[str] = Field(default_factory=list, max_length=MOST_ENTRIES)
         ram: str | None = None
         margin: str | None = None
-        pins: dict[str, str] = Field(default_factory=dict)
+        pins: dict[str, str] = Field(default_factory=dict, max_length=MOST_ENTRIES)
         slots: int | None = Field(None, ge=1, le=256)
         server: Server = Field(default_factory=Server)
 
@@ -53,13 +58,15 @@ def _model() -> Any:
 def read_config(path: Path) -> Any:
     """The config at `path`, checked. Raises UsageError with file, line, and the nearest valid key or type."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: {getattr(e, 'strerror', None) or 'is no text file'}") from None
+    except ValueError:
+        raise UsageError(f"{str(path)!r} is no file's name") from None
     try:
-        data = json.loads(text, object_pairs_hook=lambda pairs: _once(path, text, pairs))
-    except json.JSONDecodeError as e:
-        raise UsageError(f"{path}, line {e.lineno}: not JSON: {e.msg}") from None
+        data = parse_json(text, lambda pairs: _once(path, text, pairs))
+    except ParseError as e:
+        raise UsageError(f"{path}, line {e.line}: {e}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{path}: the config is a JSON object")
     _check_keys(path, text, data)
@@ -69,23 +76,28 @@ def read_config(path: Path) -> Any:
         config = _model().model_validate(data)
     except ValidationError as e:
         first = e.errors()[0]
-        where = ".".join(str(x) for x in first["loc"])
+        where = _shown(".".join(str(x) for x in first["loc"]))
         raise UsageError(f"{path}, line {_line(text, str(first['loc'][-1]))}: {where}: {first['msg']}") from None
     for name in ("type", "type_k", "type_v"):
         value = getattr(config.kv_cache, name)
         if value is not None and value not in CACHE_TYPES:
-            near = get_close_matches(value.lower(), CACHE_TYPES, n=1, cutoff=0.3)
+            near = get_close_matches(value[:MOST_SHOWN].lower(), CACHE_TYPES, n=1, cutoff=0.3)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"{path}, line {_line(text, name)}: kv_cache.{name}: no cache type {value!r}{hint}")
+            raise UsageError(f"{path}, line {_line(text, name)}: kv_cache.{name}: no cache type {_shown(value)!r}{hint}")
     return config
 
 
 def _once(path: Path, text: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [k for k, _ in pairs]
-    twice = next((n for n in names if names.count(n) > 1), None)
-    if twice is not None:
-        raise UsageError(f"{path}, line {_line(text, twice)}: the key {twice!r} occurs twice")
-    return dict(pairs)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise UsageError(f"{path}, line {_line(text, name)}: the key {_shown(name)!r} occurs twice")
+        found[name] = value
+    return found
+
+
+def _shown(key: str) -> str:
+    return printable(key, MOST_SHOWN)
 
 
 def _check_keys(path: Path, text: str, data: dict[str, Any]) -> None:
@@ -93,9 +105,9 @@ def _check_keys(path: Path, text: str, data: dict[str, Any]) -> None:
         found = data.get(section, {}) if section else data
         for key in found if isinstance(found, dict) else ():
             if key not in allowed:
-                near = get_close_matches(key, allowed, n=1, cutoff=0.3) or [allowed[0]]
+                near = get_close_matches(key[:MOST_SHOWN], allowed, n=1, cutoff=0.3) or [allowed[0]]
                 place = f"{section}." if section else ""
-                raise UsageError(f"{path}, line {_line(text, key)}: no key {place}{key}; did you mean {place}{near[0]}?")
+                raise UsageError(f"{path}, line {_line(text, key)}: no key {place}{_shown(key)}; did you mean {place}{near[0]}?")
 
 
 def _line(text: str, key: str) -> int:

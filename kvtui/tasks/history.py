@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kvtui.base.findings import Finding
+from kvtui.base.findings import Finding, KvtuiError
 from kvtui.base.sizes import gib, mib
 from kvtui.hardware.device import Machine
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.placement.request import Request
-from kvtui.server.measure.measured import Measurement, measurements, model_key, recall, remember
+from kvtui.server.measure.measured import Measurement, damaged, measurements, model_key, recall, remember
 
 if TYPE_CHECKING:
     from kvtui.placement.plan import Plan
@@ -31,6 +31,18 @@ def request_key(request: Request) -> str:
     return model_key(request.model.architecture, request.model.name, request.model.weights_bytes)
 
 
+def filed_under(request: Request) -> str:
+    """The server's identity, or only the build where no server is known."""
+    return request.server or request.build
+
+
+def _is_of(measurement: Measurement, request: Request) -> bool:
+    """Measured with this very server; where none is known, with any of this build."""
+    if request.server:
+        return measurement.build == request.server
+    return measurement.build.partition("@")[0] == request.build
+
+
 def conditions_json(plan: "Plan") -> Json:
     """What a measurement of this plan's run has to be filed under; kept with the launch."""
     request, memory = plan.request, plan.estimate
@@ -41,6 +53,7 @@ def conditions_json(plan: "Plan") -> Json:
         estimated[device.name] = use.compute_bytes - correction
     estimated["RAM"] = memory.host.compute_bytes - learned.host_compute_bytes
     return {
+        "server": filed_under(request),
         "model": request_key(request),
         "gpus": [list(g) for g in gpus_of(request.machine)],
         "context": _context(request),
@@ -50,13 +63,17 @@ def conditions_json(plan: "Plan") -> Json:
 
 
 def measured(build: str, conditions: Mapping[str, Any], memory: "LoggedMemory", held: Mapping[str, int]) -> Measurement:
-    """The measurement of a run that has just become ready. KeyError if `conditions` are none."""
-    from kvtui.server.measure.comparison import logged_parts
+    """The measurement of a run that has just become ready. KeyError if `conditions` are none,
+    ValueError if the log is not to be believed."""
+    from kvtui.server.measure.comparison import logged_parts, parts_of
+    from kvtui.server.measure.trust import doubt
     from kvtui.server.process.holding import RAM, overheads
 
+    if strange := doubt(memory, parts_of(conditions.get("dry_run"))):
+        raise ValueError(f"not learned: {strange}")
     parts, mapped = logged_parts(memory)
     return Measurement(
-        build=build,
+        build=str(conditions.get("server") or build),
         model=str(conditions["model"]),
         gpus=tuple((str(name), str(kind)) for name, kind in conditions["gpus"]),
         argv=tuple(map(str, conditions["argv"])),
@@ -97,7 +114,7 @@ def with_learned(request: Request, state: Path | None = None) -> Request:
     if all(d.simulated and not d.endpoint for d in request.machine.devices) and request.machine.devices:
         return replace(request, learned=NOTHING)
     gpus, key = gpus_of(request.machine), request_key(request)
-    mine = [m for m in measurements(state) if m.build == request.build and m.gpus == gpus and m.model == key]
+    mine = [m for m in measurements(state) if _is_of(m, request) and m.gpus == gpus and m.model == key]
     if not mine:
         return replace(request, learned=NOTHING)
     names = [d.name for d in request.machine.devices]
@@ -118,7 +135,7 @@ def with_learned(request: Request, state: Path | None = None) -> Request:
 def proof(plan: "Plan", state: Path | None = None) -> Finding | None:
     """Whether this very plan has lived through a long prompt on this machine."""
     request = plan.request
-    found = recall(request.build, request_key(request), gpus_of(request.machine), plan.argv, state)
+    found = recall(filed_under(request), request_key(request), gpus_of(request.machine), plan.argv, state)
     if found is None:
         return None
     peaks = ", ".join(f"{name} {gib(n)}" for name, n in found.peak_bytes.items())
@@ -137,14 +154,14 @@ def with_proof(plan: "Plan", state: Path | None = None) -> "Plan":
     found = proof(plan, state)
     said = plan.request.learned.said
     notes = [Finding("measured-here", "note", said)] if said else []
-    return replace(plan, findings=(*plan.findings, *notes, *([found] if found else [])))
+    return replace(plan, findings=(*plan.findings, *notes, *([found] if found else []), *damaged(state)))
 
 
 def keep(measurement: Measurement, state: Path | None = None) -> None:
-    """Remember it; a full disk only costs the memory of it."""
+    """Remember it; a full disk, or a newer kvtui's file, only costs the memory of it."""
     import contextlib
 
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, KvtuiError):
         remember(measurement, state)
 
 

@@ -33,7 +33,7 @@ def load_mode(argv: tuple[str, ...]) -> str:
 def record_plan(plan: Plan, path: Path, answer: DryRun | None = None) -> dict[str, Any]:
     """The plan's own JSON, what the dry run said, and what a measurement of it is filed under."""
     said = parts_json(dry_parts(answer)) if answer is not None else {}
-    return {**plan_json(plan, str(path), {}), "dry_run": said, "conditions": conditions_json(plan)}
+    return {**plan_json(plan, str(path), {}), "dry_run": said, "conditions": {**conditions_json(plan), "dry_run": said}}
 
 
 def ask_first(binary: ServerBinary, plan: Plan, path: Path, cancel: Event) -> DryRun | None:

@@ -1,58 +1,83 @@
 """From options to what they mean: the model, the machine, the request. The heavy parts are imported where they are needed."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kvtui.base.findings import UsageError
-from kvtui.tasks.options import Options, context_params
+from kvtui.tasks.options import DRAFT_MTP, Options, context_params, spec_types
 
 if TYPE_CHECKING:
-    from kvtui.hardware.device import Machine
+    from kvtui.flags.read import ServerFlags
+    from kvtui.hardware.device import Device, Machine
+    from kvtui.header.address import ModelAddress
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
+    from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.process.preflight import Address
 
 
-def load(model: str, options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
+def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
     """The model a person named: a path or a URL; `fetched` hears how many bytes of a remote header were read. Raises
     UsageError."""
     from kvtui.header.reader import HeaderError
-    from kvtui.header.remote import is_url, open_remote_header
+    from kvtui.header.remote import open_remote_header
     from kvtui.model.load import load_model, model_from_header
 
-    spec_types = tuple((options.spec_type or "").split(",")) if options.spec_type else ()
+    drafts = spec_types(options.spec_type) if options.spec_type else ()
     try:
-        if is_url(model):
-            name = Path(model.partition("?")[0]).stem
-            return model_from_header(open_remote_header(model, fetched), name, spec_types)
-        return load_model(Path(model), spec_types)
+        if model.is_url:
+            spec = model_from_header(open_remote_header(model, fetched), model.stem, drafts)
+        else:
+            spec = load_model(model.path, drafts)
     except HeaderError as e:
         raise UsageError(str(e)) from None
+    if DRAFT_MTP in drafts and spec.n_layer == spec.n_layer_all and not options.model_draft:
+        raise UsageError(f"--spec-type {DRAFT_MTP}: {model} has no MTP block; drop it, or give a file of MTP blocks with -md")
+    return spec
+
+
+def flags_of(options: Options) -> "ServerFlags":
+    """What exact flags start from: the options that llama-server has too. Raises UsageError."""
+    from kvtui.flags.read import ServerFlags
+
+    plain = ServerFlags(context=context_params(options))
+    return replace(plain, load_mode=options.load_mode or plain.load_mode, mmproj=options.mmproj, model_draft=options.model_draft)
 
 
 def machine_of(options: Options) -> "Machine":
-    """The devices and RAM that were described, or the ones found."""
+    """The devices and RAM that were described, or the ones found; those of --rpc come first. Raises UsageError."""
     from kvtui.hardware.device import Machine
     from kvtui.hardware.simulated import parse_devices, parse_ram
 
     devices = parse_devices(options.device)
+    remote: tuple[Device, ...] = ()
+    if options.rpc:
+        from kvtui.tasks.remote_devices import rpc_devices
+
+        remote = rpc_devices(options.rpc, options.llama_server)
+        twice = next((d.name for d in devices if d.backend == "RPC"), None)
+        if twice is not None:
+            raise UsageError(f"--rpc {options.rpc}: its devices are numbered from RPC0; leave out --device {twice}")
     if options.device and options.ram:
-        return Machine(devices, parse_ram(options.ram))
+        return Machine((*remote, *devices), parse_ram(options.ram))
     from kvtui.hardware.probe import find_machine
 
     found = find_machine()
-    return Machine(devices or found.devices, parse_ram(options.ram) if options.ram else found.ram)
+    local = devices or found.devices
+    # llama.cpp takes RPC devices first (src/llama.cpp, llama_prepare_model_devices)
+    return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram)
 
 
 def request_of(model: "ModelSpec", options: Options) -> "Request":
     """What a plan is asked for. Raises UsageError."""
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
-    from kvtui.hardware.simulated import parse_margins
+    from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin
     from kvtui.memory.compute import DEFAULT_BUILD
     from kvtui.placement.request import Pin, Request
 
     machine = machine_of(options)
+    margins = parse_margins(options.margin, len(machine.devices), DEFAULT_MARGIN_BYTES)
     pins = []
     for text in options.pin:
         pattern, equals, device = text.rpartition("=")
@@ -64,27 +89,34 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
+    server = _named_server(options.llama_server)  # asked for even where --build names another: a path that is none is told
+    check_margins(options.margin, margins, machine.devices)
     request = Request(
         model=model,
         context=context_params(options),
         machine=machine,
-        margins=parse_margins(options.margin, len(machine.devices), DEFAULT_MARGIN_BYTES),
+        margins=margins,
+        ram_margin_bytes=parse_ram_margin(options.ram_margin, machine.ram, DEFAULT_MARGIN_BYTES),
         pins=tuple(pins),
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        build=options.build or _build_of(options.llama_server) or DEFAULT_BUILD,
+        mmproj=options.mmproj,
+        model_draft=options.model_draft,
+        build=options.build or (server.build if server else "") or DEFAULT_BUILD,
+        server=server.identity if server else "",
+        fa_quants=server.fa_quants if server and options.build in (None, server.build) else None,
     )
     from kvtui.tasks.history import with_learned
 
     return with_learned(request)
 
 
-def _build_of(server: str | None) -> str:
-    """The build of a llama-server that was named; "" if none was."""
+def _named_server(server: str | None) -> "ServerBinary | None":
+    """The llama-server that was named, for its build and the kernels it has; None if none was."""
     from kvtui.server.binary.find import choose_server
 
-    return choose_server(server).build if server else ""
+    return choose_server(server) if server else None
 
 
 def address_of(options: Options) -> "Address":

@@ -1,14 +1,22 @@
 """The options that `plan`, `table`, `estimate`, `verify`, `serve` and the app share, as one frozen value."""
 
+import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from kvtui.base.findings import UsageError
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams, FlashAttention
+from kvtui.flags.read import parse_flags
 
 MAX_CONTEXT = 2**31 - 1  # llama-server's -c is an int
+DRAFT_MTP = "draft-mtp"
+_BUILD = re.compile(r"^b\d{3,6}$")  # llama.cpp's release tags
+# common/speculative.cpp, common_speculative_type_from_name_map: names of earlier builds and what they are called today
+_OLD_SPEC_TYPES = {"mtp": DRAFT_MTP, "draft": "draft-simple", "eagle3": "draft-eagle3", "dflash": "draft-dflash"}
+_FILES = (("mmproj", "--mmproj"), ("model_draft", "-md"))
 
 
 @dataclass(frozen=True)
@@ -18,6 +26,7 @@ class Options:
     device: tuple[str, ...] = ()
     ram: str | None = None
     margin: str | None = None
+    ram_margin: str | None = None
     ctx_size: str | None = None
     cache_type_k: str | None = None
     cache_type_v: str | None = None
@@ -98,5 +107,26 @@ def context_params(options: Options, base: ContextParams | None = None) -> Conte
     if options.no_kv_offload:
         given["offload_kqv"] = False
     if options.spec_type is not None:
-        given["spec_types"] = tuple(options.spec_type.split(","))
+        given["spec_types"] = spec_types(options.spec_type)
     return replace(base or ContextParams(), **given)
+
+
+def spec_types(text: str) -> tuple[str, ...]:
+    """Types of speculative decoding as llama-server's parser takes them; `none` is (). Raises UsageError."""
+    for name in text.split(","):
+        if name in _OLD_SPEC_TYPES:
+            raise UsageError(f"--spec-type {name}: today it is called {_OLD_SPEC_TYPES[name]}")
+    return parse_flags(("--spec-type", text)).context.spec_types
+
+
+def check_options(options: Options) -> None:
+    """What can be told wrong of options before a model or a machine is looked at. Raises UsageError."""
+    context_params(options)
+    if options.load_mode is not None:
+        parse_flags(("-lm", options.load_mode))
+    if options.build is not None and not _BUILD.match(options.build):
+        raise UsageError(f"--build {options.build}: a build is written as b11434")
+    for name, flag in _FILES:
+        file = getattr(options, name)
+        if file is not None and not Path(file).is_file():
+            raise UsageError(f"{flag} {file}: no such file")

@@ -9,6 +9,7 @@ from textual.events import Resize
 from textual.timer import Timer
 
 from kvtui.placement.request import Request
+from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tui.draw.body import screen
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.keys.asking import Asking
@@ -121,11 +122,15 @@ class Desk(GuardedApp[bool]):
         """The same request again: something was learned."""
         self._take(self.state.request, self.state.notice)
 
-    def use_build(self, build: str) -> None:
-        """Plans are for the build that will run, unless another was asked for."""
-        self.become(replace(self.state, build=f"{build} found" if build else "llama-server found"))
-        if build and self.session.build is None and build != self.state.request.build:
-            self._take(replace(self.state.request, build=build), self.state.notice)
+    def use_build(self, binary: ServerBinary) -> None:
+        """Plans are for the build that will run and the kernels it has, unless another build was asked for."""
+        self.become(replace(self.state, build=f"{binary.build} found" if binary.build else "llama-server found"))
+        request = self.state.request
+        wanted = replace(request, server=binary.identity)
+        if self.session.build is None:
+            wanted = replace(wanted, build=binary.build or request.build, fa_quants=binary.fa_quants)
+        if wanted != request:
+            self._take(wanted, self.state.notice)
 
     def _take(self, request: Request, notice: str) -> None:
         self.superseded.set()

@@ -1,12 +1,15 @@
 """Themes: TOML files with one style a name, from the package, a checkout, and the person's config folder."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.errors import StyleSyntaxError
 from rich.style import Style
+
+from kvtui.base.files import read_regular
+from kvtui.base.findings import KvtuiError
+from kvtui.base.parse import ParseError, parse_toml
 
 STYLE_NAMES = (
     "text",
@@ -35,10 +38,11 @@ STYLE_NAMES = (
     "device6",
     "device7",
 )
+MOST_BYTES = 1 << 16  # of a theme file; ours have about 1 kB
 DEFAULT, MONOCHROME, SIXTEEN = "dark", "monochrome", "sixteen"
 
 
-class ThemeError(Exception):
+class ThemeError(KvtuiError):
     """What is wrong with a theme file; one sentence."""
 
 
@@ -59,9 +63,9 @@ class Theme:
 def parse_theme(text: str) -> Theme:
     """A theme file's content, checked. Raises ThemeError."""
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        raise ThemeError(f"not a TOML file: {e}") from None
+        data = parse_toml(text)
+    except ParseError as e:
+        raise ThemeError(str(e)) from None
     name, background, styles = data.get("name"), data.get("background"), data.get("styles")
     if not isinstance(name, str) or not isinstance(background, str) or not isinstance(styles, dict):
         raise ThemeError("a theme has a name, a background and a table of styles")
@@ -76,6 +80,8 @@ def parse_theme(text: str) -> Theme:
         parsed = {n: base + Style.parse(str(styles[n])) for n in STYLE_NAMES}
     except StyleSyntaxError as e:
         raise ThemeError(f"not a style: {e}") from None
+    if any(style.link for style in parsed.values()):  # rich would write it to the terminal as it stands
+        raise ThemeError("a style is colours and weights, not a link")
     return Theme(name, background, parsed)
 
 
@@ -95,8 +101,8 @@ def load_themes() -> tuple[dict[str, Theme], tuple[str, ...]]:
     for folder in theme_folders():
         for path in sorted(folder.glob("*.toml")):
             try:
-                theme = parse_theme(path.read_text())
-            except (ThemeError, OSError, UnicodeDecodeError) as e:
+                theme = parse_theme(read_regular(path, MOST_BYTES).decode())
+            except (KvtuiError, OSError, UnicodeDecodeError) as e:
                 broken.append(f"theme {path.name} is skipped: {e}")
             else:
                 found[theme.name] = theme

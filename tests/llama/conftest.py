@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -96,14 +96,27 @@ def rpc_endpoints(server_path: Path) -> Iterator[tuple[str, ...]]:
         yield tuple(stack.enter_context(rpc_server(server_path.parent / "ggml-rpc-server")) for _ in range(2))
 
 
+@pytest.fixture(scope="session")
+def start_rpc(server_path: Path) -> Callable[[], contextlib.AbstractContextManager[str]]:
+    """Starts one more RPC device; it is gone at the end of its block."""
+    return lambda: rpc_server(server_path.parent / "ggml-rpc-server")
+
+
+@pytest.fixture(scope="session")
+def two_on_one(server_path: Path) -> Iterator[str]:
+    """One RPC server with two devices."""
+    with rpc_server(server_path.parent / "ggml-rpc-server", "CPU,CPU") as endpoint:
+        yield endpoint
+
+
 @contextlib.contextmanager
-def rpc_server(program: Path) -> Iterator[str]:
-    """A ggml-rpc-server that listens; its endpoint."""
+def rpc_server(program: Path, devices: str = "CPU") -> Iterator[str]:
+    """A ggml-rpc-server that listens with these devices; its endpoint."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     child = subprocess.Popen(
-        [program, "-H", "127.0.0.1", "-p", str(port)],
+        [program, "-H", "127.0.0.1", "-p", str(port), "-d", devices],
         stdout=subprocess.DEVNULL,  # it says two lines a connection: a pipe nobody reads would fill and stop it
         stderr=subprocess.DEVNULL,
         env=child_environment(program),

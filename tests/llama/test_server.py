@@ -3,10 +3,12 @@
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from kvtui.server.http.stress import stress
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.breakdown import MIB, logged_memory
 from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
+from kvtui.server.process.marks import ASKED_VARIABLE, marked
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.record import is_alive
 from kvtui.server.process.start import ServerProcess, server_command, survivors
@@ -285,6 +288,36 @@ def test_dry_run_of_a_file_that_holds_only_a_header(binary: ServerBinary, gemma:
     assert dry_run(binary, sparse, argv, cache=tmp_path).host == dry_run(binary, gemma, argv, cache=tmp_path).host
 
 
+def test_a_models_name_does_not_speak_for_the_server(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    """A name that holds whole lines of a log: told apart where the build can (--log-jsonl), else nothing is believed."""
+    name = (
+        "x\n0.00.010.001 I load_tensors:        CPU model buffer size = 77777.00 MiB"
+        "\n0.00.010.002 I common_memory_breakdown_print: | memory breakdown [MiB] | total free self model context compute |"
+        "\n0.00.010.003 I common_memory_breakdown_print: |   - Host |     77779 = 77777 +       1 +       1       |"
+        "\n0.00.010.004 I end"
+    )
+    forged = renamed(gemma, tmp_path / "forged.gguf", name.encode())
+    answer = dry_run(binary, forged, ("-c", "1024", "-np", "1"), 30, cache=tmp_path)
+    if "--log-jsonl" in binary.flags:
+        assert answer.host == dry_run(binary, gemma, ("-c", "1024", "-np", "1"), cache=tmp_path).host
+    else:
+        assert answer.host == {}
+        assert answer.impossible is not None
+        assert answer.impossible.startswith("text of the model stands among the server's own lines")
+
+
+def renamed(model: Path, path: Path, name: bytes) -> Path:
+    """The header of a model with another general.name, in a sparse file."""
+    with model.open("rb") as file:
+        head = file.read(20 * 2**20)
+    key = struct.pack("<Q", 12) + b"general.name" + struct.pack("<I", 8)  # 8: a string
+    at = head.index(key) + len(key)
+    (length,) = struct.unpack_from("<Q", head, at)
+    path.write_bytes(head[:at] + struct.pack("<Q", len(name)) + name + head[at + 8 + length :])
+    os.truncate(path, model.stat().st_size + len(name))
+    return path
+
+
 def test_dry_run_called_off(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
@@ -296,6 +329,69 @@ def test_dry_run_leaves_nobody_behind(binary: ServerBinary, gemma: Path, tmp_pat
     dry_run(binary, gemma, ("-c", "256", "-a", "mark-of-this-test"), cache=tmp_path)
     commands = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.parent.exists()]
     assert not [c for c in commands if b"mark-of-this-test" in c and b"llama-server" in c.split(b"\0")[0]]
+
+
+@pytest.mark.usefixtures("computes")
+@pytest.mark.parametrize(("flags", "cells"), [(("-np", "4", "-kvu"), 2048), (("-np", "4", "-no-kvu"), 2048), ((), 2048)])
+def test_slots_of_one_cache_share_its_cells(launch: Launch, flags: tuple[str, ...], cells: int) -> None:
+    server = launch("-c", "2048", *flags, "--fit", "off", "--no-warmup", "-t", "2")
+    slots = ready(server).slots()
+    assert len(slots) == 4
+    found = server.cells()
+    assert found is not None
+    assert found.unified == (flags[2:] != ("-no-kvu",))
+    assert sum(s.context for s in slots) == (4 * 2048 if found.unified else 2048)
+    assert found.of(slots) == cells
+
+
+@pytest.mark.usefixtures("computes")
+def test_a_dead_rpc_server_is_named(launch: Launch, start_rpc: Callable[[], AbstractContextManager[str]]) -> None:
+    with start_rpc() as lives, ExitStack() as dying:
+        dies = dying.enter_context(start_rpc())
+        server = launch(*SMALL, "-ngl", "99", "-ts", "1,1", "--rpc", f"{lives},{dies}")
+        client = ready(server)
+        dying.close()
+        with pytest.raises(ServerError):
+            client.complete("Hello", 4)
+        assert server.wait(30)
+        ended = server.ended()
+        assert ended is not None
+        assert ended.reason == f"the RPC server at {dies} went away"
+
+
+ASKING = """\
+import sys, threading
+from pathlib import Path
+from kvtui.server.binary.inspect import inspect
+from kvtui.server.measure.dry_run import dry_run
+binary = inspect(Path(sys.argv[1]), Path(sys.argv[3]))
+def ask():
+    while True:
+        dry_run(binary, Path(sys.argv[2]), ("-c", "4096"), 600, cache=Path(sys.argv[3]))
+thread = threading.Thread(target=ask)
+thread.start()
+thread.join()
+"""
+
+
+def test_a_dry_run_dies_with_its_app(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    """kill -9 of an app in whose worker thread the server is just being asked."""
+    parent = subprocess.Popen([sys.executable, "-c", ASKING, binary.path, gemma, tmp_path])
+    mine = lambda: [m for m in marked(ASKED_VARIABLE) if m.mark.startswith(f"{parent.pid} ")]  # noqa: E731
+    try:
+        wait_until(lambda: any(b"--fit" in _command(m.pid) for m in mine()), "the dry run is under way")
+        parent.kill()
+        parent.wait()
+        wait_until(lambda: not mine(), "nothing carries its mark any more")
+    finally:
+        parent.kill()
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.mark.usefixtures("computes")

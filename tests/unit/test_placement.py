@@ -65,12 +65,51 @@ def test_what_cannot_fit_says_what_lacks() -> None:
     assert re.search(r"RAM lacks [\d,]+ MiB", message)
 
 
-@pytest.mark.parametrize("devices", [(), ("CUDA0=0MiB",), ("CUDA0=512MiB",)])
+@pytest.mark.parametrize("devices", [(), ("CUDA0=1MiB",), ("CUDA0=512MiB",)])
 def test_no_useful_device_is_all_in_ram(devices: tuple[str, ...]) -> None:
     plan = quick_plan(small_request(devices, ram="700GiB"))
     assert plan.fits
     assert set(plan.assignment.layer_devices) == {CPU}
     assert plan.argv[plan.argv.index("-ngl") + 1] == "0"
+
+
+def test_an_excluded_device_is_not_opened() -> None:
+    request = replace(demo_request(), excluded=("CUDA1",))
+    plan = quick_plan(request)
+    assert plan.argv[plan.argv.index("-dev") + 1] == "CUDA0,CUDA2,CUDA3"
+    assert len(plan.argv[plan.argv.index("-ts") + 1].split(",")) == 3
+    assert plan.estimate.devices[1].used_bytes == 0
+    assert plan.fits
+    flags = parse_flags(plan.argv)
+    assert assign(request.model, flags, request.machine) == plan.assignment
+
+
+def test_one_device_of_two_needs_no_split() -> None:
+    request = replace(small_request(("CUDA0=24GiB@900GB/s", "CUDA1=24GiB@900GB/s"), ram="700GiB"), excluded=("CUDA0",))
+    plan = quick_plan(request)
+    assert plan.argv[plan.argv.index("-dev") + 1] == "CUDA1"
+    assert "-ts" not in plan.argv
+    assert set(plan.assignment.layer_devices) <= {CPU, 1}
+    assert assign(request.model, parse_flags(plan.argv), request.machine) == plan.assignment
+
+
+def test_all_devices_excluded_is_none() -> None:
+    request = replace(small_request(("CUDA0=24GiB",), ram="700GiB"), excluded=("CUDA0",))
+    plan = quick_plan(request)
+    assert plan.argv[plan.argv.index("-dev") + 1] == "none"
+    assert assign(request.model, parse_flags(plan.argv), request.machine) == plan.assignment
+
+
+def test_a_device_whose_margin_leaves_nothing_is_not_opened() -> None:
+    request = small_request(("CUDA0=24GiB@900GB/s", "CUDA1=900MiB/24GiB@900GB/s"), ram="700GiB")
+    plan = quick_plan(request)
+    assert plan.argv[plan.argv.index("-dev") + 1] == "CUDA0"
+
+
+def test_a_pin_on_an_excluded_device_is_an_error() -> None:
+    plan = quick_plan(replace(demo_request(), excluded=("CUDA1",), pins=(Pin("exps", "CUDA1"),)))
+    assert any("CUDA1 is excluded: drop the pin or --exclude CUDA1" in f.message for f in plan.findings)
+    assert not plan.fits
 
 
 def test_a_pin_is_kept() -> None:

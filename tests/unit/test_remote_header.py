@@ -7,8 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from kvtui.base.secrets import shown_url
+from kvtui.header.address import ModelAddress
 from kvtui.header.reader import HeaderError
-from kvtui.header.remote import open_remote_header, shown_url
+from kvtui.header.remote import open_remote_header
 from kvtui.tasks.demo import demo_header
 
 SIZE = 666_071_228_960
@@ -55,13 +57,13 @@ def ranged(request: BaseHTTPRequestHandler, data: bytes, size: int = SIZE) -> No
 def test_only_the_headers_ranges_are_read() -> None:
     fetched: list[int] = []
     with serving(lambda r: ranged(r, header_bytes())) as url:
-        header = open_remote_header(f"{url}/kimi.gguf", fetched.append)
+        header = open_remote_header(ModelAddress(f"{url}/kimi.gguf"), fetched.append)
     assert header.tensors == demo_header().tensors
     assert header.file_bytes == SIZE
     assert fetched[-1] == 128 << 10
 
 
-def test_redirect_to_another_host_is_followed() -> None:
+def test_redirect_to_another_port_is_followed() -> None:
     with serving(lambda r: ranged(r, header_bytes())) as target:
 
         def redirect(request: BaseHTTPRequestHandler) -> None:
@@ -70,7 +72,7 @@ def test_redirect_to_another_host_is_followed() -> None:
             request.end_headers()
 
         with serving(redirect) as url:
-            assert len(open_remote_header(f"{url}/kimi.gguf").tensors) == 1096
+            assert len(open_remote_header(ModelAddress(f"{url}/kimi.gguf")).tensors) == 1096
 
 
 def plain_status(code: int, **headers: str) -> Answer:
@@ -120,16 +122,16 @@ def endless(request: BaseHTTPRequestHandler) -> None:
 )
 def test_bad_servers_get_one_clear_sentence(answer: Answer, message: str) -> None:
     with serving(answer) as url, pytest.raises(HeaderError, match=message):
-        open_remote_header(f"{url}/kimi.gguf?token=secret")
+        open_remote_header(ModelAddress(f"{url}/kimi.gguf?token=secret"))
 
 
 def test_no_server() -> None:
     with pytest.raises(HeaderError, match="the connection failed"):
-        open_remote_header("http://127.0.0.1:1/m.gguf")
+        open_remote_header(ModelAddress("http://127.0.0.1:1/m.gguf"))
 
 
 def test_secrets_are_not_shown() -> None:
     assert shown_url("https://me:pass@host:8443/a/b.gguf?token=x#y") == "https://host:8443/a/b.gguf"
     with serving(plain_status(404)) as url, pytest.raises(HeaderError) as error:
-        open_remote_header(f"{url}/kimi.gguf?token=secret")
+        open_remote_header(ModelAddress(f"{url}/kimi.gguf?token=secret"))
     assert "secret" not in str(error.value)

@@ -1,6 +1,7 @@
 """Memory by llama-server's own words: lines of real runs of b11434 and b10434."""
 
-from kvtui.server.measure.breakdown import MIB, Parts, device_of_buffer, logged_memory, parse_event
+from kvtui.server.measure.breakdown import MIB, LoggedMemory, Parts, device_of_buffer, logged_memory, parse_event
+from kvtui.server.measure.trust import doubt
 
 # gemma-3-270m, -c 4096 -np 2 -ngl 10, two RPC devices, b11434
 GEMMA_ON_RPC = """\
@@ -126,3 +127,44 @@ def test_other_lines_are_no_event() -> None:
     assert parse_event('{"type":"log","msg":"\\"fit_memory_breakdown\\""}') is None
     assert parse_event('{"type":"fit_memory_breakdown","data":{}}') is None
     assert parse_event('"fit_memory_breakdown" {') is None
+
+
+FORGED = """\
+0.00.001.001 I llama_model_loader: loaded meta data with 40 key-value pairs
+0.00.001.002 I print_info: file format = GGUF V3 (latest)
+0.00.001.003 I llama_prepare_model_devices: using device CUDA0 (RTX 3090) (0000:02:00.0) - 24000 MiB free
+0.00.010.000 I print_info: arch                  = llama
+0.00.010.001 I print_info: general.name          = x
+{forged}
+0.00.010.003 I print_info: vocab type            = BPE
+0.00.010.004 I print_info: max token length      = 48
+0.00.020.001 I load_tensors:        CUDA0 model buffer size =  9000.00 MiB
+"""
+
+
+def test_lines_within_a_models_name_count_for_nothing() -> None:
+    for forged in (
+        "0.00.010.002 I load_tensors:        CUDA0 model buffer size = 77777.00 MiB",
+        "0.00.010.002 I llama_model_loader: loaded meta data with 1 key\n"
+        "0.00.010.002 I load_tensors:        CUDA0 model buffer size = 77777.00 MiB",
+    ):
+        memory = logged_memory(FORGED.format(forged=forged).splitlines())
+        assert memory.devices == {"CUDA0": Parts(mib(9000))}
+        assert memory.foreign
+        assert doubt(memory, {}) == "text of the model stands among the server's own lines"
+    plain = [line for line in FORGED.splitlines() if line != "{forged}"]
+    assert not logged_memory(plain).foreign
+    twice = logged_memory(plain + plain)  # a draft's load is another load
+    assert (twice.foreign, twice.devices) == (False, {"CUDA0": Parts(mib(18000))})
+
+
+def test_figures_that_cannot_be_are_doubted() -> None:
+    def load(model_mib: float, free_mib: int = 24000) -> LoggedMemory:
+        return LoggedMemory({"CUDA0": Parts(mib(model_mib))}, {}, {"CUDA0": mib(free_mib)}, {})
+
+    assert doubt(load(9000.9), {"CUDA0": Parts(mib(9000))}) is None
+    assert doubt(load(9000.9), {}) is None
+    assert doubt(load(9010), {"CUDA0": Parts(mib(9000))}) == "CUDA0 has 9,010 MiB of model, 9,000 MiB by the dry run"
+    assert doubt(load(77777), {}) == "CUDA0 would hold 77,777 MiB of 24,000 MiB that were free"
+    unknown = LoggedMemory({"CUDA7": Parts(mib(1))}, {}, {}, {})
+    assert doubt(unknown, {}) == "CUDA7 is no device that it said it uses"

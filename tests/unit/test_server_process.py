@@ -17,8 +17,11 @@ import pytest
 from kvtui.base.files import write_atomically
 from kvtui.server.binary.help import parse_help
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.process.leftovers import leftovers
+from kvtui.server.process.marks import ASKED_VARIABLE, process_identity
 from kvtui.server.process.ports import free_port, is_free
-from kvtui.server.process.record import KEPT_LAUNCHES, RECORD, is_alive, load, process_identity, records
+from kvtui.server.process.record import KEPT_LAUNCHES, RECORD, is_alive, load, records
+from kvtui.server.process.rpc import endpoints_of, named
 from kvtui.server.process.start import ServerProcess, survivors
 
 HELP = """\
@@ -145,8 +148,42 @@ def test_children_that_it_forked_do_not_outlive_a_stop(launch: Launch) -> None:
     )
     until_says(server, "forked")
     report = server.stop(steps=QUICK)
-    assert (report.gone, report.left_over) == (True, 1)
-    assert "1 processes it had left behind killed" in str(report)
+    assert report.gone
+    (child,) = report.left_over
+    assert process_identity(child.pid) is None
+    assert str(report).endswith(f"; killed what it had left behind: {child.name} (pid {child.pid})")
+
+
+def test_a_child_that_went_to_its_own_session_is_found_by_its_mark(launch: Launch, state: Path) -> None:
+    server = launch(
+        "signal.signal(signal.SIGINT, lambda *_: os._exit(0))\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid(); signal.signal(signal.SIGINT, signal.SIG_IGN); print('away', os.getpid(), flush=True); time.sleep(60)\n"
+        "time.sleep(60)"
+    )
+    until_says(server, "away")
+    child = int(server.tail.lines[-1].text.split()[1])
+    assert leftovers(state) == ()  # its server runs
+    os.kill(server.record.pid, signal.SIGINT)
+    assert server.wait(20)
+    (left,) = leftovers(state)
+    assert (left.process.pid, left.origin) == (child, "left behind by a server that has ended")
+    report = server.stop(steps=QUICK)
+    assert [m.pid for m in report.left_over] == [child]
+    assert leftovers(state) == ()
+
+
+def test_what_an_ended_kvtui_asked_is_named(tmp_path: Path, state: Path) -> None:
+    program = tmp_path / "llama-server"
+    program.write_text(f"#!{sys.executable}\nimport time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    program.chmod(0o755)
+    asked = {**os.environ, ASKED_VARIABLE: "1 of-another-start"}
+    with subprocess.Popen([program], env=asked, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        named = [str(x) for x in leftovers(state) if x.process.pid == child.pid]
+        child.kill()
+    assert named == [f"{named[0].split()[0]} (pid {child.pid}) still runs, asked by a kvtui that has gone"]
 
 
 def test_a_crash_tells_its_code_its_last_words_and_the_reason(launch: Launch) -> None:
@@ -388,3 +425,17 @@ def test_a_taken_port_is_told_with_who_has_it() -> None:
         assert is_free(choice.port, "127.0.0.1")
     assert free_port(port).port == port
     assert free_port(port).taken_by is None
+
+
+def test_a_dead_rpc_server_is_named() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as alive, socket.create_server(("127.0.0.1", 0)) as dead:
+        there, gone = (f"127.0.0.1:{s.getsockname()[1]}" for s in (alive, dead))
+        dead.close()
+        command = ["llama-server", "--rpc", f"{there},{gone}", "-c", "512"]
+        assert endpoints_of(command) == (there, gone)
+        assert named("an RPC server went away", command) == f"the RPC server at {gone} went away"
+        assert named("ended by SIGSEGV", command) == "ended by SIGSEGV"
+        whole = ["llama-server", "--rpc", there]
+        assert named("an RPC server went away", whole) == "an RPC server went away, and all of them answer again"

@@ -50,6 +50,7 @@ def test_ollama_names_come_from_its_manifests(tmp_path: Path) -> None:
     manifest = tmp_path / "manifests" / "registry" / "library" / "qwen3" / "8b"
     put(manifest, 0).write_text(json.dumps({"layers": layers}))
     put(manifest.with_name("bad"), 3)
+    put(manifest.with_name("deep"), 0).write_text('{"layers": ' + "[" * 100_000)
     outside = [{"mediaType": "application/vnd.ollama.image.model", "digest": "x/../../../etc/passwd"}]
     put(manifest.with_name("evil"), 0).write_text(json.dumps({"layers": outside}))
     (found,) = shelf_models((Place("Ollama", tmp_path, ollama=True),))

@@ -4,7 +4,8 @@ import pytest
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import parse_bandwidth, parse_size
-from kvtui.hardware.simulated import parse_device, parse_devices, parse_margins, parse_ram
+from kvtui.hardware.buffers import buffer_name
+from kvtui.hardware.simulated import check_margins, parse_device, parse_devices, parse_margins, parse_ram
 from kvtui.tasks.options import cache_type, tokens
 
 
@@ -23,6 +24,10 @@ def test_a_device_in_the_contracts_form() -> None:
     remote = parse_device("RPC0[10.0.0.2:50052]=8GiB")
     assert (remote.name, remote.endpoint, remote.total_bytes) == ("RPC0", "10.0.0.2:50052", 8 * 2**30)
     assert parse_ram("64GiB@60GB/s").bandwidth == 60e9
+    three = parse_devices(("RPC0[a:1]=8GiB", "RPC1[b:1]=8GiB", "RPC2[a:1]=8GiB"))
+    assert [buffer_name(d) for d in three] == ["RPC0[a:1]", "RPC0[b:1]", "RPC1[a:1]"]
+    pool = parse_device("Vulkan0=125693MiB/122880MiB")  # a driver that counts swap: free is what can be had
+    assert (pool.free_bytes, pool.total_bytes) == (125693 * 2**20, 122880 * 2**20)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +35,7 @@ def test_a_device_in_the_contracts_form() -> None:
     [
         ("CUDA0", "write it as NAME=FREE"),
         ("CUDA0=lots", "'lots' is not a size"),
-        ("CUDA0=24GiB/22GiB", "more is free"),
+        ("CUDA0=0", "CUDA0=0: a device of 0 bytes can hold nothing"),
         ("CUDA0=24GiB@fast", "not a bandwidth"),
         ("CUDA0=24GiB,fast", "neither link="),
         ("CUDA0=24GiB@0GB/s", "more than 0"),
@@ -50,6 +55,10 @@ def test_devices_and_margins() -> None:
     assert parse_margins("1GiB", 3, 0) == (2**30,) * 3
     with pytest.raises(UsageError, match="2 margins for 3 devices"):
         parse_margins("1GiB,2GiB", 3, 0)
+    two = parse_devices(("CUDA0=20GiB/24GiB", "CUDA1=16GiB"))
+    check_margins("20GiB,16GiB", (20 * 2**30, 16 * 2**30), two)
+    with pytest.raises(UsageError, match=r"--margin 20GiB: 20,480 MiB are more than CUDA1 has \(16,384 MiB\)"):
+        check_margins("20GiB", (20 * 2**30,) * 2, two)
 
 
 def test_tokens_and_types() -> None:

@@ -43,6 +43,7 @@ class Gpu:
     temperature: int | None  # Celsius
     power: float | None  # Watt
     processes: tuple[GpuProcess, ...] = ()
+    compute_capability: int | None = None  # 86 for 8.6
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def _gpu(index: int) -> Gpu | None:
     lanes = _ask(nv.nvmlDeviceGetMaxPcieLinkWidth, handle)
     milliwatt = _ask(nv.nvmlDeviceGetPowerUsage, handle)
     rates = _ask(nv.nvmlDeviceGetUtilizationRates, handle)
+    capability = _ask(nv.nvmlDeviceGetCudaComputeCapability, handle)  # (8, 6)
     return Gpu(
         index=index,
         name=_text(_ask(nv.nvmlDeviceGetName, handle)) or f"GPU {index}",
@@ -112,6 +114,7 @@ def _gpu(index: int) -> Gpu | None:
         temperature=_ask(nv.nvmlDeviceGetTemperature, handle, nv.NVML_TEMPERATURE_GPU),
         power=milliwatt / 1000 if milliwatt is not None else None,
         processes=_processes(handle),
+        compute_capability=capability[0] * 10 + capability[1] if capability else None,
     )
 
 
@@ -146,6 +149,7 @@ def as_devices(gpus: Sequence[Gpu]) -> tuple[Device, ...]:
             link=g.link,
             description=g.name,
             pci_id=g.pci_id,
+            compute_capability=g.compute_capability,
         )
         for i, g in enumerate(gpus)
         if g.total_bytes and g.free_bytes is not None

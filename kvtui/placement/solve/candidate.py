@@ -36,7 +36,7 @@ def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> C
         learned=request.learned,
     )
     lacking = [use.used_bytes - cap for use, cap in zip(memory.devices, request.capacities, strict=True) if use.used_bytes]
-    lacking.append(memory.host.used_bytes - request.machine.ram.free_bytes)
+    lacking.append(memory.host.used_bytes - request.ram_capacity)
     in_ram = sum(m.n_bytes for m, place in zip(problem.movables, places, strict=True) if place == CPU)
     in_ram += sum(size for size, home in zip(problem.home_bytes, homes, strict=True) if home == CPU)
     lacking.append(in_ram if request.no_ram else 0)

@@ -102,8 +102,11 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
     infinite = float("inf")
     # best[i]: cost of the first i blocks on RAM and the devices so far; from[d][i]: where the last device's run begins
     best = [total_read[i] * speed[CPU] for i in range(n + 1)]
-    if problem.request.no_ram:
+    if not problem.ram_is_home:
         best = [0.0] + [infinite] * n
+    lives = problem.pinned_homes
+    elsewhere = next((i for i, home in enumerate(lives) if home not in (None, CPU)), n)
+    best[elsewhere + 1 :] = [infinite] * (n - elsewhere)
     starts: list[list[int]] = []
     for d, room in enumerate(rooms):
         nxt = list(best)
@@ -111,7 +114,7 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
         for end in range(1, n + 1):
             for begin in range(end - 1, -1, -1):
                 held = total_size[end] - total_size[begin]
-                if held > room:
+                if held > room or lives[begin] not in (None, d):
                     break
                 if best[begin] == infinite:
                     continue
@@ -144,7 +147,7 @@ def _places(problem: Problem, homes: Sequence[int], rooms: Sequence[float]) -> t
     speed = problem.seconds_per_byte
     places = [CPU] * len(problem.movables)
     open_items = list(range(len(problem.movables)))
-    ram_left = problem.request.machine.ram.free_bytes
+    ram_left = problem.request.ram_capacity
     order = sorted((d for d in range(len(rooms)) if speed[d] < speed[CPU] or problem.request.no_ram), key=lambda d: speed[d])
     for d in order:
         chosen = _fill(problem, homes, d, left[d], open_items)

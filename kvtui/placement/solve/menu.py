@@ -63,7 +63,7 @@ def build_menu(problem: Problem) -> Menu:
     alike: dict[tuple[object, ...], list[int]] = {}
     for block, (size, read) in enumerate(zip(problem.home_bytes, problem.home_read, strict=True)):
         sizes = tuple((*s, len(found)) for s, found in sorted(movables[block].items()))
-        alike.setdefault((size, read, sizes, frozenset(pinned[block])), []).append(block)
+        alike.setdefault((size, read, sizes, frozenset(pinned[block]), problem.pinned_homes[block]), []).append(block)
     kinds, kind_of = [], [0] * len(problem.home_bytes)
     for number, blocks in enumerate(alike.values()):
         kinds.append(_kind(problem, blocks, [movables[b] for b in blocks], pinned[blocks[0]]))
@@ -102,7 +102,10 @@ def _kind(
     others = away.sum(axis=1)[:, None] - away  # other places that hold weights of the block, for each home
     home_read = problem.home_read[blocks[0]] * speed
     cost = read[:, None] + home_read[None, :] + 2 * HANDOFF_SECONDS * others
-    cost[:, [p for p in range(places) if not allowed[p]]] = np.inf
+    lives = problem.pinned_homes[blocks[0]]
+    closed = [p for p in range(places) if not allowed[p] or (lives is not None and p != lives % places)]
+    closed += [] if problem.ram_is_home else [places - 1]
+    cost[:, closed] = np.inf
     members = tuple(tuple(tuple(block[s]) for s in sizes) for block in movables)
     return Kind(tuple(blocks), problem.home_bytes[blocks[0]], members, spread, held, cost, whole)
 

@@ -1,6 +1,6 @@
 """A request as numbers for the optimizer: what must be together, what may move, what it costs where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -47,12 +47,18 @@ class Problem:
     pinned: tuple[tuple[int, int], ...]  # (tensor, device)
     pinned_read: tuple[float, ...]  # bytes read at each token, a device, RAM last
     pinned_bytes: tuple[int, ...]
+    pinned_homes: tuple[int | None, ...]  # where a block lives by its pins, output last; None: anywhere
     seconds_per_byte: tuple[float, ...]  # a device, RAM last
 
     @property
     def model(self) -> ModelSpec:
         """The model."""
         return self.request.model
+
+    @property
+    def ram_is_home(self) -> bool:
+        """Whether blocks may live in RAM."""
+        return not (self.request.no_ram or self.request.blocks_on_devices)
 
     @cached_property
     def movable_bytes(self) -> tuple[int, ...]:
@@ -88,7 +94,17 @@ class Problem:
         for tensor, place in self.pinned:
             moved = moved or place != devices[tensor]
             devices[tensor] = place
-        return Assignment(tuple(homes), tuple(devices), overridden=moved)
+        return Assignment(tuple(homes), tuple(devices), overridden=moved, opened=self.request.opened)
+
+
+def _pinned_homes(model: ModelSpec, places: Mapping[int, int]) -> list[int | None]:
+    """A block whose fixed matrices (attention, shared experts) are all pinned to one place lives there, with its K/V.
+    `places`: tensor -> place of those pinned."""
+    found: list[set[int | None]] = [set() for _ in range(model.n_layer_all + 1)]
+    for t in model.tensors:
+        if t.loaded and t.kind == "repeating" and len(t.dims) > 1 and not _is_movable(model, t):
+            found[_home_block(t)].add(places.get(t.index))
+    return [next(iter(where)) if len(where) == 1 else None for where in found]
 
 
 def _home_block(t: Tensor) -> int:
@@ -153,5 +169,6 @@ def build_problem(request: Request) -> Problem:
         pinned=tuple(pinned),
         pinned_read=tuple(pinned_read),
         pinned_bytes=tuple(pinned_bytes),
+        pinned_homes=tuple([None] * n_blocks if request.weights_only else _pinned_homes(model, dict(pinned))),
         seconds_per_byte=(*speeds, 1.0 / ram),
     )

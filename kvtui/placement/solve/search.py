@@ -77,7 +77,7 @@ def rooms_of(problem: Problem, reserve: Reserve) -> Rooms:
         float(cap - pinned - buffers) if ok else 0.0
         for cap, pinned, buffers, ok in zip(problem.request.capacities, problem.pinned_bytes, least, open_, strict=False)
     ]
-    free.append(float(problem.request.machine.ram.free_bytes - reserve.host))
+    free.append(float(problem.request.ram_capacity - reserve.host))
     extra = [float(h - buffers) for h, buffers in zip(reserve.home, least, strict=True)] + [0.0]
     return Rooms(np.array(free), np.array(extra))
 

@@ -1,7 +1,7 @@
 """A plan taken elsewhere: as a command, a script, a service, an entry of llama-swap, a preset, an environment file.
 
 Each carries the flags and the environment they need, one argument staying one argument whatever it holds. What a
-format cannot hold raises ValueError with a sentence, rather than being written wrongly.
+format cannot hold raises ExportError with a sentence, rather than being written wrongly.
 """
 
 import json
@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kvtui.base.findings import KvtuiError
+from kvtui.base.shell import shell_line, shell_word
 from kvtui.server.binary.abilities import split_options
 from kvtui.server.binary.environment import LAUNCH_ENVIRONMENT, child_environment
 from kvtui.server.binary.help import Option
@@ -20,6 +22,10 @@ _SECTION = re.compile(r"[^\]\s][^\]]*$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
 
 
+class ExportError(KvtuiError, ValueError):
+    """What a form of export cannot hold; one sentence."""
+
+
 def export_environment(binary: ServerBinary, plan_env: Mapping[str, str] | None = None) -> dict[str, str]:
     """What the command needs beside what any shell has: the plan's own, and where the binary's libraries are."""
     library = {k: v for k, v in child_environment(binary.path, inherited={}).items() if k.endswith("LIBRARY_PATH")}
@@ -27,9 +33,9 @@ def export_environment(binary: ServerBinary, plan_env: Mapping[str, str] | None 
 
 
 def shell_command(command: Sequence[str], env: Mapping[str, str]) -> str:
-    """One line for any POSIX shell (a line break within an argument stays one)."""
+    """One line to paste: for any POSIX shell, or with $'...' where a word holds what a terminal would obey."""
     _check(command, env)
-    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in env.items()), *map(shlex.quote, command)])
+    return " ".join([*(f"{name}={shell_word(value)}" for name, value in env.items()), shell_line(command)])
 
 
 def shell_script(command: Sequence[str], env: Mapping[str, str]) -> str:
@@ -52,9 +58,9 @@ def systemd_unit(command: Sequence[str], env: Mapping[str, str], description: st
     """A unit for `systemctl --user`; put it in ~/.config/systemd/user/."""
     _check(command, env)
     if not Path(command[0]).is_absolute():
-        raise ValueError(f"a unit needs the program's whole path, not {command[0]!r}")
+        raise ExportError(f"a unit needs the program's whole path, not {command[0]!r}")
     if re.search(r"[\"'\\]", command[0]) or not command[0].isprintable():  # systemd: string_is_safe
-        raise ValueError(f"systemd takes no program whose path holds a quote or a backslash: {command[0]!r}")
+        raise ExportError(f"systemd takes no program whose path holds a quote or a backslash: {command[0]!r}")
     # the program itself is taken as it stands, without $ expansion
     words = [_systemd(command[0], dollar=False), *(_systemd(word, dollar=True) for word in command[1:])]
     lines = [
@@ -82,9 +88,9 @@ def llama_swap_entry(name: str, command: Sequence[str], env: Mapping[str, str]) 
     if "--port" in words:
         del words[words.index("--port") : words.index("--port") + 2]
     if any("\n" in word for word in words):
-        raise ValueError("llama-swap reads a command line by line: an argument with a line break cannot be written")
+        raise ExportError("llama-swap reads a command line by line: an argument with a line break cannot be written")
     if any("${" in value for value in env.values()):
-        raise ValueError("llama-swap would take ${ in a variable's value for a macro")
+        raise ExportError("llama-swap would take ${ in a variable's value for a macro")
     # '$''{' is the same word for its command parser and no macro for its configuration
     said = " ".join(shlex.quote(word).replace("${", "$''{") for word in words) + " --port ${PORT}"
     lines = [
@@ -100,7 +106,7 @@ def llama_swap_entry(name: str, command: Sequence[str], env: Mapping[str, str]) 
 def server_preset(name: str, model: Path, argv: Sequence[str], binary: ServerBinary) -> str:
     """A section for llama-server's --models-preset (common/preset.cpp: a value ends at ; or # or the line)."""
     if not _SECTION.match(name):
-        raise ValueError(f"a preset cannot be called {name!r}")
+        raise ExportError(f"a preset cannot be called {name!r}")
     lines = [f"[{name}]"]
     for option, value in (("-m", str(model)), *((o, _one(o, v)) for o, v in split_options(argv, binary))):
         known = _known(option, binary)
@@ -109,7 +115,7 @@ def server_preset(name: str, model: Path, argv: Sequence[str], binary: ServerBin
         else:
             text = "false" if _is_negative(known, option) else "true"
         if re.search(r"[;#\r\n]", text) or text != text.strip():
-            raise ValueError(f"a preset cannot hold {text!r}: it would end at ; # or the line's end")
+            raise ExportError(f"a preset cannot hold {text!r}: it would end at ; # or the line's end")
         lines.append(f"{_long(known).lstrip('-')} = {text}")
     return "\n".join(lines) + "\n"
 
@@ -121,7 +127,7 @@ def environment_file(model: Path, argv: Sequence[str], env: Mapping[str, str], b
         known = _known(option, binary)
         found = _ENV_OF_OPTION.search(known.text)
         if not found:
-            raise ValueError(f"{option} has no variable in {binary.build or 'this build'}")
+            raise ExportError(f"{option} has no variable in {binary.build or 'this build'}")
         variables[found[1]] = value if known.value_hint else ("0" if _is_negative(known, option) else "1")
     _check((), variables)
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
@@ -130,21 +136,21 @@ def environment_file(model: Path, argv: Sequence[str], env: Mapping[str, str], b
 def _check(command: Sequence[str], env: Mapping[str, str]) -> None:
     for name in env:
         if not _NAME.match(name):
-            raise ValueError(f"{name!r} is no name of a variable")
+            raise ExportError(f"{name!r} is no name of a variable")
     if any("\0" in word for word in (*command, *env.values())):
-        raise ValueError("no argument may hold a zero byte")
+        raise ExportError("no argument may hold a zero byte")
 
 
 def _known(option: str, binary: ServerBinary) -> Option:
     known = binary.by_name.get(option)
     if known is None:
-        raise ValueError(f"{binary.build or 'this build'} has no {option}")
+        raise ExportError(f"{binary.build or 'this build'} has no {option}")
     return known
 
 
 def _one(option: str, values: Sequence[str]) -> str:
     if len(values) > 1:
-        raise ValueError(f"{option} takes two values, which only a command line can give")
+        raise ExportError(f"{option} takes two values, which only a command line can give")
     return values[0] if values else ""
 
 

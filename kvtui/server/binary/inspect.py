@@ -1,7 +1,6 @@
 """One llama-server binary: its build, back ends and options, asked from itself and remembered by its files' stamps."""
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -10,7 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kvtui.base.files import cache_folder, write_atomically
+from kvtui.base.fields import Fields
+from kvtui.base.files import cache_folder
+from kvtui.base.stored import Kept
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.help import Option, parse_help
 from kvtui.server.process.run_program import run_program
@@ -70,6 +71,17 @@ class ServerBinary:
         """Option by any of its names."""
         return {name: option for option in self.options for name in option.names}
 
+    @cached_property
+    def identity(self) -> str:
+        """Who it is, for what was measured with it: its build, and a digest of its path, of the size and time of it
+        and the libraries beside it, and of its --version. Two that call themselves build 0 differ in the digest."""
+        try:
+            files = stamp(self.path)
+        except OSError:
+            files = str(self.path)  # it has been removed meanwhile
+        said = repr((files, self.version))
+        return f"{self.build}@{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
     @property
     def build_number(self) -> int:
         """11434 of "b11434"; 0 if unknown."""
@@ -96,13 +108,13 @@ def inspect(path: Path, cache: Path | None = None) -> ServerBinary:
     """Ask a binary what it is (0.03 s; seconds where a GPU driver starts), or remember it. OSError if it won't
     start. `declined` is set if it is something else than a llama-server that kvtui knows."""
     key = stamp(path)
-    store = (cache or cache_folder()) / "binaries" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
-    known = _recall(store, key)
-    if known is not None:
-        return known
+    store = (cache or cache_folder()) / "binaries" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}.json"
+    known = _STORE.load(store)
+    if known is not None and known.key == key:
+        return known.binary
     binary = _ask(path)
     if binary.declined is None or binary.is_ik:  # what did not answer today may tomorrow
-        write_atomically(store, json.dumps({"key": key, "binary": {**asdict(binary), "path": str(path)}}).encode())
+        _STORE.save_if_possible(store, _Known(key, binary))
     return binary
 
 
@@ -208,20 +220,41 @@ def _stat(path: Path) -> os.stat_result | None:
         return None  # a dangling link
 
 
-def _recall(store: Path, key: str) -> ServerBinary | None:
-    try:
-        saved = json.loads(store.read_bytes())
-        if saved["key"] != key:
-            return None
-        b = saved["binary"]
-        options = tuple(Option(tuple(o["names"]), o["value_hint"], o["text"]) for o in b["options"])
-        fa_quants = tuple(b["fa_quants"]) if b["fa_quants"] is not None else None
-        changed = {
-            "path": Path(b["path"]),
-            "options": options,
-            "fa_quants": fa_quants,
-            "backends": tuple(b["backends"]),
-        }
-        return ServerBinary(**{**b, **changed})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # nothing there, or damaged: ask again
+@dataclass(frozen=True)
+class _Known:
+    """What is remembered of a binary, and the stamp of its files when it said so."""
+
+    key: str
+    binary: ServerBinary
+
+
+def _known(fields: Fields) -> _Known:
+    b = Fields(fields.get("binary"))
+    options = tuple(Option(o.texts("names"), o.text("value_hint"), o.text("text")) for o in map(Fields, b.items("options")))
+    return _Known(
+        fields.text("key"),
+        ServerBinary(
+            path=Path(b.text("path")),
+            build=_build_name(b.text("build")),
+            build_source=b.text("build_source"),
+            version=b.text("version"),
+            backends=b.texts("backends"),
+            options=options,
+            fa_quants=b.texts("fa_quants") if b.get("fa_quants") is not None else None,
+            is_ik=b.flag("is_ik"),
+            declined=b.text("declined") if b.get("declined") is not None else None,
+        ),
+    )
+
+
+def _build_name(text: str) -> str:
+    if not re.fullmatch(r"(b[0-9]{1,9})?", text):
+        raise ValueError("build is no bN")
+    return text
+
+
+_STORE = Kept(
+    CACHE_VERSION,
+    _known,
+    lambda known: {"key": known.key, "binary": {**asdict(known.binary), "path": str(known.binary.path)}},
+)

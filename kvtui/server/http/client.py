@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from kvtui.base.findings import KvtuiError
 from kvtui.base.text import printable
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ SLOTS_LIMIT = 512
 _METRIC = re.compile(r"llamacpp:(\w+) (\S+)$")
 
 
-class ServerError(Exception):
+class ServerError(KvtuiError):
     """No answer, or none that a llama-server gives: one sentence."""
 
 

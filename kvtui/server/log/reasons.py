@@ -9,6 +9,7 @@ from kvtui.server.log.follow import LogLine
 from kvtui.server.measure.breakdown import LoggedMemory, device_of_buffer, logged_memory
 
 TELLING_LINES = 6
+RPC_WENT_AWAY = "an RPC server went away"  # the log does not say which
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ FAILURES = (
     _known(r"unknown model architecture: '(.*)'", r"this build does not know the architecture \1"),
     # ggml-rpc.cpp
     _known(r"Failed to connect to (\S+)", r"no RPC server answers at \1"),
-    _known(r"Remote RPC server crashed", "an RPC server went away"),
+    _known(r"Remote RPC server crashed", RPC_WENT_AWAY),
     _known(r"error while loading shared libraries: ([^:]+)", r"the shared library \1 is missing"),
     _known(r"error loading model: (.+)", r"the model cannot be loaded: \1"),
     _known(r"failed to initialize the context: (.+)", r"the context cannot be created: \1"),

@@ -14,12 +14,16 @@ _START = r"^(?:[\d.]+ )?(?:[IWED] )?(?:\w+\s+)?"  # nothing that a model's metad
 _BUFFER = re.compile(_START + r"([\w:~]+):\s+(\S+)\s+(model|LoRA|KV|RS|DSV4 \S+ state|compute) buffer size =\s*([\d.]+) MiB")
 _PART = {"model": "model", "LoRA": "model", "compute": "compute"}  # everything else is context
 _CONTEXT = re.compile(_START + r"llama_context: constructing llama_context")
+_INFO = re.compile(_START + r"print_info: (?!file (?:format|type|size)\s)")
+_ARCH = re.compile(_START + r"print_info: arch\s*= ")
+_LOADER = re.compile(_START + r"llama_model_loader: ")
 _USING = re.compile(_START + r"\w+: using device (\S+) \((.*)\) \([^()]*\) - (\d+) MiB free")
 _TABLE = re.compile(_START + r"\w*memory_breakdown_print: \| memory breakdown \[MiB\]")
 _DEVICE_ROW = re.compile(
     r"\|\s+- (\S+) \((.*)\)\s*\|\s*(\d+) =\s*(\d+) \+ \(\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\) \+\s*(-?\d+) \|"
 )
 _OTHER_ROW = re.compile(r"\|\s+- (\S+)\s*\|\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\s*\|")
+_READ_HERE = (_BUFFER, _CONTEXT, _USING, _TABLE, _LOADER, _DEVICE_ROW, _OTHER_ROW)  # all that a line may tell here
 _RPC_BUFFER = re.compile(r"(RPC\d+)\[(.+)\]$")
 
 
@@ -61,10 +65,38 @@ class LoggedMemory:
     free_bytes: Mapping[str, int]
     endpoints: Mapping[str, str]  # device: what stands in brackets after it, host:port of RPC devices
     table: Breakdown | None = None
+    foreign: bool = False  # lines of the model's own stood among the server's
 
 
-def logged_memory(lines: Iterable[str]) -> LoggedMemory:
+def genuine(lines: Iterable[str]) -> tuple[list[str], bool]:
+    """The lines that the server itself said, and whether others stood between them.
+
+    print_info prints strings of the model as they are, line breaks included (src/llama-model.cpp and llama-vocab.cpp,
+    print_info): a name can hold whole lines in the server's form. But from a load's first line of these (the
+    architecture) to its last one nothing else is said; so what stands between two
+    of them is the model's, a further load that does not begin at its beginning too."""
+    kept: list[str] = []
+    since: list[str] = []  # after the last print_info line, and the server's own unless another such line follows
+    foreign = False
+    within = False
+    for line in lines:
+        if _INFO.search(line):
+            begins = _ARCH.search(line) and any(_LOADER.search(x) for x in since)
+            if within and since and not begins:
+                # back ends print lines of their own past the log, at any moment: harmless, they say nothing of memory
+                foreign = foreign or any(p.search(x) for x in since for p in _READ_HERE)
+            else:
+                kept += since
+            since, within = [], True
+            kept.append(line)
+        else:
+            since.append(line)
+    return kept + since, foreign
+
+
+def logged_memory(said: Iterable[str]) -> LoggedMemory:
     """Read the log of a load (-lv 4)."""
+    lines, foreign = genuine(said)
     # a context that reserves again replaces its compute buffers; another context (a draft's) adds its own
     sizes: dict[tuple[int, str, str, str], float] = {}
     endpoints: dict[str, str] = {}
@@ -101,7 +133,7 @@ def logged_memory(lines: Iterable[str]) -> LoggedMemory:
         part = Parts(**{_PART.get(kind, "context"): round(mib * MIB)})
         target = host if name is None else devices
         target[name or buffer] = target.get(name or buffer, Parts()) + part
-    return LoggedMemory(devices, host, free, endpoints, last)
+    return LoggedMemory(devices, host, free, endpoints, last, foreign)
 
 
 def is_table(line: str) -> bool:

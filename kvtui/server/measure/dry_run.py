@@ -6,11 +6,7 @@ allocated for real. So not at every key, and not beside a GPU that is full.
 
 import hashlib
 import json
-import os
 import re
-import selectors
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -24,10 +20,13 @@ from kvtui.server.binary.inspect import ServerBinary, list_devices, stamp
 from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.measure.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, is_table, logged_memory
+from kvtui.server.measure.trust import unannounced
 from kvtui.server.process.ports import free_port
-from kvtui.server.process.run_program import kill_group
+from kvtui.server.process.short_lived import Cancelled as Cancelled
+from kvtui.server.process.short_lived import ShortLived
 
-OUTPUT_LIMIT_BYTES = 64 * 2**20
+OUTPUT_LIMIT_BYTES = 16 * 2**20  # a model of a thousand tensors takes 0.5 MiB
+LINES_LIMIT = 100_000
 CACHE_VERSION = 1
 FIT_OPTIONS = ("-fit", "--fit", "-fitt", "--fit-target", "-fitc", "--fit-ctx")
 
@@ -57,10 +56,6 @@ class DryRun:
     notes: tuple[str, ...] = ()
 
 
-class Cancelled(Exception):
-    """The person changed something: the answer is not wanted any more."""
-
-
 def dry_run(
     binary: ServerBinary,
     model_path: Path,
@@ -88,8 +83,9 @@ def dry_run(
     port = free_port(0).port
     command = [str(binary.path), "-m", str(model_path.absolute()), *flags]
     command += ["--host", "127.0.0.1", "--port", str(port), "--fit", "on", "-v"]
-    lines, code = _first_words(command, child_environment(binary.path, env), timeout, cancel)
-    found = replace(_read(binary.build, lines, code, timeout), notes=notes, seconds=time.monotonic() - began)
+    command += ["--log-jsonl"] if "--log-jsonl" in binary.flags else []  # there a model's text stays within its line
+    heard = _first_words(command, child_environment(binary.path, env), timeout, cancel)
+    found = replace(_read(binary.build, heard, timeout), notes=notes, seconds=time.monotonic() - began)
     if store and (found.devices or found.host):
         write_atomically(store, json.dumps(asdict(found)).encode())
     return found
@@ -110,67 +106,52 @@ def _impossible(binary: ServerBinary, options: Sequence[tuple[str, tuple[str, ..
     return None
 
 
-def _first_words(
-    command: Sequence[str], env: Mapping[str, str], timeout: float, cancel: threading.Event | None
-) -> tuple[list[LogLine], int | None]:
+@dataclass(frozen=True)
+class _Heard:
     """The log up to where the answer is complete; the exit code if it ended by itself, `None` if it was stopped."""
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=dict(env),
-        start_new_session=True,
-    )
-    assert child.stdout is not None
-    descriptor = child.stdout.fileno()
+
+    lines: Sequence[LogLine]
+    code: int | None = None
+    too_much: bool = False
+
+
+def _first_words(command: Sequence[str], env: Mapping[str, str], timeout: float, cancel: threading.Event | None) -> _Heard:
     lines: list[LogLine] = []
     rest = b""
-    read_bytes = 0
     in_table = False
-    deadline = time.monotonic() + timeout
-    ended = False
-    try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(descriptor, selectors.EVENT_READ)
-            while time.monotonic() < deadline and read_bytes < OUTPUT_LIMIT_BYTES:
-                if cancel is not None and cancel.is_set():
-                    raise Cancelled
-                if not selector.select(0.05):
-                    continue
-                data = os.read(descriptor, 1 << 16)
-                if not data:
-                    ended = True
-                    break
-                read_bytes += len(data)
-                *whole, rest = (rest + data).split(b"\n")
-                rest = rest[: 4 * LINE_LIMIT]
-                for raw in whole:
-                    line = parse_line(raw)
-                    lines.append(line)
-                    row = " - " in line.text and "|" in line.text
-                    if (in_table and not row) or _TOO_FAR.search(line.text):
-                        return lines, None
-                    in_table = in_table or is_table(line.text)
-    finally:
-        if not ended:
-            kill_group(child.pid, signal.SIGKILL)
-        child.stdout.close()
-        code = child.wait()
-        kill_group(child.pid, signal.SIGKILL)
+    with ShortLived(command, env, timeout) as program:
+        for data in program.pieces(OUTPUT_LIMIT_BYTES, cancel):
+            *whole, rest = (rest + data).split(b"\n")
+            rest = rest[: 4 * LINE_LIMIT]
+            for raw in filter(None, whole):
+                line = parse_line(raw)
+                lines.append(line)
+                row = " - " in line.text and "|" in line.text
+                if (in_table and not row) or _TOO_FAR.search(line.text):
+                    return _Heard(lines)
+                if len(lines) >= LINES_LIMIT:
+                    return _Heard(lines, too_much=True)
+                in_table = in_table or is_table(line.text)
     if rest:
         lines.append(parse_line(rest))
-    return lines, code if ended else None
+    return _Heard(lines, program.returncode if program.ended else None, program.too_much)
 
 
-def _read(build: str, lines: Sequence[LogLine], code: int | None, timeout: float) -> DryRun:
+def _read(build: str, heard: _Heard, timeout: float) -> DryRun:
+    lines, code = heard.lines, heard.code
     texts = [line.text for line in lines]
     memory = logged_memory(texts)
     if memory.table is None:
         said = explain(lines, code) or next((line.text for line in telling(lines, 1)), None)
         if code is None and not any(_TOO_FAR.search(t) for t in texts[-1:]):
+            if heard.too_much:
+                return DryRun(build, impossible="it says more than a dry run does, and no answer in it")
             return DryRun(build, impossible=f"no answer within {timeout:.0f} s")
         return DryRun(build, refused=said or "it ended without a word")
+    if memory.foreign:
+        return DryRun(build, impossible="text of the model stands among the server's own lines: its figures cannot be told apart")
+    if strange := unannounced(memory.table, memory):
+        return DryRun(build, impossible=f"the log is not to be believed: {strange}")
     layers = {int(found[1]): found[2] for text in texts if (found := _LAYER.search(text))}
     mmproj = {found[2]: round(float(found[1]) * MIB) for text in texts if (found := _MMPROJ.search(text))}
     table = _finer(memory.table, memory)

@@ -1,20 +1,25 @@
 """What servers really took on this machine, kept with the conditions it was measured under."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kvtui.base.files import state_folder, write_atomically
+from kvtui.base.fields import Fields
+from kvtui.base.files import state_folder
+from kvtui.base.findings import Finding
+from kvtui.base.stored import Kept, set_aside
 
 SCHEMA = 1
 # Flags that decide no memory: with these out, the same placement is found again on another port.
 _IDLE = frozenset({"--host", "--port", "-lv", "--verbosity", "--api-key-file", "-a", "--alias", "--timeout"})
 _IDLE_SWITCHES = frozenset({"--metrics", "--slots", "--props", "-v", "--verbose", "--no-warmup", "--log-jsonl"})
 _NUMBER = re.compile(r"-\d")
+_HIGHEST = ("overhead_bytes", "peak_bytes")
+_LATEST = ("model_bytes", "context_bytes", "compute_bytes", "estimated_compute_bytes", "context", "held_bytes")
+_AMOUNTS = tuple(name for name in (*_HIGHEST, *_LATEST) if name != "context")
 
 
 @dataclass(frozen=True)
@@ -61,26 +66,26 @@ def conditions(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def remember(measurement: Measurement, state: Path | None = None) -> None:
-    """Keep it in place of an earlier one under the same conditions; a proof is kept as long as nothing else is."""
-    earlier = recall(measurement.build, measurement.model, measurement.gpus, measurement.argv, state)
-    merged = asdict(measurement)
-    if earlier is not None:
-        merged["peak_bytes"] = _highest(earlier.peak_bytes, measurement.peak_bytes)
-        for name in ("model_bytes", "context_bytes", "compute_bytes", "estimated_compute_bytes", "context", "held_bytes"):
-            merged[name] = {**getattr(earlier, name), **getattr(measurement, name)}
-        merged["overhead_bytes"] = _highest(earlier.overhead_bytes, measurement.overhead_bytes)
-        merged["proven"] = earlier.proven or measurement.proven
-        merged["prompt_tokens"] = max(earlier.prompt_tokens, measurement.prompt_tokens)
-    merged["argv"] = conditions(measurement.argv)
+    """Keep it in place of an earlier one under the same conditions; a proof is kept as long as nothing else is. OSError
+    or KvtuiError if it cannot be written."""
     path = _path(measurement.build, measurement.model, measurement.gpus, measurement.argv, state)
-    write_atomically(path, json.dumps({"schema": SCHEMA, **merged}).encode())
+    _MEASUREMENT.update(path, lambda earlier: _joined(earlier, replace(measurement, argv=conditions(measurement.argv))))
+
+
+def _joined(earlier: Measurement | None, new: Measurement) -> Measurement:
+    if earlier is None:
+        return new
+    both: dict[str, Any] = {name: {**getattr(earlier, name), **getattr(new, name)} for name in _LATEST}
+    both |= {name: _highest(getattr(earlier, name), getattr(new, name)) for name in _HIGHEST}
+    prompt_tokens = max(earlier.prompt_tokens, new.prompt_tokens)
+    return replace(new, proven=earlier.proven or new.proven, prompt_tokens=prompt_tokens, **both)
 
 
 def recall(
     build: str, model: str, gpus: Sequence[tuple[str, str]], argv: Sequence[str], state: Path | None = None
 ) -> Measurement | None:
     """What was measured under exactly these conditions."""
-    return _read(_path(build, model, gpus, argv, state))
+    return _MEASUREMENT.load(_path(build, model, gpus, argv, state))
 
 
 def measurements(state: Path | None = None) -> tuple[Measurement, ...]:
@@ -89,7 +94,12 @@ def measurements(state: Path | None = None) -> tuple[Measurement, ...]:
         files = [f for f in _folder(state).iterdir() if f.suffix == ".json"]
     except OSError:
         return ()
-    return tuple(sorted((m for f in files if (m := _read(f))), key=lambda m: -m.at))
+    return tuple(sorted((m for f in files if (m := _MEASUREMENT.load(f))), key=lambda m: -m.at))
+
+
+def damaged(state: Path | None = None) -> tuple[Finding, ...]:
+    """A note on measurements that could not be read, as long as they lie there."""
+    return set_aside(_folder(state), "a measurement")
 
 
 def overhead(description: str, build: str, state: Path | None = None) -> int | None:
@@ -117,12 +127,24 @@ def _path(build: str, model: str, gpus: Sequence[tuple[str, str]], argv: Sequenc
     return _folder(state) / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
 
 
-def _read(path: Path) -> Measurement | None:
-    try:
-        saved = json.loads(path.read_bytes())
-        if saved.pop("schema") != SCHEMA:
-            return None
-        gpus = tuple((str(name), str(kind)) for name, kind in saved["gpus"])
-        return Measurement(**{**saved, "gpus": gpus, "argv": tuple(saved["argv"])})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _measurement(fields: Fields) -> Measurement:
+    return Measurement(
+        build=fields.text("build"),
+        model=fields.text("model"),
+        gpus=tuple(_gpu(pair) for pair in fields.items("gpus")),
+        argv=fields.texts("argv"),
+        at=fields.number("at"),
+        context=fields.table("context", {}),
+        proven=fields.flag("proven", False),
+        prompt_tokens=fields.whole("prompt_tokens", 0),
+        **{name: fields.amounts(name, {}) for name in _AMOUNTS},
+    )
+
+
+def _gpu(pair: Any) -> tuple[str, str]:
+    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(word, str) for word in pair):
+        raise ValueError("gpus holds what is no name and description")
+    return pair[0], pair[1]
+
+
+_MEASUREMENT = Kept(SCHEMA, _measurement, asdict)

@@ -11,6 +11,7 @@ from kvtui.hardware.ram import host_memory
 from kvtui.server.binary.environment import ConfigFile, config_files
 from kvtui.server.binary.inspect import ServerBinary, list_devices
 from kvtui.server.process.holding import RAM, holders, ram_holders
+from kvtui.server.process.leftovers import Leftover, leftovers
 from kvtui.server.process.ports import PortChoice, free_port
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -41,6 +42,7 @@ class Preflight:
     missing: tuple[str, ...] = ()
     shortages: tuple[Shortage, ...] = ()
     config: tuple[ConfigFile, ...] = ()
+    left: tuple[Leftover, ...] = ()  # they may hold the memory that lacks
 
     @property
     def is_open(self) -> bool:
@@ -50,7 +52,7 @@ class Preflight:
     @property
     def questions(self) -> tuple[str, ...]:
         """What a person should agree to first, a sentence each."""
-        found = [str(s) for s in self.shortages]
+        found = [str(s) for s in (*self.shortages, *self.left)]
         if self.port.taken_by:
             found.insert(0, f"port is taken by {self.port.taken_by}; {self.port.port} is free")
         if self.is_open:
@@ -91,6 +93,7 @@ def preflight(binary: ServerBinary, needs: Needs, port: int, host: str) -> Prefl
         tuple(missing),
         shortages(needs, nvml.poll().gpus, listed, host_memory().free_bytes),
         config_files(),
+        leftovers(),
     )
 
 

@@ -1,6 +1,5 @@
 """The record that lets a later kvtui find a running server: one folder a launch, with its log, key and lock."""
 
-import json
 import os
 import secrets
 import shutil
@@ -10,12 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from kvtui.base.files import state_folder, write_atomically
+from kvtui.base.fields import Fields
+from kvtui.base.files import PRIVATE, private_folder, state_folder
+from kvtui.base.stored import Kept
+from kvtui.server.process.marks import LAUNCH_VARIABLE, marked, process_identity
 
 RECORD, LOG, KEY, LOCK = "record.json", "server.log", "api-key", "lock"
 KEPT_LAUNCHES = 20  # ended ones, with their logs
-LAUNCH_VARIABLE = "KVTUI_LAUNCH"  # in the child's environment: finds it if kvtui died before it wrote the pid
 SCHEMA = 1
+_MOST_PID = 2**31 - 1  # pid_t; Windows: 32 bits, of which it uses far less
 
 
 @dataclass(frozen=True)
@@ -73,34 +75,58 @@ def servers_folder(state: Path | None = None) -> Path:
 def new_folder(state: Path | None = None) -> Path:
     """A folder for a launch, readable by this user only; its name begins with the time."""
     folder = servers_folder(state) / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
-    folder.mkdir(parents=True, mode=0o700)
+    private_folder(folder.parent)
+    folder.mkdir(mode=PRIVATE)
+    folder.chmod(PRIVATE)  # whatever the umask
     return folder
 
 
 def save(record: ServerRecord) -> None:
     """Write the record so that a crash leaves the old one or the new one."""
-    content = {"schema": SCHEMA, **asdict(record), "folder": None, "plan": record.plan}
-    write_atomically(record.folder / RECORD, json.dumps(content).encode())
+    _kept(record.folder).save(record.folder / RECORD, record)
 
 
 def load(folder: Path) -> ServerRecord | None:
     """The record of a launch's folder; `None` if there is none or a newer kvtui wrote it in another form."""
-    try:
-        saved = json.loads((folder / RECORD).read_bytes())
-        if saved.pop("schema") != SCHEMA:
-            return None
-        ended = saved.pop("ended")
-        return ServerRecord(
-            **{
-                **saved,
-                "folder": folder,
-                "command": tuple(saved["command"]),
-                "notes": tuple(saved["notes"]),
-                "ended": Ended(**{**ended, "telling": tuple(ended["telling"])}) if ended else None,
-            }
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return _kept(folder).load(folder / RECORD)
+
+
+def _kept(folder: Path) -> Kept[ServerRecord]:
+    return Kept(SCHEMA, lambda fields: _record(folder, fields), lambda r: {**asdict(r), "folder": None, "plan": r.plan})
+
+
+def _record(folder: Path, fields: Fields) -> ServerRecord:
+    return ServerRecord(
+        folder=folder,
+        pid=_within("pid", fields.whole("pid"), _MOST_PID),
+        identity=fields.text("identity"),
+        binary=fields.text("binary"),
+        build=fields.text("build"),
+        model=fields.text("model"),
+        command=fields.texts("command"),
+        host=fields.text("host"),
+        port=_within("port", fields.whole("port"), 65535),
+        launched_at=fields.number("launched_at"),
+        notes=fields.texts("notes", ()),
+        plan=fields.table("plan") if fields.get("plan", None) is not None else None,
+        ended=_ended(Fields(fields.get("ended"))) if fields.get("ended", None) is not None else None,
+    )
+
+
+def _ended(fields: Fields) -> Ended:
+    return Ended(
+        exit_code=fields.whole("exit_code") if fields.get("exit_code") is not None else None,
+        at=fields.number("at"),
+        stopped=fields.flag("stopped"),
+        reason=fields.text("reason") if fields.get("reason") is not None else None,
+        telling=fields.texts("telling", ()),
+    )
+
+
+def _within(name: str, value: int, most: int) -> int:
+    if not 0 <= value <= most:
+        raise ValueError(f"{name} is out of range")
+    return value
 
 
 def records(state: Path | None = None) -> tuple[ServerRecord, ...]:
@@ -120,37 +146,17 @@ def prune(state: Path | None = None, keep: int = KEPT_LAUNCHES) -> None:
         shutil.rmtree(record.folder, ignore_errors=True)
 
 
-def process_identity(pid: int) -> str | None:
-    """When a process started, exactly: boot and clock ticks on Linux, its creation time elsewhere. `None`: it is
-    gone, or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"  # proc(5): 3 is the state, 22 the start time
-    except (OSError, IndexError):
-        pass
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
-    except psutil.Error:
-        return None
-
-
 def is_alive(record: ServerRecord) -> bool:
     """Whether this very process runs."""
     return record.pid > 0 and process_identity(record.pid) == record.identity
 
 
 def _found_again(record: ServerRecord) -> ServerRecord:
-    import psutil
-
-    for process in psutil.process_iter():
+    for process in marked(LAUNCH_VARIABLE, record.folder.name):
         try:
-            if process.environ().get(LAUNCH_VARIABLE) == record.folder.name and os.getsid(process.pid) == process.pid:
+            if os.getsid(process.pid) == process.pid:
                 return replace(record, pid=process.pid, identity=process_identity(process.pid) or "")
-        except (psutil.Error, OSError):
+        except OSError:
             continue
     return record
 

@@ -16,11 +16,12 @@ from kvtui.base.files import write_atomically
 from kvtui.server.binary.abilities import adapt_argv
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.log.follow import LogLine, LogTail
+from kvtui.server.log.cells import CacheCells, cache_cells
+from kvtui.server.log.follow import LogLine, LogTail, first_lines
 from kvtui.server.log.reasons import explain, telling
+from kvtui.server.process.marks import LAUNCH_VARIABLE, Marked, marked, name_of, process_identity
 from kvtui.server.process.record import (
     KEY,
-    LAUNCH_VARIABLE,
     LOG,
     Ended,
     LaunchLock,
@@ -28,12 +29,12 @@ from kvtui.server.process.record import (
     is_alive,
     load,
     new_folder,
-    process_identity,
     prune,
     records,
     save,
 )
-from kvtui.server.process.run_program import kill_group
+from kvtui.server.process.rpc import named
+from kvtui.server.process.short_lived import kill, kill_group
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 # llama-server loses a SIGINT that comes between "listening on" and its main loop, and ends at once at the second
@@ -48,11 +49,11 @@ class StopReport:
 
     steps: tuple[tuple[str, float], ...]
     gone: bool
-    left_over: int = 0  # processes of its group that outlived it and were killed
+    left_over: tuple[Marked, ...] = ()  # processes of its session, or with its mark, that outlived it and were killed
 
     def __str__(self) -> str:
         said = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.steps) or "it had ended"
-        more = f", {self.left_over} processes it had left behind killed" if self.left_over else ""
+        more = f"; killed what it had left behind: {', '.join(map(str, self.left_over))}" if self.left_over else ""
         return f"{'stopped' if self.gone else 'still running'}: {said}{more}"
 
 
@@ -80,10 +81,12 @@ class ServerProcess:
         self._child = child
         self._stopping = False
         self._log_lock = threading.Lock()
+        self._cells: CacheCells | None = None
         self.read_only = False
         key = record.key_file
-        self.api_key = key.read_text().strip() if key else None
-        self.tail = LogTail(record.log, (self.api_key,) if self.api_key else ())
+        keys = tuple(key.read_text().split()) if key else ()
+        self.api_key = keys[0] if keys else None
+        self.tail = LogTail(record.log, keys)
 
     @classmethod
     def launch(
@@ -104,7 +107,7 @@ class ServerProcess:
         folder = new_folder(state)
         api_key = api_key or os.environ.get("LLAMA_API_KEY") or None
         if api_key:
-            write_atomically(folder / KEY, f"{api_key}\n".encode())
+            write_atomically(folder / KEY, "".join(f"{key}\n" for key in api_key.split(",")).encode())
         key_file = folder / KEY if api_key else None
         command, notes = server_command(binary, model.absolute(), argv, port, host, key_file)
         record = ServerRecord(
@@ -167,6 +170,12 @@ class ServerProcess:
         with self._log_lock:
             return self.tail.read()
 
+    def cells(self) -> CacheCells | None:
+        """What its slots share, once its log tells it."""
+        if self._cells is None:
+            self._cells = cache_cells(first_lines(self.record.log))
+        return self._cells
+
     def take_over(self) -> bool:
         """Control it, if the kvtui that did has gone; True if this one does now."""
         if self.read_only and self._lock.take():
@@ -189,7 +198,7 @@ class ServerProcess:
         self.tail.finish()
         code = self._child.returncode if self._child else None
         lines = list(self.tail.lines)
-        reason = None if self._stopping or code == 0 else explain(lines, code) or _unexplained(code, lines)
+        reason = None if self._stopping or code == 0 else self._reason(lines, code)
         last = () if self._stopping else tuple(line.text for line in telling(lines))
         ended = Ended(code, time.time(), self._stopping, reason, last)
         self.record = replace(self.record, ended=ended)
@@ -197,6 +206,10 @@ class ServerProcess:
             with contextlib.suppress(OSError):  # no room: what is known here stays known here
                 save(self.record)
         return ended
+
+    def _reason(self, lines: Sequence[LogLine], code: int | None) -> str:
+        said = explain(lines, code)
+        return named(said, self.record.command) if said else _unexplained(code, lines)
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for its end; False if it still runs."""
@@ -237,17 +250,14 @@ class ServerProcess:
         """Let go of it without stopping it: another kvtui may take it over."""
         self._lock.release()
 
-    def _end_the_rest(self) -> int:
-        """Processes it forked that are still in its session, which is ours as long as one of them lives."""
+    def _end_the_rest(self) -> tuple[Marked, ...]:
+        """Processes it forked: by its mark, or still in its session, which is ours as long as one of them lives."""
         if self.is_running():
-            return 0
-        members = _session_members(self.record.pid)
-        for pid in members:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        return len(members)
+            return ()
+        mark = self.record.folder.name
+        found = {m.pid: m for m in marked(LAUNCH_VARIABLE, mark) if m.pid != self.record.pid}
+        found |= {pid: Marked(pid, name_of(pid), mark) for pid in _session_members(self.record.pid) if pid not in found}
+        return tuple(m for m in found.values() if kill(m.pid, signal.SIGKILL))
 
 
 def survivors(state: Path | None = None) -> tuple[ServerRecord, ...]:

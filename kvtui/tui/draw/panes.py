@@ -160,9 +160,10 @@ def kv_lines(state: State, width: int, height: int) -> list[Line]:
     elif state.rows[selected].quality.why:
         lines.append(line((f"     {state.rows[selected].quality.why}", "warning")))
     else:
-        figure = next(iter(state.rows[selected].quality.figures), None)
-        if figure is not None:
-            lines.append(line((f"     {figure.metric} {figure.value:g}, {figure.model} ({figure.source})", "dim")))
+        nearest = next(iter(state.rows[selected].quality.figures), None)
+        if nearest is not None:
+            figure, kin = nearest
+            lines.append(line((f"     {figure.metric} {figure.value:g}, {kin}: {figure.model} ({figure.source})", "dim")))
     return lines
 
 

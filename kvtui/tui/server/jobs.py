@@ -109,7 +109,9 @@ def status(process: ServerProcess, ready: bool) -> Message:
         slots, counters = client.slots(), client.metrics()
     except ServerError:
         return StatusRead(process, False)
-    return StatusRead(process, True, counters, sum(s.used for s in slots), sum(s.context for s in slots))
+    cells = process.cells()
+    context = cells.of(slots) if cells else sum(s.context for s in slots)
+    return StatusRead(process, True, counters, sum(s.used for s in slots), context)
 
 
 def measure(process: ServerProcess, devices: tuple[Device, ...]) -> Message:

@@ -79,7 +79,7 @@ class LaunchDesk(Desk):
         declined = tuple(s.declined for s in message.servers if s.declined)
         self.become(replace(self.state, binaries=usable, declined=declined, build="" if usable else "no llama-server found"))
         if usable:
-            self.use_build(usable[0].build)
+            self.use_build(usable[0])
         if message.launch and usable:
             self.launch_server()
         elif message.launch:

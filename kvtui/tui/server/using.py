@@ -12,7 +12,7 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.comparison import compare, dry_parts, parts_json, parts_of, predicted_parts
 from kvtui.server.measure.measured import Measurement, recall
 from kvtui.server.process.start import ServerProcess
-from kvtui.tasks.history import gpus_of, request_key, with_stress
+from kvtui.tasks.history import filed_under, gpus_of, request_key, with_stress
 from kvtui.tasks.launch import record_plan
 from kvtui.tui.draw.server_pages import about_page, answer_page, comparison_page, stress_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt
@@ -94,7 +94,7 @@ class ServerDesk(LaunchDesk):
             self.notice("there is no plan to compare yet" if plan is None else "the demo's model is only a header")
             return
         binary = next(iter(self.state.binaries), None)
-        kept = recall(plan.request.build, request_key(plan.request), gpus_of(plan.request.machine), plan.argv)
+        kept = recall(filed_under(plan.request), request_key(plan.request), gpus_of(plan.request.machine), plan.argv)
         said = "asking llama-server for its dry run" if binary else "no llama-server found"
         self.open_page(COMPARISON, self._comparison(record_plan(plan, path), kept, said))
         if binary is not None:
@@ -205,7 +205,7 @@ class ServerDesk(LaunchDesk):
     def _use(self, server: ServerBinary) -> None:
         others = (s for s in self.state.binaries if s is not server)
         self.become(replace(self.state, binaries=(server, *others)))
-        self.use_build(server.build)
+        self.use_build(server)
         self.notice(f"from now on: {server.path}")
         self.server.start("remembering the choice", lambda: remember_choice(server.path))
 

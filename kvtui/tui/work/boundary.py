@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TypeVar
 from textual.app import App
 from textual.message import Message
 
-from kvtui.base.findings import UsageError
-from kvtui.base.report_file import without_secrets, write_report
+from kvtui.base.findings import KvtuiError
+from kvtui.base.report_file import write_report
+from kvtui.base.secrets import SECRET_OPTIONS, redacted
 from kvtui.base.text import printable
 from kvtui.tui.work.messages import Notice
 
@@ -22,10 +24,11 @@ _MOST_SAID = 160  # characters of an error's own text; all of it is in the repor
 
 
 def failure_sentence(error: BaseException, doing: str) -> str:
-    """One sentence on an error, and where its report is. What a person can mend (UsageError) has no report."""
-    if isinstance(error, UsageError):
+    """One sentence on an error, and where its report is. What a person can mend (KvtuiError) has no report."""
+    if isinstance(error, KvtuiError):
         return str(error)
-    said = printable(without_secrets(" ".join(str(error).split())), _MOST_SAID)
+    secrets = [os.environ.get(name, "") for name in SECRET_OPTIONS.values()]
+    said = printable(redacted(" ".join(str(error).split()), secrets), _MOST_SAID)
     path = write_report(error, doing)
     where = "no report could be written" if path is None else f"report: {_from_home(path)}"
     return f"{doing} failed: {type(error).__name__}{f': {said}' if said else ''}; {where}"

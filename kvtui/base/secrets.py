@@ -1,0 +1,55 @@
+"""Keys and tokens kept out of sight: of a process list, of files others can read, of reports."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit, urlunsplit
+
+# Options of llama-server whose value is a secret, and the variable it reads the same from (common/arg.cpp, set_env of
+# --api-key; --hf-token's default).
+SECRET_OPTIONS = {"--api-key": "LLAMA_API_KEY", "--hf-token": "HF_TOKEN", "-hft": "HF_TOKEN"}
+HIDDEN = "***"
+
+_URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,15}://[^\s'\"<>]*")
+_VALUE = re.compile(r"(--api-key|--hf-token|-hft)(['\"]?,?[ =]+['\"]?)([^\s'\",\])]+)")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+)[\w.~+/=-]+")
+_SHORTEST = 4  # characters of a secret that is looked for by its value
+
+
+def without_secrets(argv: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Arguments without the options that hold a secret, and the variables that say the same. Several values join as
+    llama-server's own lists do, by commas."""
+    kept: list[str] = []
+    found: dict[str, list[str]] = {}
+    words = iter(argv)
+    for word in words:
+        option, equals, value = word.partition("=")
+        variable = SECRET_OPTIONS.get(option)
+        if variable is None:
+            kept.append(word)
+            continue
+        given = value if equals else next(words, None)
+        if given is None:
+            kept.append(word)  # llama-server's parser has the word for an option without a value
+        else:
+            found.setdefault(variable, []).append(given)
+    return tuple(kept), {name: ",".join(values) for name, values in found.items()}
+
+
+def shown_url(url: str) -> str:
+    """A URL fit for a screen: without user, password, query and fragment, where tokens live."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return f"{url.partition('://')[0]}://{HIDDEN}"
+    host = f"[{host}]" if ":" in host else host
+    return urlunsplit((parts.scheme, f"{host}:{port}" if port is not None else host, parts.path, "", ""))
+
+
+def redacted(text: str, secrets: Sequence[str] = ()) -> str:
+    """`text` without the secrets of URLs and options in it, nor any of `secrets`."""
+    for secret in sorted((s for s in secrets if len(s) >= _SHORTEST), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    text = _URL.sub(lambda m: shown_url(m[0]), text)
+    text = _VALUE.sub(rf"\1\2{HIDDEN}", text)
+    return _BEARER.sub(rf"\1\2{HIDDEN}", text)

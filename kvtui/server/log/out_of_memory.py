@@ -1,0 +1,79 @@
+"""A load that ran out of memory: where, for what, and how much was asked, as a value that the next plan can use."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kvtui.memory.corrections import Learned
+from kvtui.server.measure.breakdown import LoggedMemory, device_of_buffer, logged_memory
+
+Part = Literal["model", "context", "compute"]
+RAM = "RAM"
+MIB = 2**20
+
+# ggml-cuda.cu, ggml_backend_cuda_buffer_type_alloc_buffer; HIP builds say the same
+_CUDA = re.compile(r"allocating ([\d.]+) MiB on device (\d+): cudaMalloc failed: out of memory")
+# ggml-alloc.c, ggml_gallocr_reserve_n; ggml-backend.cpp, ggml_backend_buft_alloc_buffer
+_BUFFER = re.compile(r"failed to allocate (\S+) buffer of size (\d+)(?!\.)")
+# What was under way, by what the caller says of it. src/llama-model.cpp, load_tensors; llama-kv-cache*.cpp and
+# llama-memory-recurrent.cpp, their constructors; ggml-alloc.c; llama-context.cpp, sched_reserve
+_PARTS: tuple[tuple[re.Pattern[str], Part], ...] = (
+    (re.compile(r"unable to allocate \S+ buffer"), "model"),
+    (re.compile(r"failed to allocate buffer for (?:kv cache|rs cache|DSV4)"), "context"),
+    (re.compile(r"ggml_gallocr_reserve_n|failed to allocate compute"), "compute"),
+)
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """`asked_bytes`: the one buffer that was refused. `left_bytes`: what was free at the start and not yet taken by
+    the log's own lines, where the log tells it."""
+
+    device: str  # CUDA0, RPC1, RAM
+    part: Part
+    asked_bytes: int
+    left_bytes: int | None = None
+
+    @property
+    def lacking_bytes(self) -> int | None:
+        """How much too little there was; `None` where the log does not tell, or there should have been room."""
+        if self.left_bytes is None or self.left_bytes >= self.asked_bytes:
+            return None
+        return self.asked_bytes - self.left_bytes
+
+    def learned(self, names: Sequence[str], estimated_compute_bytes: Sequence[int]) -> Learned:
+        """The correction for the next plan, devices in the machine's order: compute by what was asked, and what
+        nobody lists by the room that should have been there. Nothing where the device is none of them."""
+        if self.device not in names:
+            return Learned()
+        index = names.index(self.device)
+        compute = [0] * len(names)
+        if self.part == "compute":
+            compute[index] = max(self.asked_bytes - estimated_compute_bytes[index], 0)
+        hidden = [0] * len(names)
+        hidden[index] = max((self.left_bytes or 0) - self.asked_bytes, 0)
+        said = f"{self.device} ran out of memory here"
+        return Learned(tuple(hidden) if any(hidden) else (), tuple(compute) if any(compute) else (), said=said)
+
+
+def out_of_memory(lines: Sequence[str]) -> OutOfMemory | None:
+    """From the log of a load; `None` where nothing, or nothing with a size, was refused. The last refusal counts: a
+    build may try a smaller one, or other memory, first."""
+    memory: LoggedMemory | None = None
+    asked: tuple[str, int] | None = None
+    part: Part | None = None
+    for line in lines:
+        if found := _CUDA.search(line):
+            asked, part = (f"CUDA{found[2]}", round(float(found[1]) * MIB)), None
+        elif found := _BUFFER.search(line):
+            memory = memory or logged_memory(lines)
+            host = device_of_buffer(found[1], {}) is None
+            asked = (RAM if host else device_of_buffer(found[1], memory.endpoints) or found[1], int(found[2]))
+        part = next((p for pattern, p in _PARTS if asked and pattern.search(line)), part)
+    if asked is None:
+        return None
+    memory = memory or logged_memory(lines)
+    device, asked_bytes = asked
+    left = memory.free_bytes[device] - memory.devices[device].total if device in memory.free_bytes else None
+    return OutOfMemory(device, part or "model", asked_bytes, left)
