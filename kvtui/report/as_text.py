@@ -71,7 +71,6 @@ def estimate_lines(described: Described, path: str, *, explain: bool) -> list[st
     ]
     if explain:
         from kvtui.report.formulas import explain_lines
-
         from kvtui.report.peaks import peak_lines, peaks_of
 
         peaks = peaks_of(described.model, described.flags.context, described.assignment, described.machine)
