@@ -9,7 +9,6 @@ from kvtui.memory.compute.ffn import Activation, Routing, dense, scaled
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
 
-
 _BAICHUAN_7B, _BAICHUAN_13B = 32, 40  # blocks (baichuan.cpp, load_arch_hparams)
 _BIASED = ("bloom", "refact")  # f_max_alibi_bias is 8, whatever the header says
 
@@ -94,7 +93,7 @@ FAMILIES = {
 def _sections(g: Build) -> bool:
     """use_mrope: the header gives two sections at least."""
     sections = g.model.header.metadata.get(f"{g.model.architecture}.rope.dimension_sections")
-    return isinstance(sections, (list, tuple)) and len(sections) > 1 and sections[0] > 0 and sections[1] > 0
+    return isinstance(sections, tuple) and len(sections) > 1 and all(isinstance(x, int) and x > 0 for x in sections[:2])
 
 
 def _windows(g: Build) -> bool:
@@ -157,6 +156,19 @@ def _mpt(g: Build) -> Decoder:
     return replace(_LAYER, rope=False, qk_norm="layer", by_rows=g.has("blk.0.attn_q_norm.weight"))
 
 
+def _muse(g: Build) -> Decoder:
+    return replace(
+        _BOTH_POST,
+        iswa=True,
+        normed_embd=True,
+        roped=windowed,
+        gate="sigmoid",
+        post_norm_all=True,
+        scaled_logits=1,
+        softcapped=g.number("final_logit_softcapping") != 0,
+    )
+
+
 def _olmo2(g: Build) -> Decoder:
     return replace(_BOTH_POST, attn_norm="", ffn_norm="", by_rows=True, iswa=_windows(g))
 
@@ -177,6 +189,7 @@ BY_HEADER: dict[str, Callable[[Build], Decoder]] = {
     "minicpm": _granite,
     "mistral3": _mistral3,
     "mpt": _mpt,
+    "muse-glimmer": _muse,
     "olmo2": _olmo2,
     "plamo3": _plamo3,
 }
