@@ -4,19 +4,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.tape import Node
+from kvtui.memory.compute.tape import F32, I32, Node
 
 Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu_oai"]
+_NO_LIMIT = 1e-6  # llama-graph.cpp, build_ffn: smaller limits are none
 Gating = Literal["softmax", "sigmoid", "softmax_weight", "sqrt_softplus"]
+GATING: dict[int, Gating] = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}  # llama-hparams.h
 
 
-def dense(g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "", scales: bool = True) -> Node:
+def dense(
+    g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "", scales: bool = True, limited: bool = False
+) -> Node:
     """build_ffn with a gate beside `up` where the file has one. `suffix`: _shexp for shared experts; `scales`: whether
-    the family hands on the tensors' scales."""
-    up = _with_bias(g, g.mm(g.w(f"ffn_up{suffix}", il), cur), f"ffn_up{suffix}", il, scales)
+    the family hands on the tensors' scales; `limited`: whether it reads swiglu_clamp_shexp."""
+    widened = g.w(f"ffn_up{suffix}", il)
+    up = _with_bias(g, g.mm(widened, cur), f"ffn_up{suffix}", il, scales) if widened is not None else cur
     gate = g.w(f"ffn_gate{suffix}", il)
     if gate is not None:
-        cur = g.glu(_with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il, scales), up)
+        gate = _with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il, scales)
+        cur = _limited(g, gate, up) if limited and g.number_at("swiglu_clamp_shexp", il) > _NO_LIMIT else g.glu(gate, up)
     else:
         cur = _activate(g, up, act)
     down = g.w(f"ffn_down{suffix}", il)
@@ -36,6 +42,11 @@ def _with_bias(g: Build, cur: Node, role: str, il: int, scales: bool = True) -> 
     return g.mul(cur, scale) if scale is not None else cur
 
 
+def _limited(g: Build, gate: Node, up: Node) -> Node:
+    """swiglu with both factors kept within a limit."""
+    return g.mul(g.clamp(g.unary("silu", gate)), g.clamp(up))
+
+
 def _activate(g: Build, cur: Node, act: Activation) -> Node:
     if act == "relu_sqr":
         return g.sqr(g.unary("relu", cur))
@@ -52,7 +63,9 @@ class Routing:
     act: Activation = "silu"
     before: bool = False  # weights are applied to the input: llama4
     by_logits: bool = False  # chosen by the router's output itself: llama4
+    by_sigmoid: bool = False  # chosen by the router's sigmoid, whatever weighs them: grovemoe
     scales: bool = True  # scales of the tensors are handed on
+    limited: bool = False  # the header limits what some blocks' gates and experts give: step35
 
 
 PLAIN = Routing()
@@ -63,10 +76,19 @@ def scaled(g: Build) -> bool:
     return g.number("expert_weights_scale") not in (0.0, 1.0)
 
 
-def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None) -> Node:
-    """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`."""
+def gating(g: Build, default: Gating) -> Gating:
+    """What the header says of the router's output (expert_gating_func)."""
+    return GATING.get(int(g.number("expert_gating_func")), default)
+
+
+def moe(
+    g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None, suffix: str = "_exps", each: int = 1
+) -> Node:
+    """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`; `suffix`: which experts,
+    `each`: how many of the router's share one of them."""
     n_embd, tokens = cur.ne[0], cur.ne[1]
-    experts, used = g.model.n_expert, g.model.n_expert_used
+    experts = g.model.n_expert
+    used = min(g.model.n_expert_used, experts // each)
     if logits is None:
         logits = g.mm(g.w("ffn_gate_inp", il), cur)
     bias = g.w("ffn_gate_inp", il, "bias")
@@ -74,15 +96,19 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
         logits = g.add(logits, bias)
     probs = _probs(g, logits, routing.gating)
     selection = probs
-    probs_bias = g.w("exp_probs_b", il, "bias") or g.w("exp_probs_b", il)
+    probs_bias = g.w("exp_probs_b", il, "bias") or g.w("exp_probs_b", il) or g.w("exp_probs_b", il, "")
     if probs_bias is not None:
         selection = g.add(probs, probs_bias)
     if routing.by_logits:
         selection = logits
+    if routing.by_sigmoid:
+        selection = g.unary("sigmoid", logits)
     groups = int(g.number("expert_group_count"))
     if groups > 1:
         selection = _in_groups(g, selection, groups, experts, tokens)
     chosen = g.argsort_top_k(selection, used)
+    if each > 1:
+        chosen = g.cast(g.scale(g.cast(chosen, F32)), I32)
     weights = g.get_rows(g.reshape(probs, 1, experts, tokens), chosen)
     if routing.gating == "softmax_weight":
         weights = g.reshape(g.soft_max(g.reshape(weights, used, tokens)), 1, used, tokens)
@@ -95,8 +121,8 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
     cur = g.reshape(cur, n_embd, 1, tokens)
     if routing.before:
         cur = g.mul(g.repeat(cur, n_embd, used, tokens), weights)
-    hidden = _hidden(g, cur, il, chosen, routing)
-    out = _by_expert(g, g.mul_mat_id(g.need("ffn_down_exps", il), hidden, chosen), "ffn_down_exps", il, chosen, routing.scales)
+    hidden, down = _hidden(g, cur, il, chosen, routing, suffix), f"ffn_down{suffix}"
+    out = _by_expert(g, g.mul_mat_id(g.need(down, il), hidden, chosen), down, il, chosen, routing.scales)
     out.name = "experts' outputs"
     if not routing.before:
         out = g.mul(out, weights)
@@ -133,19 +159,22 @@ def _by_expert(g: Build, cur: Node, role: str, il: int, chosen: Node, scales: bo
     return g.add_id(cur, bias, chosen) if bias is not None else cur
 
 
-def _hidden(g: Build, cur: Node, il: int, chosen: Node, routing: Routing) -> Node:
+def _hidden(g: Build, cur: Node, il: int, chosen: Node, routing: Routing, suffix: str) -> Node:
     scales = routing.scales
-    merged = g.w("ffn_gate_up_exps", il)
+    merged = g.w("ffn_gate_up_exps", il) if suffix == "_exps" else None
     if merged is not None:
         both = _by_expert(g, g.mul_mat_id(merged, cur, chosen), "ffn_up_exps", il, chosen, scales, "ffn_gate_up_exps")
         half = both.ne[0] // 2
         gate, up = (g.view(both, (half, *both.ne[1:3]), both.nb[:3], i * half * both.nb[0]) for i in (0, 1))
         return g.glu(gate, up)
-    up = _by_expert(g, g.mul_mat_id(g.need("ffn_up_exps", il), cur, chosen), "ffn_up_exps", il, chosen, scales)
-    gate_w = g.w("ffn_gate_exps", il)
+    up = _by_expert(g, g.mul_mat_id(g.need(f"ffn_up{suffix}", il), cur, chosen), f"ffn_up{suffix}", il, chosen, scales)
+    gate_w = g.w(f"ffn_gate{suffix}", il)
     if gate_w is None:
         return _activate(g, up, routing.act)
-    return g.glu(_by_expert(g, g.mul_mat_id(gate_w, cur, chosen), "ffn_gate_exps", il, chosen, scales), up)
+    gate = _by_expert(g, g.mul_mat_id(gate_w, cur, chosen), f"ffn_gate{suffix}", il, chosen, scales)
+    if routing.limited and g.number_at("swiglu_clamp_exp", il) > _NO_LIMIT:
+        return _limited(g, gate, up)
+    return g.glu(gate, up)
 
 
 def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:
@@ -163,8 +192,8 @@ def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:
 def shared_or_dense(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     """Experts where the block has a router, with shared experts where it has them; else a dense network."""
     if g.w("ffn_gate_inp", il) is None:
-        return dense(g, cur, il, routing.act, scales=routing.scales)
+        return dense(g, cur, il, routing.act, "", routing.scales, routing.limited)
     out = moe(g, cur, il, routing)
     if g.w("ffn_up_shexp", il) is not None:
-        out = g.add(out, dense(g, cur, il, routing.act, "_shexp", routing.scales))
+        out = g.add(out, dense(g, cur, il, routing.act, "_shexp", routing.scales, routing.limited))
     return out

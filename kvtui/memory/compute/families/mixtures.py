@@ -1,0 +1,139 @@
+"""Mixtures of experts in a plain decoder: what src/models/*.cpp of these families do differently, as records."""
+
+from dataclasses import dataclass, replace
+
+from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.decoder import Decoder, decode, windowed
+from kvtui.memory.compute.ffn import Gating, Routing, dense, gating, moe, scaled
+from kvtui.memory.compute.tape import Node
+from kvtui.model.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How a family's experts are chosen, and its block. `None`: the header says."""
+
+    gating: Gating | None = "softmax"
+    norm: bool | None = True  # weights sum up to one
+    scaled: bool = False  # the family reads expert_weights_scale
+    scales: bool = False  # and hands on the tensors' scales
+    windows: bool = False  # two caches, one of a window, where the header has a window
+    limited: bool = False
+    sections: bool | None = False  # rope_multi: four positions a token
+    block: Decoder = Decoder()
+
+
+def _beside(g: Build, cur: Node, il: int, routing: Routing) -> Node:
+    """qwen2moe: shared experts times a gate of a number a token, sigmoid written as silu(x) / x."""
+    out = moe(g, cur, il, routing)
+    number = g.proj("ffn_gate_inp_shexp", il, cur)
+    opened = g.div(g.unary("silu", number), number)
+    return g.add(out, g.mul(dense(g, cur, il, "silu", "_shexp", routing.scales), opened))
+
+
+def _halved(g: Build, cur: Node, il: int, routing: Routing) -> Node:
+    """grok: a dense network and experts, together times sqrt(2) / 2."""
+    out = moe(g, cur, il, routing)
+    if g.w("ffn_up", il) is None:
+        return out
+    return g.scale(g.add(dense(g, cur, il, "gelu", scales=False), out))
+
+
+def _chunked(g: Build, cur: Node, il: int, routing: Routing) -> Node:
+    """grovemoe: experts, and smaller ones that groups of them share, fed with what the first gave."""
+    logits = g.mm(g.w("ffn_gate_inp", il), cur)
+    out = moe(g, cur, il, routing, logits)
+    each = int(g.number("experts_per_group"))
+    return g.add(out, g.scale(moe(g, out, il, routing, logits, "_chexps", each)))
+
+
+def _three_of_four(g: Build, il: int) -> bool:
+    """n_no_rope_layer_step: every fourth block goes without rope."""
+    return (il + 1) % 4 != 0
+
+
+def _full(g: Build, il: int) -> bool:
+    return not g.layer(il).is_swa
+
+
+def _in_sections(g: Build) -> bool:
+    """llama_hparams::use_mrope."""
+    value = g.model.header.metadata.get(f"{g.model.architecture}.rope.dimension_sections")
+    return isinstance(value, (list, tuple)) and len(value) > 1 and value[0] > 0 and value[1] > 0
+
+
+HEADER = Mixture(gating=None, norm=None, scaled=True)
+FAMILIES = {
+    "afmoe": replace(
+        HEADER,
+        windows=True,
+        block=Decoder(
+            scaled_rows=True,
+            roped=_three_of_four,
+            gate="sigmoid",
+            attn_post_norm="post_attention_norm",
+            post_norm_all=True,
+            ffn_post_norm="post_ffw_norm",
+            post_norm_pinned=True,
+        ),
+    ),
+    "bailingmoe": Mixture(norm=None, scaled=True),
+    "bailingmoe2": HEADER,
+    "dbrx": Mixture(block=Decoder(norm="layer", ffn_norm="attn_output_norm")),
+    "deepseek": Mixture(norm=False, scaled=True),
+    "deepseek2-ocr": HEADER,
+    "dots1": HEADER,
+    "ernie4_5-moe": Mixture(),
+    "exaone-moe": replace(HEADER, windows=True, block=Decoder(roped=windowed)),
+    "glm4moe": replace(HEADER, sections=None, block=Decoder(ffn_norm="post_attention_norm")),
+    "grok": Mixture(
+        block=Decoder(
+            scaled_rows=True,
+            attn_post_norm="attn_output_norm",
+            ffn_post_norm="layer_output_norm",
+            post_norm_pinned=True,
+            network=_halved,
+            scaled_logits=1,
+        )
+    ),
+    "grovemoe": Mixture(block=Decoder(network=_chunked)),
+    "hunyuan-moe": Mixture(block=Decoder(rope_first=True)),
+    "hy_v3": replace(HEADER, scales=True, block=Decoder(late_normed=True)),
+    "laguna": replace(HEADER, windows=True, block=Decoder(gate="softplus")),
+    "maple": Mixture(windows=True, block=Decoder(roped=windowed)),
+    "mellum": Mixture(scales=True, windows=True),
+    "mimo2": Mixture(gating="sigmoid", windows=True, block=Decoder(bare_qkv=True)),
+    "minimax-m2": Mixture(gating=None, block=Decoder(by_rows=True)),
+    "olmoe": Mixture(norm=False, block=Decoder(by_rows=True)),
+    "phimoe": Mixture(block=Decoder(scaled_q=True)),
+    "qwen2moe": Mixture(norm=False, block=Decoder(network=_beside)),
+    "qwen3vlmoe": Mixture(sections=True),
+    "step35": replace(
+        HEADER, windows=True, limited=True, block=Decoder(by_rows=True, factors=_full, gate="sigmoid", late_outputs=True)
+    ),
+}
+ARCHITECTURES = tuple(FAMILIES)
+
+
+def repeats(model: ModelSpec) -> bool:
+    """Not where some blocks get an image's rows again, or some have limits."""
+    value = model.header.metadata.get(f"{model.architecture}.swiglu_clamp_exp", 0)
+    uneven = isinstance(value, (list, tuple)) and len(set(value)) > 1
+    return not uneven and not model.header.metadata.get(f"{model.architecture}.n_deepstack_layers")
+
+
+def graph(g: Build) -> None:
+    """llama_model_*::graph of FAMILIES."""
+    m = FAMILIES[g.model.architecture]
+    act = "gelu" if g.model.architecture == "grok" else "silu"
+    routing = Routing(
+        gating=m.gating or gating(g, "sigmoid"),
+        norm=g.flag("expert_weights_norm") if m.norm is None else m.norm,
+        scaled=m.scaled and scaled(g),
+        act=act,
+        scales=m.scales,
+        limited=m.limited,
+        by_sigmoid=g.model.architecture == "grovemoe",
+    )
+    sections = _in_sections(g) if m.sections is None else m.sections
+    decode(g, replace(m.block, routing=routing, iswa=m.windows and g.model.n_swa > 0, sections=sections))
