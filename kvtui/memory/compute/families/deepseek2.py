@@ -6,7 +6,7 @@ from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
 from kvtui.memory.compute.mla import Latent, k_cache, latent, mla
 from kvtui.memory.compute.tape import Node
 
-ARCHITECTURES = ("deepseek2",)
+ARCHITECTURES = ("deepseek2", "mistral4")
 _GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
 
 

@@ -19,6 +19,7 @@ class Mixture:
     scales: bool = False  # and hands on the tensors' scales
     windows: bool = False  # two caches, one of a window, where the header has a window
     limited: bool = False
+    by_sigmoid: bool = False
     sections: bool | None = False  # rope_multi: four positions a token
     block: Decoder = Decoder()
 
@@ -29,14 +30,6 @@ def _beside(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     number = g.proj("ffn_gate_inp_shexp", il, cur)
     opened = g.div(g.unary("silu", number), number)
     return g.add(out, g.mul(dense(g, cur, il, "silu", "_shexp", routing.scales), opened))
-
-
-def _halved(g: Build, cur: Node, il: int, routing: Routing) -> Node:
-    """grok: a dense network and experts, together times sqrt(2) / 2."""
-    out = moe(g, cur, il, routing)
-    if g.w("ffn_up", il) is None:
-        return out
-    return g.scale(g.add(dense(g, cur, il, "gelu", scales=False), out))
 
 
 def _chunked(g: Build, cur: Node, il: int, routing: Routing) -> Node:
@@ -86,17 +79,7 @@ FAMILIES = {
     "ernie4_5-moe": Mixture(),
     "exaone-moe": replace(HEADER, windows=True, block=Decoder(roped=windowed)),
     "glm4moe": replace(HEADER, sections=None, block=Decoder(ffn_norm="post_attention_norm")),
-    "grok": Mixture(
-        block=Decoder(
-            scaled_rows=True,
-            attn_post_norm="attn_output_norm",
-            ffn_post_norm="layer_output_norm",
-            post_norm_pinned=True,
-            network=_halved,
-            scaled_logits=1,
-        )
-    ),
-    "grovemoe": Mixture(block=Decoder(network=_chunked)),
+    "grovemoe": Mixture(by_sigmoid=True, block=Decoder(network=_chunked)),
     "hunyuan-moe": Mixture(block=Decoder(rope_first=True)),
     "hy_v3": replace(HEADER, scales=True, block=Decoder(late_normed=True)),
     "laguna": replace(HEADER, windows=True, block=Decoder(gate="softplus")),
@@ -125,15 +108,14 @@ def repeats(model: ModelSpec) -> bool:
 def graph(g: Build) -> None:
     """llama_model_*::graph of FAMILIES."""
     m = FAMILIES[g.model.architecture]
-    act = "gelu" if g.model.architecture == "grok" else "silu"
     routing = Routing(
         gating=m.gating or gating(g, "sigmoid"),
         norm=g.flag("expert_weights_norm") if m.norm is None else m.norm,
         scaled=m.scaled and scaled(g),
-        act=act,
         scales=m.scales,
         limited=m.limited,
-        by_sigmoid=g.model.architecture == "grovemoe",
+        by_sigmoid=m.by_sigmoid,
     )
     sections = _in_sections(g) if m.sections is None else m.sections
-    decode(g, replace(m.block, routing=routing, iswa=m.windows and g.model.n_swa > 0, sections=sections))
+    block = replace(m.block, routing=routing, iswa=m.windows and g.model.n_swa > 0, sections=sections)
+    decode(g, replace(block, scaled_attn=g.number("attention.value_scale") not in (0, 1)))
