@@ -6,7 +6,7 @@ from typing import Literal
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.tape import F32, I32, Node
 
-Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu_oai"]
+Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu", "swiglu_oai", "xielu"]
 _NO_LIMIT = 1e-6  # llama-graph.cpp, build_ffn: smaller limits are none
 Gating = Literal["softmax", "sigmoid", "softmax_weight", "sqrt_softplus"]
 GATING: dict[int, Gating] = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}  # llama-hparams.h
@@ -50,6 +50,8 @@ def _limited(g: Build, gate: Node, up: Node) -> Node:
 def _activate(g: Build, cur: Node, act: Activation) -> Node:
     if act == "relu_sqr":
         return g.sqr(g.unary("relu", cur))
+    if act == "swiglu":  # `up` holds the gate too
+        return g.glu(cur)
     return g.unary(act, cur)
 
 
