@@ -116,11 +116,11 @@ def _gptneox(g: Build) -> Decoder:
 
 
 def _granite(g: Build) -> Decoder:
-    """Of MiniCPM too: what the header does not say was put in by hand there."""
+    """Of MiniCPM too: what the header does not say was put in by hand there. Only the dense one may go without rope."""
     mini = g.model.architecture == "minicpm"
     return replace(
         _FACTORS,
-        rope=mini or g.flag("rope.scaling.finetuned", True),
+        rope=g.model.architecture != "granite" or g.flag("rope.scaling.finetuned", True),
         scaled_rows=g.number("embedding_scale", mini) != 0,
         scaled_parts=g.number("residual_scale", mini) != 0,
         routing=Routing(scaled=scaled(g), scales=False),
@@ -156,6 +156,7 @@ BY_HEADER: dict[str, Callable[[Build], Decoder]] = {
     "glm4": _glm4,
     "gptneox": _gptneox,
     "granite": _granite,
+    "granitemoe": _granite,
     "hunyuan-dense": _hunyuan,
     "hunyuan_vl": _hunyuan,
     "minicpm": _granite,
