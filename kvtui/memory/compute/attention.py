@@ -34,6 +34,24 @@ def caches(g: Build, iswa: bool = False) -> Caches:
     return Caches(full, _cache(g, g.at.swa_cells, True) if iswa else full)
 
 
+def uncached(g: Build, windows: bool = False) -> tuple[Node, Node]:
+    """build_attn_inp_no_cache: the masks of the batch alone, the full one and that of a window."""
+
+    def mask() -> Node:
+        return g.input(F16 if g.at.flash else F32, g.tokens, g.tokens, name="KQ mask")
+
+    full = mask()
+    return full, mask() if windows else full
+
+
+def attend_uncached(g: Build, masks: tuple[Node, Node], il: int, q: Node, k: Node, v: Node, *, out: bool = True) -> Node:
+    """build_attn without a cache."""
+    for part in (q, k, v):
+        g.expand(part)
+    cur = mha(g, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il))
+    return project(g, cur, il) if out else cur
+
+
 def _cache(g: Build, cells: int, swa: bool | None) -> Cache:
     at = g.at
     mask = g.input(F16 if at.flash else F32, cells, at.tokens // at.streams, 1, at.streams, name="KQ mask")

@@ -51,8 +51,7 @@ def _full(g: Build, il: int) -> bool:
 
 def _in_sections(g: Build) -> bool:
     """llama_hparams::use_mrope."""
-    value = g.model.header.metadata.get(f"{g.model.architecture}.rope.dimension_sections")
-    return isinstance(value, (list, tuple)) and len(value) > 1 and value[0] > 0 and value[1] > 0
+    return all(g.number_at("rope.dimension_sections", i) > 0 for i in (0, 1))
 
 
 HEADER = Mixture(gating=None, norm=None, scaled=True)
@@ -83,6 +82,7 @@ FAMILIES = {
     "hunyuan-moe": Mixture(block=Decoder(rope_first=True)),
     "hy_v3": replace(HEADER, scales=True, block=Decoder(late_normed=True)),
     "laguna": replace(HEADER, windows=True, block=Decoder(gate="softplus")),
+    "llada-moe": Mixture(norm=False, block=Decoder(cached=False)),
     "maple": Mixture(windows=True, block=Decoder(roped=windowed)),
     "mellum": Mixture(scales=True, windows=True),
     "mimo2": Mixture(gating="sigmoid", windows=True, block=Decoder(bare_qkv=True)),
@@ -91,6 +91,7 @@ FAMILIES = {
     "phimoe": Mixture(block=Decoder(scaled_q=True)),
     "qwen2moe": Mixture(norm=False, block=Decoder(network=_beside)),
     "qwen3vlmoe": Mixture(sections=True),
+    "rnd1": Mixture(block=Decoder(cached=False)),
     "step35": replace(
         HEADER, windows=True, limited=True, block=Decoder(by_rows=True, factors=_full, gate="sigmoid", late_outputs=True)
     ),
