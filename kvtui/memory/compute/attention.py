@@ -28,13 +28,13 @@ class Caches:
     window: Cache
 
 
-def caches(g: Build, iswa: bool = False) -> Caches:
-    """build_attn_inp_kv, or with `iswa` build_attn_inp_kv_iswa."""
-    full = _cache(g, g.at.cells, False if iswa else None)
-    return Caches(full, _cache(g, g.at.swa_cells, True) if iswa else full)
+def caches(g: Build, iswa: bool = False, rotated: bool = True) -> Caches:
+    """build_attn_inp_kv, or with `iswa` build_attn_inp_kv_iswa. `rotated`: whether quantised caches hold K and V turned."""
+    full = _cache(g, g.at.cells, False if iswa else None, rotated)
+    return Caches(full, _cache(g, g.at.swa_cells, True, rotated) if iswa else full)
 
 
-def _cache(g: Build, cells: int, swa: bool | None) -> Cache:
+def _cache(g: Build, cells: int, swa: bool | None, rotated: bool) -> Cache:
     at = g.at
     mask = g.input(F16 if at.flash else F32, cells, at.tokens // at.streams, 1, at.streams, name="KQ mask")
     v_rows = 1 if at.flash else g.model.n_embd_v_gqa_max
@@ -43,8 +43,8 @@ def _cache(g: Build, cells: int, swa: bool | None) -> Cache:
         k_ids=g.input(I64, at.tokens, name="k_idxs"),
         v_ids=g.input(I64, at.tokens * v_rows, name="v_idxs"),
         mask=mask,
-        k_rot=_rotation(g, swa, at.type_k, of_k=True),
-        v_rot=_rotation(g, swa, at.type_v, of_k=False),
+        k_rot=_rotation(g, swa, at.type_k, of_k=True) if rotated else None,
+        v_rot=_rotation(g, swa, at.type_v, of_k=False) if rotated else None,
     )
 
 

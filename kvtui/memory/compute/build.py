@@ -128,6 +128,15 @@ class Build(Tape):
             return max((float(x) for x in value), default=default)
         return float(value) if isinstance(value, (int, float)) else default
 
+    def number_of(self, key: str, il: int, default: float = 0) -> float:
+        """A number of block `il`, where the header has a list of them."""
+        value = self.model.header.metadata.get(f"{self.model.architecture}.{key}", default)
+        return float(value[il]) if isinstance(value, (list, tuple)) and il < len(value) else self.number(key, default)
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """A truth value of the header."""
+        return bool(self.model.header.metadata.get(f"{self.model.architecture}.{key}", default))
+
     def has(self, name: str) -> bool:
         """Whether the file has this tensor."""
         return name in self._weights
@@ -249,6 +258,14 @@ class Build(Tape):
         cur = self.build_norm(cur, self.weight("output_norm.weight"), -1, self.weight("output_norm.bias"), kind)
         cur.name, cur.output = "result_norm", True
         self.head(cur, scaled, capped)
+
+    def finish_late(self, cur: Node, out_ids: Node) -> None:
+        """The same where all rows are normed, for an MTP head, and only then those that are asked for go on."""
+        cur = self.build_norm(cur, self.weight("output_norm.weight"), -1)
+        cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
+        cur = self.get_rows(cur, out_ids)
+        cur.output = True
+        self.head(cur)
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:
         """The logits of rows that are normed already."""

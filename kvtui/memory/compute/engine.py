@@ -177,16 +177,16 @@ class Engine:
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=gpus if ctx.op_offload else frozenset(),
             fuses=gpus,
-            refuses=lambda backend, i: i in g.attention and backend != cpu and not self._runs(g, i, backend),
+            refuses=lambda backend, i: backend != cpu and not self._runs(g, i, backend),
         )
         extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in gpus}
         planned = schedule(g, homes, pins, ends, extra)
         return g, planned, allocate(planned.plan, [_DEVICE_ALIGNMENT] * cpu + [_HOST_ALIGNMENT], watch)
 
     def _runs(self, g: Graph, i: int, device: int) -> bool:
-        """Whether a device has a kernel for this attention."""
-        a = g.attention[i]
-        return _has_kernel(self.cards[device], a.attention, a.batch)
+        """Whether a device has a kernel for this operation."""
+        a = g.attention.get(i)
+        return i not in g.left_to_cpu if a is None else _has_kernel(self.cards[device], a.attention, a.batch)
 
     def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
         """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,

@@ -8,6 +8,8 @@ from kvtui.memory.compute.tape import Node
 
 Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu_oai"]
 Gating = Literal["softmax", "sigmoid", "softmax_weight", "sqrt_softplus"]
+# expert_gating_func (llama-hparams.h, llama_expert_gating_func_type)
+GATING: dict[int, Gating] = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
 
 
 def dense(g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "", scales: bool = True) -> Node:
@@ -66,7 +68,7 @@ def scaled(g: Build) -> bool:
 def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None) -> Node:
     """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`."""
     n_embd, tokens = cur.ne[0], cur.ne[1]
-    experts, used = g.model.n_expert, g.model.n_expert_used
+    experts, used = g.model.n_expert, int(g.number_of("expert_used_count", il))
     if logits is None:
         logits = g.mm(g.w("ffn_gate_inp", il), cur)
     bias = g.w("ffn_gate_inp", il, "bias")

@@ -40,9 +40,9 @@ def snapshots(g: Build) -> int:
 
 
 def hybrid(g: Build, iswa: bool = False) -> Hybrid:
-    """build_inp_mem_hybrid."""
+    """build_inp_mem_hybrid, or with `iswa` build_inp_mem_hybrid_iswa, which turns nothing."""
     first = states(g)
-    return Hybrid(first, caches(g, iswa))
+    return Hybrid(first, caches(g, iswa, rotated=not iswa))
 
 
 def state(g: Build, part: str, il: int, values: int, rows: int) -> Node:

@@ -2,12 +2,11 @@
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
 from kvtui.memory.compute.mla import Latent, k_cache, latent, mla
 from kvtui.memory.compute.tape import Node
 
 ARCHITECTURES = ("deepseek2",)
-_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
 
 
 def graph(g: Build) -> None:
@@ -19,7 +18,7 @@ def graph(g: Build) -> None:
     inp, out_ids = (k_cache(g) if g.model.is_mla else caches(g)), g.inp_out_ids()
     key = int(g.number("expert_gating_func"))
     routing = Routing(
-        gating=_GATING.get(key, "softmax"),  # type: ignore[arg-type]
+        gating=GATING.get(key, "softmax"),
         norm=bool(g.model.header.metadata.get(f"{g.model.architecture}.expert_weights_norm")),
         scaled=scaled(g),
         scales=False,

@@ -23,11 +23,7 @@ def graph(g: Build) -> None:
         cur = delta_net(g, inp.states, cur, il) if g.layer(il).is_recurrent else _attention(g, inp, cur, pos, il)
         inner = g.add(cur, residual)
         cur = g.add(_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
-    cur = g.build_norm(cur, g.weight("output_norm.weight"), -1)
-    cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
-    cur = g.get_rows(cur, out_ids)
-    cur.output = True
-    g.head(cur)
+    g.finish_late(cur, out_ids)
 
 
 def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:
