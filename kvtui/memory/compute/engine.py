@@ -16,7 +16,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import families
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Build, Shapes, shapes
-from kvtui.memory.compute.collapse import representatives, sequence
+from kvtui.memory.compute.collapse import KEPT, representatives, sequence
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
@@ -117,7 +117,7 @@ class Engine:
         """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
         places = assignment.tensor_devices
         keys = sequence(self.model, assignment.layer_devices, places)
-        blocks = representatives(keys) if self._repeats else tuple(range(self.model.n_layer))
+        blocks = representatives(keys, self._turns) if self._repeats else tuple(range(self.model.n_layer))
         asked = (
             tuple([keys[i] for i in blocks]),
             tuple([places[i] for i in self._loose]),
@@ -147,7 +147,16 @@ class Engine:
     def _repeats(self) -> bool:
         repeats = getattr(_families()[self.model.architecture], "repeats", None)
         # caches in RAM are copied for every block: what one leaves behind is not what it found
-        return self.context.offload_kqv and (repeats is None or repeats(self.model))
+        if not self.context.offload_kqv or (repeats is not None and not repeats(self.model)):
+            return False
+        # nor are copies for what no GPU runs, where several batches are under way
+        sizes = shapes(self.model, self.context, flash_attention(self.model, self.context), prompt=True)
+        return not build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer))).left_to_cpu
+
+    @cached_property
+    def _turns(self) -> int:
+        """Turns of a run that are built (families/: TURNS, where more are needed until nothing changes)."""
+        return getattr(_families()[self.model.architecture], "TURNS", KEPT)
 
     def _token_counts(self, assignment: Assignment) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to

@@ -226,6 +226,12 @@ class Tape:
         order = self._result("argsort", a, a, dtype=I32)
         return self.view(order, (k, *order.ne[1:]), order.nb)
 
+    def top_k(self, a: Node, k: int) -> Node:
+        return self._result("top_k", a, a, dtype=I32, ne=(k, *a.ne[1:]))
+
+    def lightning_indexer(self, q: Node, k: Node, weights: Node, mask: Node) -> Node:
+        return self._result("lightning_indexer", q, q, k, weights, mask, dtype=F32, ne=(k.ne[2], q.ne[2], 1, q.ne[3]))
+
     def flash_attn_ext(self, q: Node, k: Node, v: Node, mask: Node, sinks: Node | None = None) -> Node:
         ne = (v.ne[0], q.ne[2], q.ne[1], q.ne[3])
         return self._result("flash_attn_ext", q, q, k, v, mask, *([sinks] if sinks else []), dtype=F32, ne=ne)

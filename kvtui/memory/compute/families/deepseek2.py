@@ -3,7 +3,7 @@
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
-from kvtui.memory.compute.mla import Latent, k_cache, latent, mla
+from kvtui.memory.compute.mla import Latent, compressed, k_cache, latent, mla
 from kvtui.memory.compute.tape import Node
 
 ARCHITECTURES = ("deepseek2",)
@@ -53,8 +53,5 @@ def _projected(g: Build, d: Latent, cur: Node, pos: Node, il: int) -> tuple[Node
     else:
         q = g.mm(g.w("attn_q", il), cur)
     q = g.reshape(q, d.head_k, g.layer(il).n_head, g.tokens)
-    both = g.mm(g.w("attn_kv_a_mqa", il), cur)
-    row = both.dtype.row_bytes(d.rank + d.rope)
-    kv = g.view(both, (d.rank, g.tokens), (4, row))
-    k_pe = g.rope(g.view(both, (d.rope, 1, g.tokens), (4, row, row), d.rank * 4), pos)
-    return q, g.normed(kv, "attn_kv_a_norm", il), k_pe
+    kv, k_pe = compressed(g, d, cur, il)
+    return q, kv, g.rope(k_pe, pos)

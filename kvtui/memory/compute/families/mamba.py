@@ -7,6 +7,7 @@ from kvtui.memory.compute.mamba import mamba, mamba2
 from kvtui.memory.compute.recurrent import hybrid, states
 
 ARCHITECTURES = ("mamba", "mamba2", "jamba", "falcon-h1")
+TURNS = 4  # a scan's block is so short that holes of the one before it are filled a turn later
 
 
 def graph(g: Build) -> None:
