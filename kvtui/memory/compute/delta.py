@@ -48,7 +48,7 @@ def delta_net(g: Build, inp: States, cur: Node, il: int) -> Node:
     q, k = (g.scale(g.rms_norm(t)) for t in (q, k))
     if paired and h.repeats > 1:
         q, k = (_repeated(g, t, h) for t in (q, k))
-    out = _attended(g, q, k, v, gate, beta, before, s)
+    out = attended(g, q, k, v, gate, beta, before, s)
     z = g.reshape(z, h.value, h.values, each, seqs)
     out = g.mul(g.build_norm(out, g.w("ssm_norm", il), il), g.unary("silu", z))
     cur = g.proj("ssm_out", il, g.reshape(out, inner, each, seqs))
@@ -107,7 +107,7 @@ def _convolved(g: Build, inp: States, r: Node, mixed: Node, conv: int, channels:
     return x
 
 
-def _attended(g: Build, q: Node, k: Node, v: Node, gate: Node, beta: Node, before: Node, s: Node) -> Node:
+def attended(g: Build, q: Node, k: Node, v: Node, gate: Node, beta: Node, before: Node, s: Node) -> Node:
     """build_recurrent_attn."""
     values, heads, each, seqs = v.ne
     kept = snapshots(g)

@@ -7,6 +7,7 @@ from kvtui.memory.compute.attention import Caches
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.mla import k_cache
 from kvtui.memory.compute.tape import F16, F32, I64, Dtype, Node
+from kvtui.model.spec import ModelSpec
 
 _KERNEL_VALUES, _KERNEL_HEADS = 128, (64, 32, 4)  # lightning-indexer.cu: what is computed in one operation
 _KERNEL_TYPES = frozenset(("f32", "bf16", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"))
@@ -80,6 +81,11 @@ def top_k(g: Build, inp: Indexer, cur: Node, low: Node, pos: Node, il: int, turn
         score = g.add(g.cont(g.permute(score, 2, 1, 0, 3)), inp.mask)
     score.name = "indexer's scores"
     return g.cont(g.top_k(score, min(score.ne[0], int(g.number("attention.indexer.top_k")))))
+
+
+def repeats(_: ModelSpec) -> bool:
+    """Not here: every block's zeros are placed before anything else (`unmasked`)."""
+    return False
 
 
 def unmasked(g: Build, mask: Node, chosen: Node) -> Node:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kvtui.cache.layout import rollback_rows
 from kvtui.memory.compute.attention import Caches, caches
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.mla import k_cache
 from kvtui.memory.compute.tape import F32, I32, Node
 
 
@@ -37,6 +38,12 @@ def states(g: Build) -> States:
 def snapshots(g: Build) -> int:
     """States kept a slot: the present one, and those that drafting may go back to (n_rs_seq)."""
     return 1 + rollback_rows(g.model, g.ctx)
+
+
+def hybrid_k(g: Build) -> Hybrid:
+    """build_inp_mem_hybrid_k: the cache has no V."""
+    first = states(g)
+    return Hybrid(first, k_cache(g))
 
 
 def hybrid(g: Build, iswa: bool = False) -> Hybrid:

@@ -1,12 +1,13 @@
 """src/models/glm-dsa.cpp, deepseek32.cpp: latent attention over cells that an indexer picks."""
 
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.dsa import sparse, top_k, unmasked
+from kvtui.memory.compute.dsa import repeats, sparse, top_k, unmasked
 from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
 from kvtui.memory.compute.mla import compressed, latent, mla
 from kvtui.memory.compute.tape import Node
 
 ARCHITECTURES = ("glm-dsa", "deepseek32")
+__all__ = ["ARCHITECTURES", "graph", "repeats"]
 
 
 def graph(g: Build) -> None:
