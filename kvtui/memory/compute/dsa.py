@@ -42,7 +42,7 @@ def sparse(g: Build, window: bool = False) -> Sparse:
     dtype = F16 if _in_one(g, at.type_k) else F32
     mask = g.input(dtype, at.cells, at.tokens // at.streams, 1, at.streams, name="indexer mask")
     rotation = g.input(F32, side, side, name="indexer_k_rot")
-    return Sparse(k_cache(g, window=True, full=full) if window else full, Indexer(ids, mask, rotation))
+    return Sparse(k_cache(g, full) if window else full, Indexer(ids, mask, rotation))
 
 
 def _in_one(g: Build, type_k: Dtype) -> bool:

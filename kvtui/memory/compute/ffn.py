@@ -12,13 +12,24 @@ Gating = Literal["softmax", "sigmoid", "softmax_weight", "sqrt_softplus"]
 GATING: dict[int, Gating] = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
 
 
+_NO_LIMIT = 1e-6  # llama-graph.cpp, build_ffn, build_moe_ffn: a limit below this is none
+# where one operation does it (ggml_swiglu_clamp)
+_LIMITED_IN_ONE = {
+    "deepseek4": ("exp", "shexp"),
+    "glm5-next": ("exp", "shexp"),
+    "hy_v4": ("exp",),
+    "maple": ("exp",),
+}
+
+
 def dense(g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "", scales: bool = True) -> Node:
     """build_ffn with a gate beside `up` where the file has one. `suffix`: _shexp for shared experts; `scales`: whether
     the family hands on the tensors' scales."""
     up = _with_bias(g, g.mm(g.w(f"ffn_up{suffix}", il), cur), f"ffn_up{suffix}", il, scales)
     gate = g.w(f"ffn_gate{suffix}", il)
     if gate is not None:
-        cur = g.glu(_with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il, scales), up)
+        gated = _with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il, scales)
+        cur = _gated(g, gated, up, act, _limited(g, il, "shexp"))
     else:
         cur = _activate(g, up, act)
     down = g.w(f"ffn_down{suffix}", il)
@@ -36,6 +47,19 @@ def _with_bias(g: Build, cur: Node, role: str, il: int, scales: bool = True) -> 
     cur = g.add(cur, bias) if bias is not None else cur
     scale = g.w(role, il, "scale") if scales else None
     return g.mul(cur, scale) if scale is not None else cur
+
+
+def _limited(g: Build, il: int, what: str) -> bool:
+    """Whether a block's swiglu is kept within a limit by operations of their own (swiglu_clamp_exp, swiglu_clamp_shexp)."""
+    fused = _LIMITED_IN_ONE.get(g.model.architecture, ())
+    return what not in fused and g.number_of(f"swiglu_clamp_{what}", il) > _NO_LIMIT
+
+
+def _gated(g: Build, gate: Node, up: Node, act: Activation, limited: bool) -> Node:
+    if act != "silu" or not limited:
+        return g.glu(gate, up)
+    up = g.clamp(up)
+    return g.mul(g.clamp(g.unary("silu", gate)), up)
 
 
 def _activate(g: Build, cur: Node, act: Activation) -> Node:
@@ -147,7 +171,8 @@ def _hidden(g: Build, cur: Node, il: int, chosen: Node, routing: Routing) -> Nod
     gate_w = g.w("ffn_gate_exps", il)
     if gate_w is None:
         return _activate(g, up, routing.act)
-    return g.glu(_by_expert(g, g.mul_mat_id(gate_w, cur, chosen), "ffn_gate_exps", il, chosen, scales), up)
+    gate = _by_expert(g, g.mul_mat_id(gate_w, cur, chosen), "ffn_gate_exps", il, chosen, scales)
+    return _gated(g, gate, up, routing.act, _limited(g, il, "exp"))
 
 
 def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:

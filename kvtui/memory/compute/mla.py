@@ -17,17 +17,18 @@ class Latent:
     rank: int
 
 
-def latent(g: Build) -> Latent:
-    """From the header (llama-hparams.cpp, n_embd_head_k_mla)."""
-    head_k = int(g.number("attention.key_length_mla") or g.number("attention.key_length"))
-    head_v = int(g.number("attention.value_length_mla") or g.number("attention.value_length"))
-    return Latent(head_k, head_v, int(g.number("rope.dimension_count")), int(g.number("attention.kv_lora_rank")))
+def latent(g: Build, of_window: bool = False) -> Latent:
+    """From the header (llama-hparams.cpp, n_embd_head_k_mla); `of_window`: of the blocks with a window."""
+    end = "_swa" if of_window else ""
+    head_k = int(g.number(f"attention.key_length_mla{end}") or g.number("attention.key_length"))
+    head_v = int(g.number(f"attention.value_length_mla{end}") or g.number("attention.value_length"))
+    return Latent(head_k, head_v, int(g.number("rope.dimension_count")), int(g.number(f"attention.kv_lora_rank{end}")))
 
 
-def k_cache(g: Build, window: bool = False, full: Caches | None = None) -> Caches:
-    """build_attn_inp_k: a cache without V. `window`: one of a window beside `full`."""
+def k_cache(g: Build, full: Caches | None = None) -> Caches:
+    """build_attn_inp_k: a cache without V, or one of a window beside `full`."""
     at = g.at
-    cells = at.swa_cells if window else at.cells
+    cells = at.cells if full is None else at.swa_cells
     ids = g.input(I64, at.tokens, name="k_idxs")
     mask = g.input(F16 if at.flash else F32, cells, at.tokens // at.streams, 1, at.streams, name="KQ mask")
     cache = Cache(cells, ids, ids, mask, None, None)

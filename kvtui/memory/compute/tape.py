@@ -222,6 +222,9 @@ class Tape:
     def sum_rows(self, a: Node) -> Node:
         return self._result("sum_rows", a, a, ne=(1, *a.ne[1:]))
 
+    def mean(self, a: Node) -> Node:
+        return self._result("mean", a, a, ne=(1, *a.ne[1:]))
+
     def argsort_top_k(self, a: Node, k: int) -> Node:
         order = self._result("argsort", a, a, dtype=I32)
         return self.view(order, (k, *order.ne[1:]), order.nb)
