@@ -6,7 +6,7 @@ from typing import Literal
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.tape import Node
 
-Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu_oai"]
+Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu_oai", "situ"]
 Gating = Literal["softmax", "sigmoid", "softmax_weight", "sqrt_softplus"]
 # expert_gating_func (llama-hparams.h, llama_expert_gating_func_type)
 GATING: dict[int, Gating] = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
@@ -60,6 +60,14 @@ def _gated(g: Build, gate: Node, up: Node, act: Activation, limited: bool) -> No
         return g.glu(gate, up)
     up = g.clamp(up)
     return g.mul(g.clamp(g.unary("silu", gate)), up)
+
+
+def situ(g: Build, gate: Node, up: Node) -> Node:
+    """LLM_FFN_SITU: both within bounds (src/models/kimi-k3.cpp, kimi_k3_situ)."""
+    act = g.mul(g.scale(g.unary("tanh", g.scale(gate))), g.unary("sigmoid", gate))
+    if g.number("activation.situ_linear_beta") > 0:
+        up = g.scale(g.unary("tanh", g.scale(up)))
+    return g.mul(act, up)
 
 
 def _activate(g: Build, cur: Node, act: Activation) -> Node:
@@ -172,6 +180,8 @@ def _hidden(g: Build, cur: Node, il: int, chosen: Node, routing: Routing) -> Nod
     if gate_w is None:
         return _activate(g, up, routing.act)
     gate = _by_expert(g, g.mul_mat_id(gate_w, cur, chosen), "ffn_gate_exps", il, chosen, scales)
+    if routing.act == "situ":
+        return situ(g, gate, up)
     return _gated(g, gate, up, routing.act, _limited(g, il, "exp"))
 
 

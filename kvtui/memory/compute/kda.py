@@ -26,7 +26,8 @@ def kda(g: Build, inp: States, cur: Node, il: int) -> Node:
     old = g.reshape(build_rs(g, inp, s), head, head, heads, seqs)
     q, k = (g.scale(g.rms_norm(t)) for t in (q, k))
     out = g.cont(attended(g, q, k, v, gate, beta, old, s))
-    out_gate = g.reshape(_low_rank(g, cur, "ssm_g", il), head, heads, g.tokens)
+    whole = g.w("ssm_g", il)  # kimi-k3: one projection of full rank
+    out_gate = g.reshape(_low_rank(g, cur, "ssm_g", il) if whole is None else g.mm(whole, cur), head, heads, g.tokens)
     normed = g.build_norm(g.reshape(out, head, heads, g.tokens), g.w("ssm_norm", il), il)
     gated = g.cont(g.mul(normed, g.unary("sigmoid", out_gate)), inner, g.tokens)
     return g.mm(g.w("attn_output", il), gated)
@@ -68,7 +69,7 @@ def _decay(g: Build, cur: Node, head: int, heads: int, il: int) -> Node:
     rows = g.add(_low_rank(g, cur, "ssm_f", il), g.need("ssm_dt", il, "bias"))
     if g.number("kda.gate_lower_bound", -inf) > -inf:
         rows = g.mul(g.reshape(rows, head, heads, g.tokens), a)
-        if g.model.architecture == "glm5-next":
+        if g.model.architecture != "bailingmoe3":
             rows = g.scale(rows)
         rows = g.scale(g.unary("sigmoid", rows))
     else:

@@ -229,6 +229,18 @@ class Tape:
         order = self._result("argsort", a, a, dtype=I32)
         return self.view(order, (k, *order.ne[1:]), order.nb)
 
+    def add_inplace(self, a: Node, b: Node) -> Node:
+        return Node("add", a.dtype, a.ne, a.nb, (a, b), a.view or a)
+
+    def pool_2d(self, a: Node, width: int) -> Node:
+        """Along rows, `width` values at a time."""
+        return self._result("pool_2d", a, a, dtype=F32, ne=(a.ne[0] // width, *a.ne[1:]))
+
+    def arange(self, values: int) -> Node:
+        """Numbers that are computed, from no source."""
+        dims = shape(values)
+        return Node("arange", F32, dims, strides(F32, dims))
+
     def top_k(self, a: Node, k: int) -> Node:
         return self._result("top_k", a, a, dtype=I32, ne=(k, *a.ne[1:]))
 
@@ -238,6 +250,19 @@ class Tape:
     def flash_attn_ext(self, q: Node, k: Node, v: Node, mask: Node, sinks: Node | None = None) -> Node:
         ne = (v.ne[0], q.ne[2], q.ne[1], q.ne[3])
         return self._result("flash_attn_ext", q, q, k, v, mask, *([sinks] if sinks else []), dtype=F32, ne=ne)
+
+    def hc_pre(self, x: Node, weights: Node) -> Node:
+        """ggml_dsv4_hc_pre: the weighted sum of parallel streams."""
+        return self._result("dsv4_hc_pre", x, x, weights, dtype=F32, ne=(x.ne[0], x.ne[2], 1, 1))
+
+    def hc_comb(self, mixes: Node, scale: Node, base: Node, streams: int) -> Node:
+        """ggml_dsv4_hc_comb: how streams are combined."""
+        return self._result("dsv4_hc_comb", mixes, mixes, scale, base, dtype=F32, ne=(streams, streams, mixes.ne[1], 1))
+
+    def hc_post(self, x: Node, residual: Node, post: Node, comb: Node | None = None) -> Node:
+        """ggml_dsv4_hc_post: streams and their shares of `x`."""
+        more = (comb,) if comb is not None else ()
+        return self._result("dsv4_hc_post", x, x, residual, post, *more, dtype=F32, ne=(*residual.ne[:3], 1))
 
     def ssm_conv(self, x: Node, kernel: Node) -> Node:
         return self._result("ssm_conv", x, x, kernel, ne=(x.ne[1], x.ne[0] - kernel.ne[0] + 1, x.ne[2], 1))

@@ -30,7 +30,7 @@ def graph(g: Build) -> None:
         if g.layer(il).is_recurrent:
             cur = kda(g, inp.states, cur, il)
         else:
-            cur = _attention(g, d, inp, cur, pos, il)
+            cur = attention(g, d, inp, cur, pos, il)
         if not bailing:
             cur, residual = g.outputs_only(il, out_ids, cur, residual)
         inner = g.add(cur, residual)
@@ -41,7 +41,7 @@ def graph(g: Build) -> None:
         g.finish(cur)
 
 
-def _attention(g: Build, d: Latent, inp: Hybrid, cur: Node, pos: Node | None, il: int) -> Node:
+def attention(g: Build, d: Latent, inp: Hybrid, cur: Node, pos: Node | None, il: int) -> Node:
     """Latent attention, with a gate a head where the file has one; older files hold K and V as they are."""
     heads, low = g.layer(il).n_head, g.w("attn_q_a", il)
     if low is not None:
@@ -57,6 +57,8 @@ def _attention(g: Build, d: Latent, inp: Hybrid, cur: Node, pos: Node | None, il
     out = mla(g, d, inp.caches, il, q, kv, k_pe, pos, out=gate is None)
     if gate is None:
         return out
+    if gate.ne[1] != heads:  # kimi-k3: a gate a value
+        return g.mm(g.w("attn_output", il), g.mul(out, g.unary("sigmoid", g.mm(gate, cur))))
     rows = g.unary("sigmoid", g.reshape(g.mm(gate, cur), 1, heads, g.tokens))
     out = g.mul(g.reshape(out, d.head_v, heads, g.tokens), rows)
     return project(g, g.cont(out, d.head_v * heads, g.tokens), il)
