@@ -140,9 +140,7 @@ def _one_by_one(g: Build, d: Decoder, cur: Node, residual: Node, normed: Node, i
     return g.add(cur, inner)
 
 
-def _side_by_side(
-    g: Build, d: Decoder, order: tuple[Part, Part, Part], parts: dict[Part, Node], normed: Node, il: int
-) -> Node:
+def _side_by_side(g: Build, d: Decoder, order: tuple[Part, Part, Part], parts: dict[Part, Node], normed: Node, il: int) -> Node:
     """The network reads what attention read, or the input through a norm of its own."""
     if g.w(d.ffn_norm, il) is not None:
         normed = g.normed(parts["input"], d.ffn_norm, il, d.norm)
@@ -185,7 +183,14 @@ def _row_norm(g: Build, role: str, il: int) -> bool:
 
 
 def turned(
-    g: Build, cur: Node, role: str, il: int, pos: Node | None, factors: Node | None, rope_first: bool = False, kind: str = "rms"
+    g: Build,
+    cur: Node,
+    role: str,
+    il: int,
+    pos: Node | None,
+    factors: Node | None = None,
+    rope_first: bool = False,
+    kind: str = "rms",
 ) -> Node:
     """Q or K with its norm, where it has one of its heads, and rope."""
     if rope_first and pos is not None:

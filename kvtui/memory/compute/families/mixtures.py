@@ -9,19 +9,22 @@ from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
 
 
+PLAIN = Decoder()
+
+
 @dataclass(frozen=True)
 class Mixture:
     """How a family's experts are chosen, and its block. `None`: the header says."""
 
-    gating: Gating | None = "softmax"
+    gating: Gating = "softmax"
+    named: bool = False  # the header may name another (expert_gating_func)
     norm: bool | None = True  # weights sum up to one
     scaled: bool = False  # the family reads expert_weights_scale
     scales: bool = False  # and hands on the tensors' scales
     windows: bool = False  # two caches, one of a window, where the header has a window
-    limited: bool = False
     by_sigmoid: bool = False
     sections: bool | None = False  # rope_multi: four positions a token
-    block: Decoder = Decoder()
+    block: Decoder = PLAIN
 
 
 def _beside(g: Build, cur: Node, il: int, routing: Routing) -> Node:
@@ -51,10 +54,10 @@ def _full(g: Build, il: int) -> bool:
 
 def _in_sections(g: Build) -> bool:
     """llama_hparams::use_mrope."""
-    return all(g.number_at("rope.dimension_sections", i) > 0 for i in (0, 1))
+    return all(g.number_of("rope.dimension_sections", i) > 0 for i in (0, 1))
 
 
-HEADER = Mixture(gating=None, norm=None, scaled=True)
+HEADER = Mixture(gating="sigmoid", named=True, norm=None, scaled=True)
 FAMILIES = {
     "afmoe": replace(
         HEADER,
@@ -73,7 +76,7 @@ FAMILIES = {
     "bailingmoe2": HEADER,
     "dbrx": Mixture(block=Decoder(norm="layer", ffn_norm="attn_output_norm")),
     "deepseek": Mixture(norm=False, scaled=True),
-    "deepseek2-ocr": HEADER,
+    "deepseek2-ocr": replace(HEADER, gating="softmax"),
     "dots1": HEADER,
     "ernie4_5-moe": Mixture(),
     "exaone-moe": replace(HEADER, windows=True, block=Decoder(roped=windowed)),
@@ -86,15 +89,13 @@ FAMILIES = {
     "maple": Mixture(windows=True, block=Decoder(roped=windowed)),
     "mellum": Mixture(scales=True, windows=True),
     "mimo2": Mixture(gating="sigmoid", windows=True, block=Decoder(bare_qkv=True)),
-    "minimax-m2": Mixture(gating=None, block=Decoder(by_rows=True)),
+    "minimax-m2": Mixture(named=True, block=Decoder(by_rows=True)),
     "olmoe": Mixture(norm=False, block=Decoder(by_rows=True)),
     "phimoe": Mixture(block=Decoder(scaled_q=True)),
     "qwen2moe": Mixture(norm=False, block=Decoder(network=_beside)),
     "qwen3vlmoe": Mixture(sections=True),
     "rnd1": Mixture(block=Decoder(cached=False)),
-    "step35": replace(
-        HEADER, windows=True, limited=True, block=Decoder(by_rows=True, factors=_full, gate="sigmoid", late_outputs=True)
-    ),
+    "step35": replace(HEADER, windows=True, block=Decoder(by_rows=True, factors=_full, gate="sigmoid", late_outputs=True)),
 }
 ARCHITECTURES = tuple(FAMILIES)
 
@@ -110,11 +111,10 @@ def graph(g: Build) -> None:
     """llama_model_*::graph of FAMILIES."""
     m = FAMILIES[g.model.architecture]
     routing = Routing(
-        gating=m.gating or gating(g, "sigmoid"),
+        gating=gating(g, m.gating) if m.named else m.gating,
         norm=g.flag("expert_weights_norm") if m.norm is None else m.norm,
         scaled=m.scaled and scaled(g),
         scales=m.scales,
-        limited=m.limited,
         by_sigmoid=m.by_sigmoid,
     )
     sections = _in_sections(g) if m.sections is None else m.sections

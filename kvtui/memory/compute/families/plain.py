@@ -9,7 +9,6 @@ from kvtui.memory.compute.ffn import Activation, Routing, dense, scaled
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
 
-
 _BAICHUAN_7B, _BAICHUAN_13B = 32, 40  # blocks (baichuan.cpp, load_arch_hparams)
 _BIASED = ("bloom", "refact")  # f_max_alibi_bias is 8, whatever the header says
 
@@ -52,9 +51,7 @@ FAMILIES = {
     "chatglm": _HALVES,
     "codeshell": _LAYER,
     "cohere2": Decoder(norm="layer", iswa=True, roped=windowed, parallel=("ffn", "input", "attention"), scaled_logits=1),
-    "command-r": replace(
-        _RMS, norm="layer", qk_norm="layer", parallel=("ffn", "input", "attention"), scaled_logits=1
-    ),
+    "command-r": replace(_RMS, norm="layer", qk_norm="layer", parallel=("ffn", "input", "attention"), scaled_logits=1),
     "ernie4_5": _RMS,
     "exaone": _FACTORS,
     "falcon": replace(_LAYER, parallel=("ffn", "attention", "input")),
@@ -89,8 +86,7 @@ FAMILIES = {
 
 def _sections(g: Build) -> bool:
     """use_mrope: the header gives two sections at least."""
-    sections = g.model.header.metadata.get(f"{g.model.architecture}.rope.dimension_sections")
-    return isinstance(sections, (list, tuple)) and len(sections) > 1 and sections[0] > 0 and sections[1] > 0
+    return all(g.number_of("rope.dimension_sections", i) > 0 for i in (0, 1))
 
 
 def _windows(g: Build) -> bool:
