@@ -24,6 +24,11 @@ def windowed(g: Build, il: int) -> bool:
     return g.layer(il).is_swa
 
 
+def three_of_four(g: Build, il: int) -> bool:
+    """All but every fourth block (n_no_rope_layer_step)."""
+    return (il + 1) % 4 != 0
+
+
 @dataclass(frozen=True)
 class Decoder:
     """What a family's block does beside attention and a feed-forward network. Norms, biases, sinks, experts, shared

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.decoder import Decoder, decode, windowed
+from kvtui.memory.compute.decoder import Decoder, decode, three_of_four, windowed
 from kvtui.memory.compute.ffn import Gating, Routing, dense, gating, moe, scaled
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
-
 
 PLAIN = Decoder()
 
@@ -43,11 +42,6 @@ def _chunked(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     return g.add(out, g.scale(moe(g, out, il, routing, logits, "_chexps", each)))
 
 
-def _three_of_four(g: Build, il: int) -> bool:
-    """n_no_rope_layer_step: every fourth block goes without rope."""
-    return (il + 1) % 4 != 0
-
-
 def _full(g: Build, il: int) -> bool:
     return not g.layer(il).is_swa
 
@@ -64,7 +58,7 @@ FAMILIES = {
         windows=True,
         block=Decoder(
             scaled_rows=True,
-            roped=_three_of_four,
+            roped=three_of_four,
             gate="sigmoid",
             attn_post_norm="post_attention_norm",
             post_norm_all=True,
@@ -88,7 +82,7 @@ FAMILIES = {
     "llada-moe": Mixture(norm=False, block=Decoder(cached=False)),
     "maple": Mixture(windows=True, block=Decoder(roped=windowed)),
     "mellum": Mixture(scales=True, windows=True),
-    "mimo2": Mixture(gating="sigmoid", windows=True, block=Decoder(bare_qkv=True)),
+    "mimo2": Mixture(gating="sigmoid", windows=True, block=Decoder(bare_qkv=True, scaled_attn=True)),
     "minimax-m2": Mixture(named=True, block=Decoder(by_rows=True)),
     "olmoe": Mixture(norm=False, block=Decoder(by_rows=True)),
     "phimoe": Mixture(block=Decoder(scaled_q=True)),
@@ -118,5 +112,6 @@ def graph(g: Build) -> None:
         by_sigmoid=m.by_sigmoid,
     )
     sections = _in_sections(g) if m.sections is None else m.sections
-    block = replace(m.block, routing=routing, iswa=m.windows and g.model.n_swa > 0, sections=sections)
-    decode(g, replace(block, scaled_attn=g.number("attention.value_scale") not in (0, 1)))
+    scaled_attn = m.block.scaled_attn and g.number("attention.value_scale") not in (0, 1)
+    windows = m.windows and g.model.n_swa > 0
+    decode(g, replace(m.block, routing=routing, iswa=windows, sections=sections, scaled_attn=scaled_attn))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.decoder import Decoder, decode, windowed
+from kvtui.memory.compute.decoder import Decoder, decode, three_of_four, windowed
 from kvtui.memory.compute.ffn import Activation, Routing, dense, scaled
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
@@ -20,11 +20,6 @@ def alibi(model: ModelSpec) -> bool:
 
 def _no_factors(g: Build, il: int) -> bool:
     return False
-
-
-def _three_of_four(g: Build, il: int) -> bool:
-    """n_no_rope_layer_step: every fourth block goes without rope."""
-    return (il + 1) % 4 != 0
 
 
 def _dense(g: Build, cur: Node, il: int, routing: Routing) -> Node:
@@ -76,7 +71,7 @@ FAMILIES = {
     "qwen3vl": replace(_RMS, sections=True),
     "refact": replace(_RMS, rope=False, network=_dense),
     "seed_oss": replace(_RMS, ffn_norm=_POST),
-    "smollm3": replace(_RMS, roped=_three_of_four),
+    "smollm3": replace(_RMS, roped=three_of_four),
     "stablelm": replace(_RMS, norm="layer", qk_norm="layer", ffn_reads_input=True),
     "starcoder": replace(_LAYER, rope=False),
     "starcoder2": _LAYER,
