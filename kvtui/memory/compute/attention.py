@@ -28,13 +28,31 @@ class Caches:
     window: Cache
 
 
-def caches(g: Build, iswa: bool = False) -> Caches:
-    """build_attn_inp_kv, or with `iswa` build_attn_inp_kv_iswa."""
-    full = _cache(g, g.at.cells, False if iswa else None)
-    return Caches(full, _cache(g, g.at.swa_cells, True) if iswa else full)
+def caches(g: Build, iswa: bool = False, rotated: bool = True) -> Caches:
+    """build_attn_inp_kv, or with `iswa` build_attn_inp_kv_iswa. `rotated`: whether quantised caches hold K and V turned."""
+    full = _cache(g, g.at.cells, False if iswa else None, rotated)
+    return Caches(full, _cache(g, g.at.swa_cells, True, rotated) if iswa else full)
 
 
-def _cache(g: Build, cells: int, swa: bool | None) -> Cache:
+def uncached(g: Build, windows: bool = False) -> tuple[Node, Node]:
+    """build_attn_inp_no_cache: the masks of the batch alone, the full one and that of a window."""
+
+    def mask() -> Node:
+        return g.input(F16 if g.at.flash else F32, g.tokens, g.tokens, name="KQ mask")
+
+    full = mask()
+    return full, mask() if windows else full
+
+
+def attend_uncached(g: Build, masks: tuple[Node, Node], il: int, q: Node, k: Node, v: Node, *, out: bool = True) -> Node:
+    """build_attn without a cache."""
+    for part in (q, k, v):
+        g.expand(part)
+    cur = mha(g, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il))
+    return project(g, cur, il) if out else cur
+
+
+def _cache(g: Build, cells: int, swa: bool | None, rotated: bool) -> Cache:
     at = g.at
     mask = g.input(F16 if at.flash else F32, cells, at.tokens // at.streams, 1, at.streams, name="KQ mask")
     v_rows = g.model.n_embd_v_gqa_max if at.transposed else 1
@@ -43,8 +61,8 @@ def _cache(g: Build, cells: int, swa: bool | None) -> Cache:
         k_ids=g.input(I64, at.tokens, name="k_idxs"),
         v_ids=g.input(I64, at.tokens * v_rows, name="v_idxs"),
         mask=mask,
-        k_rot=_rotation(g, swa, at.type_k, of_k=True),
-        v_rot=_rotation(g, swa, at.type_v, of_k=False),
+        k_rot=_rotation(g, swa, at.type_k, of_k=True) if rotated else None,
+        v_rot=_rotation(g, swa, at.type_v, of_k=False) if rotated else None,
     )
 
 
@@ -61,7 +79,7 @@ def _rotation(g: Build, swa: bool | None, dtype: Dtype, of_k: bool) -> Node | No
     return g.input(F32, side, side, name="k_rot" if of_k else "v_rot")
 
 
-def _turn(g: Build, cur: Node, matrix: Node) -> Node:
+def turn(g: Build, cur: Node, matrix: Node) -> Node:
     """llama_mul_mat_hadamard."""
     n = matrix.ne[0]
     flat = (n, cur.elements // n)
@@ -125,9 +143,9 @@ def attend(
     x = g.layer(il)
     c = inp.window if x.is_swa else inp.full
     if c.k_rot is not None:
-        q, k = _turn(g, q, c.k_rot), _turn(g, k, c.k_rot) if k is not None else None
+        q, k = turn(g, q, c.k_rot), turn(g, k, c.k_rot) if k is not None else None
     if c.v_rot is not None and v is not None:
-        v = _turn(g, v, c.v_rot)
+        v = turn(g, v, c.v_rot)
     swa = inp.window is not inp.full
     # build_attn of the windowed caches puts K before V
     for part in (q, k, v) if swa else (q, v, k):
@@ -139,9 +157,9 @@ def attend(
     cache_k = g.cached("k", held.index, at.type_k, n_k, c.cells, at.streams)
     cache_v = g.cached("v", held.index, at.type_v, n_v, c.cells, at.streams)
     if k is not None:
-        g.expand(_store(g, cache_k, k, c.k_ids, c.cells))
+        g.expand(store(g, cache_k, k, c.k_ids, c.cells))
     if v is not None:
-        g.expand(_store_transposed(g, cache_v, v, c.v_ids) if at.transposed else _store(g, cache_v, v, c.v_ids, c.cells))
+        g.expand(_store_transposed(g, cache_v, v, c.v_ids) if at.transposed else store(g, cache_v, v, c.v_ids, c.cells))
     type_k, type_v = at.type_k, at.type_v
     row, rows = type_k.row_bytes(n_k), type_k.row_bytes(n_k * c.cells)
     view_k = g.view(cache_k, (x.head_k, x.n_head_kv, c.cells, at.streams), (cache_k.nb[0], type_k.row_bytes(x.head_k), row, rows))
@@ -157,7 +175,7 @@ def attend(
         )
     cur = mha(g, q, view_k, view_v, c.mask, g.w("attn_sinks", il))
     if c.v_rot is not None:
-        cur = _turn(g, cur, c.v_rot)
+        cur = turn(g, cur, c.v_rot)
     return project(g, cur, il) if out else cur
 
 
@@ -169,7 +187,7 @@ def project(g: Build, cur: Node, il: int, role: str = "attn_output") -> Node:
     return g.add(cur, bias) if bias is not None else cur
 
 
-def _store(g: Build, cache: Node, rows: Node, ids: Node, cells: int) -> Node:
+def store(g: Build, cache: Node, rows: Node, ids: Node, cells: int) -> Node:
     """llama_kv_cache::cpy_k, and cpy_v of a cache that is not transposed."""
     rows = g.view(rows, (rows.ne[0] * rows.ne[1], rows.ne[2]), (rows.nb[0], rows.nb[2]))
     if cache.ne[2] > 1:

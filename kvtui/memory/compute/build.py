@@ -133,15 +133,13 @@ class Build(Tape):
             return max((float(x) for x in value), default=default)
         return float(value) if isinstance(value, (int, float)) else default
 
-    def number_at(self, key: str, il: int) -> float:
-        """A block's number of the header, or the one of all blocks; 0 where there is none."""
-        value = self.model.header.metadata.get(f"{self.model.architecture}.{key}", 0)
-        if isinstance(value, (list, tuple)):
-            value = value[il] if il < len(value) else 0
-        return float(value) if isinstance(value, (int, float)) else 0
+    def number_of(self, key: str, il: int, default: float = 0) -> float:
+        """A number of block `il`, where the header has a list of them."""
+        value = self.model.header.metadata.get(f"{self.model.architecture}.{key}", default)
+        return float(value[il]) if isinstance(value, (list, tuple)) and il < len(value) else self.number(key, default)
 
     def flag(self, key: str, default: bool = False) -> bool:
-        """Whether the header says yes."""
+        """A truth value of the header."""
         return bool(self.model.header.metadata.get(f"{self.model.architecture}.{key}", default))
 
     @property
@@ -282,6 +280,14 @@ class Build(Tape):
             cur = self.get_rows(cur, out_ids)
         cur.name, cur.output = "result_norm", True
         self.head(cur, scaled, capped)
+
+    def finish_late(self, cur: Node, out_ids: Node) -> None:
+        """The same where all rows are normed, for an MTP head, and only then those that are asked for go on."""
+        cur = self.build_norm(cur, self.weight("output_norm.weight"), -1)
+        cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
+        cur = self.get_rows(cur, out_ids)
+        cur.output = True
+        self.head(cur)
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:
         """The logits of rows that are normed already."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from kvtui.memory.compute.attention import attend, caches, project, qkv, rows
+from kvtui.memory.compute.attention import attend, attend_uncached, caches, project, qkv, rows, uncached
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.ffn import PLAIN, Routing, shared_or_dense
 from kvtui.memory.compute.tape import Node
@@ -23,6 +24,11 @@ def windowed(g: Build, il: int) -> bool:
     return g.layer(il).is_swa
 
 
+def three_of_four(g: Build, il: int) -> bool:
+    """All but every fourth block (n_no_rope_layer_step)."""
+    return (il + 1) % 4 != 0
+
+
 @dataclass(frozen=True)
 class Decoder:
     """What a family's block does beside attention and a feed-forward network. Norms, biases, sinks, experts, shared
@@ -30,6 +36,7 @@ class Decoder:
 
     norm: str = "rms"
     iswa: bool = False  # two caches, one of a window
+    cached: bool = True  # False: attention is over the batch alone (diffusion)
     scaled_embd: bool = False  # text rows are multiplied by a number: sqrt(n_embd)
     scaled_rows: bool = False  # all rows are
     normed_embd: bool = False
@@ -69,7 +76,7 @@ def decode(g: Build, d: Decoder) -> None:
     pos = g.inp_pos(g.SECTIONS if d.sections else 1) if d.rope or table is not None else None
     cur = _embedded(g, d, cur, pos, table)
     scale = g.inp_attn_scale() if d.tempered_q else None
-    inp = caches(g, d.iswa)
+    attended = _attention(g, d)
     out_ids = g.inp_out_ids()
     late = d.late_outputs or d.late_normed
     for il in g.blocks:
@@ -79,7 +86,7 @@ def decode(g: Build, d: Decoder) -> None:
         q, k, v = _heads(g, d, g.normed(cur, "attn_norm_2", il, d.norm) if own else normed, il, pos)
         if scale is not None:
             q = g.mul(q, scale)
-        cur = attend(g, inp, il, q, k, v, out=not d.gate)
+        cur = attended(il, q, k, v, out=not d.gate)
         if d.gate:
             cur = project(g, gated(g, d.gate, cur, normed, il), il)
         if d.scaled_attn:
@@ -99,6 +106,13 @@ def decode(g: Build, d: Decoder) -> None:
         cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
         cur = g.get_rows(cur, out_ids)
     g.finish(cur, d.norm, d.scaled_logits, d.softcapped, out_ids if d.late_normed else None)
+
+
+def _attention(g: Build, d: Decoder) -> Callable[..., Node]:
+    """What attends: to a cache, or to the batch alone."""
+    if d.cached:
+        return partial(attend, g, caches(g, d.iswa))
+    return partial(attend_uncached, g, uncached(g, d.iswa))
 
 
 def _embedded(g: Build, d: Decoder, cur: Node, pos: Node | None, table: Node | None) -> Node:
@@ -174,7 +188,14 @@ def _row_norm(g: Build, role: str, il: int) -> bool:
 
 
 def turned(
-    g: Build, cur: Node, role: str, il: int, pos: Node | None, factors: Node | None, rope_first: bool = False, kind: str = "rms"
+    g: Build,
+    cur: Node,
+    role: str,
+    il: int,
+    pos: Node | None,
+    factors: Node | None = None,
+    rope_first: bool = False,
+    kind: str = "rms",
 ) -> Node:
     """Q or K with its norm, where it has one of its heads, and rope."""
     if rope_first and pos is not None:

@@ -16,7 +16,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import families
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Build, Shapes, shapes
-from kvtui.memory.compute.collapse import representatives, sequence
+from kvtui.memory.compute.collapse import KEPT, representatives, sequence
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
@@ -119,7 +119,7 @@ class Engine:
         """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
         places = assignment.tensor_devices
         keys = sequence(self.model, assignment.layer_devices, places)
-        blocks = representatives(keys) if self._repeats else tuple(range(self.model.n_layer))
+        blocks = representatives(keys, self._turns) if self._repeats else tuple(range(self.model.n_layer))
         asked = (
             tuple([keys[i] for i in blocks]),
             tuple([places[i] for i in self._loose]),
@@ -151,7 +151,16 @@ class Engine:
     def _repeats(self) -> bool:
         repeats = getattr(_families()[self.model.architecture], "repeats", None)
         # caches in RAM are copied for every block: what one leaves behind is not what it found
-        return self.context.offload_kqv and (repeats is None or repeats(self.model))
+        if not self.context.offload_kqv or (repeats is not None and not repeats(self.model)):
+            return False
+        # nor are copies for what no GPU runs, where several batches are under way
+        sizes = shapes(self.model, self.context, flash_attention(self.model, self.context), prompt=True)
+        return not build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer))).left_to_cpu
+
+    @cached_property
+    def _turns(self) -> int:
+        """Turns of a run that are built (families/: TURNS, where more are needed until nothing changes)."""
+        return getattr(_families()[self.model.architecture], "TURNS", KEPT)
 
     def _token_counts(self, assignment: Assignment) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
@@ -181,16 +190,16 @@ class Engine:
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=gpus if ctx.op_offload else frozenset(),
             fuses=gpus,
-            refuses=lambda backend, i: i in g.attention and backend != cpu and not self._runs(g, i, backend),
+            refuses=lambda backend, i: backend != cpu and not self._runs(g, i, backend),
         )
         extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in gpus}
         planned = schedule(g, homes, pins, ends, extra)
         return g, planned, allocate(planned.plan, [_DEVICE_ALIGNMENT] * cpu + [_HOST_ALIGNMENT], watch)
 
     def _runs(self, g: Graph, i: int, device: int) -> bool:
-        """Whether a device has a kernel for this attention."""
-        a = g.attention[i]
-        return _has_kernel(self.cards[device], a.attention, a.batch)
+        """Whether a device has a kernel for this operation."""
+        a = g.attention.get(i)
+        return i not in g.left_to_cpu if a is None else _has_kernel(self.cards[device], a.attention, a.batch)
 
     def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
         """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,

@@ -6,23 +6,30 @@ from typing import Literal
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.tape import F32, I32, Node
 
-Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu", "swiglu_oai", "xielu"]
-_NO_LIMIT = 1e-6  # llama-graph.cpp, build_ffn: smaller limits are none
+Activation = Literal["silu", "gelu", "relu", "relu_sqr", "swiglu", "swiglu_oai", "xielu", "situ"]
 Gating = Literal["softmax", "sigmoid", "softmax_weight", "sqrt_softplus"]
-GATING: dict[int, Gating] = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}  # llama-hparams.h
+# expert_gating_func (llama-hparams.h, llama_expert_gating_func_type)
+GATING: dict[int, Gating] = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
+
+_NO_LIMIT = 1e-6  # llama-graph.cpp, build_ffn, build_moe_ffn: a limit below this is none
+# where one operation does it (ggml_swiglu_clamp)
+_LIMITED_IN_ONE = {
+    "deepseek4": ("exp", "shexp"),
+    "glm5-next": ("exp", "shexp"),
+    "hy_v4": ("exp",),
+    "maple": ("exp",),
+}
 
 
-def dense(
-    g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "", scales: bool = True, limited: bool = False
-) -> Node:
+def dense(g: Build, cur: Node, il: int, act: Activation = "silu", suffix: str = "", scales: bool = True) -> Node:
     """build_ffn with a gate beside `up` where the file has one. `suffix`: _shexp for shared experts; `scales`: whether
-    the family hands on the tensors' scales; `limited`: whether it reads swiglu_clamp_shexp."""
+    the family hands on the tensors' scales."""
     widened = g.w(f"ffn_up{suffix}", il)
     up = _with_bias(g, g.mm(widened, cur), f"ffn_up{suffix}", il, scales) if widened is not None else cur
     gate = g.w(f"ffn_gate{suffix}", il)
     if gate is not None:
-        gate = _with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il, scales)
-        cur = _limited(g, gate, up) if limited and g.number_at("swiglu_clamp_shexp", il) > _NO_LIMIT else g.glu(gate, up)
+        gated = _with_bias(g, g.mm(gate, cur), f"ffn_gate{suffix}", il, scales)
+        cur = _gated(g, gated, up, act, _limited(g, il, "shexp"))
     else:
         cur = _activate(g, up, act)
     down = g.w(f"ffn_down{suffix}", il)
@@ -42,9 +49,25 @@ def _with_bias(g: Build, cur: Node, role: str, il: int, scales: bool = True) -> 
     return g.mul(cur, scale) if scale is not None else cur
 
 
-def _limited(g: Build, gate: Node, up: Node) -> Node:
-    """swiglu with both factors kept within a limit."""
-    return g.mul(g.clamp(g.unary("silu", gate)), g.clamp(up))
+def _limited(g: Build, il: int, what: str) -> bool:
+    """Whether a block's swiglu is kept within a limit by operations of their own (swiglu_clamp_exp, swiglu_clamp_shexp)."""
+    fused = _LIMITED_IN_ONE.get(g.model.architecture, ())
+    return what not in fused and g.number_of(f"swiglu_clamp_{what}", il) > _NO_LIMIT
+
+
+def _gated(g: Build, gate: Node, up: Node, act: Activation, limited: bool) -> Node:
+    if act != "silu" or not limited:
+        return g.glu(gate, up)
+    up = g.clamp(up)
+    return g.mul(g.clamp(g.unary("silu", gate)), up)
+
+
+def situ(g: Build, gate: Node, up: Node) -> Node:
+    """LLM_FFN_SITU: both within bounds (src/models/kimi-k3.cpp, kimi_k3_situ)."""
+    act = g.mul(g.scale(g.unary("tanh", g.scale(gate))), g.unary("sigmoid", gate))
+    if g.number("activation.situ_linear_beta") > 0:
+        up = g.scale(g.unary("tanh", g.scale(up)))
+    return g.mul(act, up)
 
 
 def _activate(g: Build, cur: Node, act: Activation) -> Node:
@@ -66,8 +89,8 @@ class Routing:
     before: bool = False  # weights are applied to the input: llama4
     by_logits: bool = False  # chosen by the router's output itself: llama4
     by_sigmoid: bool = False  # chosen by the router's sigmoid, whatever weighs them: grovemoe
+    exact: bool = False  # what the last product reads is not rounded to f16: no GPU does it (mistral4)
     scales: bool = True  # scales of the tensors are handed on
-    limited: bool = False  # the header limits what some blocks' gates and experts give: step35
 
 
 PLAIN = Routing()
@@ -88,7 +111,7 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
     `each`: how many of the router's share one of them."""
     n_embd, tokens = cur.ne[0], cur.ne[1]
     experts = g.model.n_expert
-    used = min(g.model.n_expert_used, experts // each)
+    used = min(int(g.number_of("expert_used_count", il)), experts // each)
     if logits is None:
         logits = g.mm(g.w("ffn_gate_inp", il), cur)
     bias = g.w("ffn_gate_inp", il, "bias")
@@ -96,7 +119,7 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
         logits = g.add(logits, bias)
     probs = _probs(g, logits, routing.gating)
     selection = probs
-    probs_bias = g.w("exp_probs_b", il, "bias") or g.w("exp_probs_b", il)
+    probs_bias = next((w for x in ("bias", "weight", "") if (w := g.w("exp_probs_b", il, x)) is not None), None)
     if probs_bias is not None:
         selection = g.add(probs, probs_bias)
     if routing.by_logits:
@@ -122,7 +145,9 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
     if routing.before:
         cur = g.mul(g.repeat(cur, n_embd, used, tokens), weights)
     hidden, down = _hidden(g, cur, il, chosen, routing, suffix), f"ffn_down{suffix}"
-    out = _by_expert(g, g.mul_mat_id(g.need(down, il), hidden, chosen), down, il, chosen, routing.scales)
+    out = g.mul_mat_id(g.need(down, il), hidden, chosen)
+    out.exact = routing.exact
+    out = _by_expert(g, out, down, il, chosen, routing.scales)
     out.name = "experts' outputs"
     if not routing.before:
         out = g.mul(out, weights)
@@ -172,9 +197,9 @@ def _hidden(g: Build, cur: Node, il: int, chosen: Node, routing: Routing, suffix
     if gate_w is None:
         return _activate(g, up, routing.act)
     gate = _by_expert(g, g.mul_mat_id(gate_w, cur, chosen), f"ffn_gate{suffix}", il, chosen, scales)
-    if routing.limited and g.number_at("swiglu_clamp_exp", il) > _NO_LIMIT:
-        return _limited(g, gate, up)
-    return g.glu(gate, up)
+    if routing.act == "situ":
+        return situ(g, gate, up)
+    return _gated(g, gate, up, routing.act, _limited(g, il, "exp"))
 
 
 def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:
@@ -192,8 +217,8 @@ def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:
 def shared_or_dense(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     """Experts where the block has a router, with shared experts where it has them; else a dense network."""
     if g.w("ffn_gate_inp", il) is None:
-        return dense(g, cur, il, routing.act, "", routing.scales, routing.limited)
+        return dense(g, cur, il, routing.act, scales=routing.scales)
     out = moe(g, cur, il, routing)
     if g.w("ffn_up_shexp", il) is not None:
-        out = g.add(out, dense(g, cur, il, routing.act, "_shexp", routing.scales, routing.limited))
+        out = g.add(out, dense(g, cur, il, routing.act, "_shexp", routing.scales))
     return out

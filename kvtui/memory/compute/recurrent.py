@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kvtui.cache.layout import rollback_rows
 from kvtui.memory.compute.attention import Caches, caches
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.mla import k_cache
 from kvtui.memory.compute.tape import F32, I32, Node
 
 
@@ -39,10 +40,16 @@ def snapshots(g: Build) -> int:
     return 1 + rollback_rows(g.model, g.ctx)
 
 
-def hybrid(g: Build, iswa: bool = False) -> Hybrid:
-    """build_inp_mem_hybrid."""
+def hybrid_k(g: Build) -> Hybrid:
+    """build_inp_mem_hybrid_k: the cache has no V."""
     first = states(g)
-    return Hybrid(first, caches(g, iswa))
+    return Hybrid(first, k_cache(g))
+
+
+def hybrid(g: Build, iswa: bool = False) -> Hybrid:
+    """build_inp_mem_hybrid, or with `iswa` build_inp_mem_hybrid_iswa, which turns nothing."""
+    first = states(g)
+    return Hybrid(first, caches(g, iswa, rotated=not iswa))
 
 
 def state(g: Build, part: str, il: int, values: int, rows: int) -> Node:

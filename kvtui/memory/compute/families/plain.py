@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.decoder import Decoder, decode, windowed
+from kvtui.memory.compute.decoder import Decoder, decode, three_of_four, windowed
 from kvtui.memory.compute.ffn import Activation, Routing, dense, scaled
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
@@ -25,11 +25,6 @@ def repeats(model: ModelSpec) -> bool:
 
 def _no_factors(g: Build, il: int) -> bool:
     return False
-
-
-def _three_of_four(g: Build, il: int) -> bool:
-    """n_no_rope_layer_step: every fourth block goes without rope."""
-    return (il + 1) % 4 != 0
 
 
 def _dense(g: Build, cur: Node, il: int, routing: Routing) -> Node:
@@ -81,7 +76,7 @@ FAMILIES = {
     "qwen3vl": replace(_RMS, sections=True),
     "refact": replace(_RMS, rope=False, network=_dense),
     "seed_oss": replace(_RMS, ffn_norm=_POST),
-    "smollm3": replace(_RMS, roped=_three_of_four),
+    "smollm3": replace(_RMS, roped=three_of_four),
     "stablelm": replace(_RMS, norm="layer", qk_norm="layer", ffn_reads_input=True),
     "spark2_5": replace(_RMS, iswa=True, gate="sigmoid", routing=_acts("gelu")),
     "starcoder": replace(_LAYER, rope=False),
@@ -92,8 +87,7 @@ FAMILIES = {
 
 def _sections(g: Build) -> bool:
     """use_mrope: the header gives two sections at least."""
-    sections = g.model.header.metadata.get(f"{g.model.architecture}.rope.dimension_sections")
-    return isinstance(sections, tuple) and len(sections) > 1 and all(isinstance(x, int) and x > 0 for x in sections[:2])
+    return all(g.number_of("rope.dimension_sections", i) > 0 for i in (0, 1))
 
 
 def _windows(g: Build) -> bool:
@@ -119,11 +113,11 @@ def _gptneox(g: Build) -> Decoder:
 
 
 def _granite(g: Build) -> Decoder:
-    """Of MiniCPM too: what the header does not say was put in by hand there."""
+    """Of MiniCPM too: what the header does not say was put in by hand there. Only the dense one may go without rope."""
     mini = g.model.architecture == "minicpm"
     return replace(
         _FACTORS,
-        rope=mini or g.flag("rope.scaling.finetuned", True),
+        rope=g.model.architecture != "granite" or g.flag("rope.scaling.finetuned", True),
         scaled_rows=g.number("embedding_scale", mini) != 0,
         scaled_parts=g.number("residual_scale", mini) != 0,
         routing=Routing(scaled=scaled(g), scales=False),
@@ -184,6 +178,7 @@ BY_HEADER: dict[str, Callable[[Build], Decoder]] = {
     "gptneox": _gptneox,
     "granite": _granite,
     "granite_swa": _granite_swa,
+    "granitemoe": _granite,
     "hunyuan-dense": _hunyuan,
     "hunyuan_vl": _hunyuan,
     "minicpm": _granite,
