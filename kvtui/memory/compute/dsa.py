@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from kvtui.memory.compute.attention import Caches
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.mla import k_cache
+from kvtui.memory.compute.support import INDEXED_HEADS, INDEXED_VALUES
 from kvtui.memory.compute.tape import F16, F32, I64, Dtype, Node
 from kvtui.model.spec import ModelSpec
 
-_KERNEL_VALUES, _KERNEL_HEADS = 128, (64, 32, 4)  # lightning-indexer.cu: what is computed in one operation
 _KERNEL_TYPES = frozenset(("f32", "bf16", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"))
 _TURNED_VALUES = 64  # llama-kv-cache.cpp: the smallest matrix that keys are turned by
 
@@ -48,7 +48,7 @@ def sparse(g: Build, window: bool = False) -> Sparse:
 def _in_one(g: Build, type_k: Dtype) -> bool:
     """fused_lid (lightning-indexer.cu, ggml_cuda_lightning_indexer_supported)."""
     values, heads = (int(g.number(f"attention.indexer.{k}")) for k in ("key_length", "head_count"))
-    return values == _KERNEL_VALUES and heads in _KERNEL_HEADS and type_k.name in _KERNEL_TYPES
+    return values == INDEXED_VALUES and heads in INDEXED_HEADS and type_k.name in _KERNEL_TYPES
 
 
 def top_k(g: Build, inp: Indexer, cur: Node, low: Node, pos: Node, il: int, turned: bool = True) -> Node:
