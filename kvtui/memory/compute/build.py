@@ -38,17 +38,18 @@ class Shapes:
     cells: int  # of a stream
     swa_cells: int
     streams: int
+    slots: int  # that recurrent state is kept for: `seqs`, or more
     flash: bool
     type_k: Dtype
     type_v: Dtype
 
 
-def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> Shapes:
-    """The prompt's graph, or the one of a token a slot."""
+def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, alone: bool = False) -> Shapes:
+    """The prompt's graph, or the one of a token a slot. `alone`: the prompt's is one slot's."""
     layout = cache_layout(model, ctx)
-    seqs = ctx.slots
+    seqs = 1 if alone else ctx.slots
     tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
-    outputs = min(tokens, seqs)
+    outputs = min(tokens, ctx.slots)
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
     return Shapes(
         tokens=-(-tokens // seqs) * seqs,
@@ -56,7 +57,8 @@ def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> S
         outputs=outputs,
         cells=ctx.cells_per_slot(model.n_ctx_train),
         swa_cells=layout.swa_cells // layout.streams,
-        streams=layout.streams,
+        streams=1 if alone else layout.streams,
+        slots=ctx.slots,
         flash=flash,
         type_k=_cache_dtype(k.name),
         type_v=_cache_dtype(v.name),

@@ -132,15 +132,19 @@ class Engine:
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
         """The prompt's peaks by what is alive, a back end each."""
-        blocks = tuple(range(self.model.n_layer))
-        _, _, peaks = self.run(assignment, blocks, prompt=True)
-        g, planned, peaks = self.run(assignment, blocks, prompt=True, watch=[p.step for p in peaks])
+        blocks, alone = tuple(range(self.model.n_layer)), self._alone
+        _, _, peaks = self.run(assignment, blocks, prompt=True, alone=alone)
+        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks])
         return tuple([terms(g, planned, p) for p in peaks])
 
     def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
         """The same of these blocks alone."""
-        graphs = (True, False) if self._token_counts(assignment) else (True,)
-        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt)[2]] for prompt in graphs]
+        graphs = [(True, False)]
+        if self._token_counts(assignment):
+            graphs.append((False, False))
+        if self._alone:
+            graphs.append((True, True))
+        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]] for prompt, alone in graphs]
         return tuple([max(x) for x in zip(*peaks, strict=True)])
 
     @cached_property
@@ -154,6 +158,12 @@ class Engine:
         return not build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer))).left_to_cpu
 
     @cached_property
+    def _alone(self) -> bool:
+        """Whether a batch of one slot is reserved for too (families/: ALONE, architectures; llama-context.cpp, sched_reserve)."""
+        architecture = self.model.architecture
+        return self.context.slots > 1 and architecture in getattr(_families()[architecture], "ALONE", ())
+
+    @cached_property
     def _turns(self) -> int:
         """Turns of a run that are built (families/: TURNS, where more are needed until nothing changes)."""
         return getattr(_families()[self.model.architecture], "TURNS", KEPT)
@@ -165,15 +175,15 @@ class Engine:
         return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
 
     def run(
-        self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, watch: Sequence[int] = ()
+        self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, alone: bool = False, watch: Sequence[int] = ()
     ) -> tuple[Graph, Schedule, list[Peak]]:
-        """One graph, scheduled and allocated."""
+        """One graph, scheduled and allocated. `alone`: a prompt of one slot."""
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
-        sizes = shapes(model, ctx, flash, prompt)
+        sizes = shapes(model, ctx, flash, prompt, alone)
         g = build_graph(model, ctx, sizes, blocks)
         if self._turned_off(g, assignment):
-            sizes = shapes(model, ctx, False, prompt)
+            sizes = shapes(model, ctx, False, prompt, alone)
             g = build_graph(model, ctx, sizes, blocks)
         cpu = self.n - 1
         homes = self._homes(g, assignment)

@@ -9,6 +9,7 @@ from kvtui.memory.compute.recurrent import States, build_rs, hybrid, state
 from kvtui.memory.compute.tape import F32, Node
 
 ARCHITECTURES = ("minimax-01",)
+ALONE = ("minimax-01",)  # the decay between tokens grows with a slot's batch squared
 
 
 @dataclass(frozen=True)
