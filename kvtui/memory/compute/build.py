@@ -25,6 +25,8 @@ from kvtui.memory.compute.tape import (
 from kvtui.model.spec import Layer, ModelSpec, Tensor
 
 _FLOATS = {"f32": F32, "f16": F16}
+# text or embeddings, never both in a batch (src/llama-arch.cpp, llm_arch_supports_mixed_batch)
+_UNMIXED = frozenset(("deepseek4",))
 _PLAIN = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
 
 
@@ -102,6 +104,7 @@ class Build(Tape):
         self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, blocks
         self._weights = Weights.of(model).by_name
         self._made: dict[str, Node] = {}
+        self.token_ids: Node | None = None  # of inp_embd
 
     # what the header says
 
@@ -196,10 +199,13 @@ class Build(Tape):
         embd = self.weight("token_embd.weight")
         assert embd is not None
         ids = self.input(I32, rows, name="inp_tokens")
+        self.token_ids = ids
         raw = self.input(F32, n, rows, name="inp_embd")
         cur = self.get_rows(embd, ids)
         self.expand(cur)
         self.expand(raw)
+        if self.model.architecture in _UNMIXED:
+            return self.scaled_embd(cur, scaled)
         mixed_ids = self.input(I32, rows, name="inp_mixed_tokens")
         slots = self.input(I64, rows, name="inp_mixed_slots")
         mixed = self.input(F32, n, rows, name="inp_mixed_embd")

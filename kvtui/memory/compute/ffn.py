@@ -97,8 +97,11 @@ def scaled(g: Build) -> bool:
     return g.number("expert_weights_scale") not in (0.0, 1.0)
 
 
-def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None) -> Node:
-    """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`."""
+def moe(
+    g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None, chosen: Node | None = None
+) -> Node:
+    """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`; `chosen`: experts that are not
+    chosen by it."""
     n_embd, tokens = cur.ne[0], cur.ne[1]
     experts, used = g.model.n_expert, int(g.number_of("expert_used_count", il))
     if logits is None:
@@ -109,14 +112,15 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
     probs = _probs(g, logits, routing.gating)
     selection = probs
     probs_bias = g.w("exp_probs_b", il, "bias") or g.w("exp_probs_b", il)
-    if probs_bias is not None:
+    if probs_bias is not None and chosen is None:
         selection = g.add(probs, probs_bias)
     if routing.by_logits:
         selection = logits
     groups = int(g.number("expert_group_count"))
     if groups > 1:
         selection = _in_groups(g, selection, groups, experts, tokens)
-    chosen = g.argsort_top_k(selection, used)
+    if chosen is None:
+        chosen = g.argsort_top_k(selection, used)
     weights = g.get_rows(g.reshape(probs, 1, experts, tokens), chosen)
     if routing.gating == "softmax_weight":
         weights = g.reshape(g.soft_max(g.reshape(weights, used, tokens)), 1, used, tokens)
