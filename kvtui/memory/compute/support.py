@@ -26,6 +26,6 @@ def on_cuda(n: Node) -> bool:
         return src[0].contiguous
     if n.op == "lightning_indexer":
         return src[0].ne[0] == INDEXED_VALUES and src[0].ne[1] in INDEXED_HEADS
-    if n.op in ("norm", "rms_norm"):
+    if n.op in ("norm", "rms_norm", "l2_norm"):
         return src[0].nb[0] == src[0].dtype.row_bytes(1)
     return True
