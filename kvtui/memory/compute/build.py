@@ -5,7 +5,7 @@ A `Build` is one graph under way. Methods stand for those of the same name there
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kvtui.cache.layout import cache_layout, physical_batch
+from kvtui.cache.layout import cache_layout, flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.memory.compute.tape import (
@@ -42,6 +42,7 @@ class Shapes:
     streams: int
     slots: int  # that recurrent state is kept for: `seqs`, or more
     flash: bool
+    transposed: bool  # how the cache holds V: without flash attention, where that was known before there was a cache
     type_k: Dtype
     type_v: Dtype
 
@@ -62,6 +63,7 @@ def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, alon
         streams=1 if alone else layout.streams,
         slots=ctx.slots,
         flash=flash,
+        transposed=not flash_attention(model, ctx),
         type_k=_cache_dtype(k.name),
         type_v=_cache_dtype(v.name),
     )
