@@ -257,4 +257,7 @@ class Engine:
                 assert kind == CACHE
                 home = layers[number] if self.context.offload_kqv else CPU
             homes[i] = home % n
+        for i in g.weights_left:
+            if g.nodes[i].home.kind == WEIGHT:  # type: ignore[union-attr] # weights have one
+                homes[i] = n - 1
         return homes
