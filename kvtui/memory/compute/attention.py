@@ -136,10 +136,19 @@ def separate(g: Build, cur: Node, il: int, bare: bool = False) -> list[Node]:
 
 
 def attend(
-    g: Build, inp: Caches, il: int, q: Node, k: Node | None, v: Node | None, *, out: bool = True, source: int | None = None
+    g: Build,
+    inp: Caches,
+    il: int,
+    q: Node,
+    k: Node | None,
+    v: Node | None,
+    *,
+    out: bool = True,
+    source: int | None = None,
+    mask: Node | None = None,
 ) -> Node:
     """build_attn: store K and V, attend, project. `source`: the block whose cache is read, where it is another's;
-    `out`: whether the output's projection follows."""
+    `out`: whether the output's projection follows; `mask`: another than the cache's."""
     x = g.layer(il)
     c = inp.window if x.is_swa else inp.full
     if c.k_rot is not None:
@@ -173,7 +182,7 @@ def attend(
         view_v = g.view(
             cache_v, (c.cells, x.n_head_kv, x.head_v, at.streams), (cache_v.nb[0], column * x.head_v, column, column * n_v)
         )
-    cur = mha(g, q, view_k, view_v, c.mask, g.w("attn_sinks", il))
+    cur = mha(g, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il))
     if c.v_rot is not None:
         cur = turn(g, cur, c.v_rot)
     return project(g, cur, il) if out else cur
