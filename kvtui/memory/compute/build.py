@@ -281,7 +281,8 @@ class Build(Tape):
     def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False, out_ids: Node | None = None) -> None:
         """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between;
         `out_ids`: rows that are asked for, where all are normed."""
-        cur = self.build_norm(cur, self.weight("output_norm.weight"), -1, self.weight("output_norm.bias"), kind)
+        name = "token_embd_norm" if self.model.family.norm_named_embd else "output_norm"
+        cur = self.build_norm(cur, self.weight(f"{name}.weight"), -1, self.weight(f"{name}.bias"), kind)
         if out_ids is not None:
             cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
             cur = self.get_rows(cur, out_ids)
