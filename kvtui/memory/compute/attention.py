@@ -55,7 +55,7 @@ def attend_uncached(g: Build, masks: tuple[Node, Node], il: int, q: Node, k: Nod
 def _cache(g: Build, cells: int, swa: bool | None, rotated: bool) -> Cache:
     at = g.at
     mask = g.input(F16 if at.flash else F32, cells, at.tokens // at.streams, 1, at.streams, name="KQ mask")
-    v_rows = 1 if at.flash else g.model.n_embd_v_gqa_max
+    v_rows = g.model.n_embd_v_gqa_max if at.transposed else 1
     return Cache(
         cells=cells,
         k_ids=g.input(I64, at.tokens, name="k_idxs"),
@@ -136,10 +136,19 @@ def separate(g: Build, cur: Node, il: int, bare: bool = False) -> list[Node]:
 
 
 def attend(
-    g: Build, inp: Caches, il: int, q: Node, k: Node | None, v: Node | None, *, out: bool = True, source: int | None = None
+    g: Build,
+    inp: Caches,
+    il: int,
+    q: Node,
+    k: Node | None,
+    v: Node | None,
+    *,
+    out: bool = True,
+    source: int | None = None,
+    mask: Node | None = None,
 ) -> Node:
     """build_attn: store K and V, attend, project. `source`: the block whose cache is read, where it is another's;
-    `out`: whether the output's projection follows."""
+    `out`: whether the output's projection follows; `mask`: another than the cache's."""
     x = g.layer(il)
     c = inp.window if x.is_swa else inp.full
     if c.k_rot is not None:
@@ -153,17 +162,17 @@ def attend(
             g.expand(part)
     at = g.at
     held = g.layer(il if source is None else source)
-    n_k, n_v = held.n_embd_k_gqa, held.n_embd_v_gqa if at.flash else g.model.n_embd_v_gqa_max
+    n_k, n_v = held.n_embd_k_gqa, g.model.n_embd_v_gqa_max if at.transposed else held.n_embd_v_gqa
     cache_k = g.cached("k", held.index, at.type_k, n_k, c.cells, at.streams)
     cache_v = g.cached("v", held.index, at.type_v, n_v, c.cells, at.streams)
     if k is not None:
         g.expand(store(g, cache_k, k, c.k_ids, c.cells))
     if v is not None:
-        g.expand(store(g, cache_v, v, c.v_ids, c.cells) if at.flash else _store_transposed(g, cache_v, v, c.v_ids))
+        g.expand(_store_transposed(g, cache_v, v, c.v_ids) if at.transposed else store(g, cache_v, v, c.v_ids, c.cells))
     type_k, type_v = at.type_k, at.type_v
     row, rows = type_k.row_bytes(n_k), type_k.row_bytes(n_k * c.cells)
     view_k = g.view(cache_k, (x.head_k, x.n_head_kv, c.cells, at.streams), (cache_k.nb[0], type_k.row_bytes(x.head_k), row, rows))
-    if at.flash:
+    if not at.transposed:
         row, rows = type_v.row_bytes(n_v), type_v.row_bytes(n_v * c.cells)
         view_v = g.view(
             cache_v, (x.head_v, x.n_head_kv, c.cells, at.streams), (cache_v.nb[0], type_v.row_bytes(x.head_v), row, rows)
@@ -173,7 +182,7 @@ def attend(
         view_v = g.view(
             cache_v, (c.cells, x.n_head_kv, x.head_v, at.streams), (cache_v.nb[0], column * x.head_v, column, column * n_v)
         )
-    cur = mha(g, q, view_k, view_v, c.mask, g.w("attn_sinks", il))
+    cur = mha(g, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il))
     if c.v_rot is not None:
         cur = turn(g, cur, c.v_rot)
     return project(g, cur, il) if out else cur

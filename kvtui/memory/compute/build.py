@@ -5,7 +5,7 @@ A `Build` is one graph under way. Methods stand for those of the same name there
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kvtui.cache.layout import cache_layout, physical_batch
+from kvtui.cache.layout import cache_layout, flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.memory.compute.tape import (
@@ -25,6 +25,8 @@ from kvtui.memory.compute.tape import (
 from kvtui.model.spec import Layer, ModelSpec, Tensor
 
 _FLOATS = {"f32": F32, "f16": F16}
+# text or embeddings, never both in a batch (src/llama-arch.cpp, llm_arch_supports_mixed_batch)
+_UNMIXED = frozenset(("deepseek4", "cogvlm", "graniteswitch"))
 _PLAIN = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
 
 
@@ -38,17 +40,19 @@ class Shapes:
     cells: int  # of a stream
     swa_cells: int
     streams: int
+    slots: int  # that recurrent state is kept for: `seqs`, or more
     flash: bool
+    transposed: bool  # how the cache holds V: without flash attention, where that was known before there was a cache
     type_k: Dtype
     type_v: Dtype
 
 
-def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> Shapes:
-    """The prompt's graph, or the one of a token a slot."""
+def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, alone: bool = False) -> Shapes:
+    """The prompt's graph, or the one of a token a slot. `alone`: the prompt's is one slot's."""
     layout = cache_layout(model, ctx)
-    seqs = ctx.slots
+    seqs = 1 if alone else ctx.slots
     tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
-    outputs = min(tokens, seqs)
+    outputs = min(tokens, ctx.slots)
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
     return Shapes(
         tokens=-(-tokens // seqs) * seqs,
@@ -56,8 +60,10 @@ def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> S
         outputs=outputs,
         cells=ctx.cells_per_slot(model.n_ctx_train),
         swa_cells=layout.swa_cells // layout.streams,
-        streams=layout.streams,
+        streams=1 if alone else layout.streams,
+        slots=ctx.slots,
         flash=flash,
+        transposed=not flash_attention(model, ctx),
         type_k=_cache_dtype(k.name),
         type_v=_cache_dtype(v.name),
     )
@@ -102,6 +108,7 @@ class Build(Tape):
         self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, blocks
         self._weights = Weights.of(model).by_name
         self._made: dict[str, Node] = {}
+        self.token_ids: Node | None = None  # of inp_embd
 
     # what the header says
 
@@ -202,6 +209,7 @@ class Build(Tape):
         embd = self.weight("token_embd.weight")
         assert embd is not None
         ids = self.input(I32, rows, name="inp_tokens")
+        self.token_ids = ids
         raw = self.input(F32, wide, rows, name="inp_embd")
 
         def text(ids: Node) -> Node:
@@ -211,6 +219,8 @@ class Build(Tape):
         cur = text(ids)
         self.expand(cur)
         self.expand(raw)
+        if self.model.architecture in _UNMIXED:
+            return self.scaled_embd(cur, scaled)
         mixed_ids = self.input(I32, rows, name="inp_mixed_tokens")
         slots = self.input(I64, rows, name="inp_mixed_slots")
         mixed = self.input(F32, wide, rows, name="inp_mixed_embd")

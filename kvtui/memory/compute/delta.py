@@ -37,7 +37,7 @@ def delta_net(g: Build, inp: States, cur: Node, il: int) -> Node:
     conv, channels = kernel.ne[0], inner + 2 * h.keys * h.key
     r = state(g, "r", il, (conv - 1) * channels, inp.rows)
     s = state(g, "s", il, h.key * inner, inp.rows)
-    x = _convolved(g, inp, r, mixed, conv, channels)
+    x = convolved(g, inp, r, mixed, conv - 1, channels, copied=g.model.architecture == "qwen4exp")
     before = g.reshape(build_rs(g, inp, s), h.value, h.value, h.values, seqs)
     mix = g.unary("silu", g.ssm_conv(x, kernel))
     row, k_row = mix.dtype.row_bytes(channels), h.key * 4
@@ -93,15 +93,15 @@ def _repeated(g: Build, t: Node, h: Heads) -> Node:
     return g.reshape(g.repeat(row, h.key, h.repeats, h.keys, g.tokens), h.key, h.values, g.tokens // seqs, seqs)
 
 
-def _convolved(g: Build, inp: States, r: Node, mixed: Node, conv: int, channels: int) -> Node:
-    """build_conv_state: the last columns go on, and back into the cache."""
+def convolved(g: Build, inp: States, r: Node, mixed: Node, width: int, channels: int, copied: bool = False) -> Node:
+    """build_conv_state: the last `width` columns go on, and back into the cache. `copied`: by way of a copy (qwen4exp)."""
     seqs, kept = g.at.seqs, snapshots(g)
-    before = g.reshape(build_rs(g, inp, r), conv - 1, channels, seqs)
+    before = g.reshape(build_rs(g, inp, r), width, channels, seqs)
     x = g.concat(before, g.transpose(mixed), 0)
     for t in range(1, kept + 1):
-        start = max(0, x.ne[0] - before.ne[0] - kept + t)
-        last = g.view(x, (conv - 1, channels, seqs), x.nb[:3], start * 4)
-        g.expand(g.cpy(last, g.view(r, ((conv - 1) * channels, seqs), r.nb[:2])))
+        start = max(0, x.ne[0] - width - kept + t)
+        last = g.view(x, (width, channels, seqs), x.nb[:3], start * 4)
+        g.expand(g.cpy(g.cont(last) if copied else last, g.view(r, (width * channels, seqs), r.nb[:2])))
     return x
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from kvtui.memory.compute.attention import Caches
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.mla import k_cache
+from kvtui.memory.compute.support import INDEXED_HEADS, INDEXED_VALUES
 from kvtui.memory.compute.tape import F16, F32, I64, Dtype, Node
 from kvtui.model.spec import ModelSpec
 
-_KERNEL_VALUES, _KERNEL_HEADS = 128, (64, 32, 4)  # lightning-indexer.cu: what is computed in one operation
 _KERNEL_TYPES = frozenset(("f32", "bf16", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"))
 _TURNED_VALUES = 64  # llama-kv-cache.cpp: the smallest matrix that keys are turned by
 
@@ -39,16 +39,16 @@ def sparse(g: Build, window: bool = False) -> Sparse:
         side *= 2
     full = k_cache(g)
     ids = g.input(I64, at.tokens, name="k_idxs")
-    dtype = F16 if _in_one(g, at.type_k) else F32
+    dtype = F16 if in_one(g, at.type_k) else F32
     mask = g.input(dtype, at.cells, at.tokens // at.streams, 1, at.streams, name="indexer mask")
     rotation = g.input(F32, side, side, name="indexer_k_rot")
     return Sparse(k_cache(g, full) if window else full, Indexer(ids, mask, rotation))
 
 
-def _in_one(g: Build, type_k: Dtype) -> bool:
+def in_one(g: Build, type_k: Dtype) -> bool:
     """fused_lid (lightning-indexer.cu, ggml_cuda_lightning_indexer_supported)."""
     values, heads = (int(g.number(f"attention.indexer.{k}")) for k in ("key_length", "head_count"))
-    return values == _KERNEL_VALUES and heads in _KERNEL_HEADS and type_k.name in _KERNEL_TYPES
+    return values == INDEXED_VALUES and heads in INDEXED_HEADS and type_k.name in _KERNEL_TYPES
 
 
 def top_k(g: Build, inp: Indexer, cur: Node, low: Node, pos: Node, il: int, turned: bool = True) -> Node:
@@ -63,22 +63,27 @@ def top_k(g: Build, inp: Indexer, cur: Node, low: Node, pos: Node, il: int, turn
     cache = g.cached("i", il, at.type_k, values, at.cells, at.streams)
     into = g.reshape(cache, values, at.cells * at.streams) if at.streams > 1 else cache
     g.expand(g.set_rows(into, g.view(k, (values, g.tokens), (4, k.nb[2])), inp.k_ids))
-    weights = g.mm(g.w("indexer.proj", il), cur)
+    return picked(g, q, g.mm(g.w("indexer.proj", il), cur), cache, inp.mask)
+
+
+def picked(g: Build, q: Node, weights: Node, cache: Node, mask: Node) -> Node:
+    """The best cells by the heads' weighted scores. `cache`: [values, cells, streams]."""
+    at, (values, heads), cells = g.at, q.ne[:2], cache.ne[1]
     row = at.type_k.row_bytes(values)
-    keys = g.view(cache, (values, 1, at.cells, at.streams), (cache.nb[0], row, row, at.type_k.row_bytes(values * at.cells)))
+    keys = g.view(cache, (values, 1, cells, at.streams), (cache.nb[0], row, row, at.type_k.row_bytes(values * cells)))
     each = g.tokens // at.streams
     q = g.view(q, (values, heads, each, at.streams), (*q.nb[:3], q.nb[3] // at.streams))
     weights = g.view(
         weights, (heads, each, 1, at.streams), (*weights.nb[:2], weights.nb[2] // at.streams, weights.nb[3] // at.streams)
     )
     weights = g.scale(weights)
-    if _in_one(g, at.type_k):
-        score = g.lightning_indexer(q, keys, weights, inp.mask)
+    if in_one(g, at.type_k):
+        score = g.lightning_indexer(q, keys, weights, mask)
     else:
         score = g.mul_mat(g.permute(keys, 0, 2, 1, 3), g.permute(q, 0, 2, 1, 3))
         score = g.unary("relu", g.cont(g.permute(score, 2, 1, 0, 3)))
         score = g.sum_rows(g.mul(score, weights))
-        score = g.add(g.cont(g.permute(score, 2, 1, 0, 3)), inp.mask)
+        score = g.add(g.cont(g.permute(score, 2, 1, 0, 3)), mask)
     score.name = "indexer's scores"
     return g.cont(g.top_k(score, min(score.ne[0], int(g.number("attention.indexer.top_k")))))
 
@@ -88,14 +93,15 @@ def repeats(_: ModelSpec) -> bool:
     return False
 
 
-def unmasked(g: Build, mask: Node, chosen: Node) -> Node:
-    """The mask with only the chosen cells left open (build_attn of llm_graph_input_attn_k_dsa)."""
+def unmasked(g: Build, mask: Node, chosen: Node, dtype: Dtype = F32) -> Node:
+    """The mask with only the chosen cells left open (build_attn of llm_graph_input_attn_k_dsa). `dtype`: of the zeros that
+    are put there."""
     cells, each, _, streams = mask.ne
     closed = g.fill(mask)
     rows = g.view(closed, (1, cells, each, streams), (closed.nb[0], closed.nb[0], closed.nb[1], closed.nb[3]))
     picks = chosen.ne[0]
     ids = g.view(chosen, (picks, each, streams, 1), (4, chosen.nb[1], chosen.nb[2], streams * chosen.nb[3]))
-    zeros = g.fill(g.new(F32, 1, picks, each, streams))
+    zeros = g.fill(g.new(dtype, 1, picks, each, streams))
     opened = g.set_rows(rows, zeros, ids)
     opened = g.view(opened, mask.ne, (opened.nb[0], opened.nb[2], opened.nb[3], opened.nb[3]))
     return g.add(opened, mask)

@@ -106,9 +106,18 @@ def gating(g: Build, default: Gating) -> Gating:
     return GATING.get(int(g.number("expert_gating_func")), default)
 
 
-def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = None, suffix: str = "_exps", each: int = 1) -> Node:
-    """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`; `suffix`: which experts,
-    `each`: how many of the router's share one of them."""
+def moe(
+    g: Build,
+    cur: Node,
+    il: int,
+    routing: Routing,
+    logits: Node | None = None,
+    chosen: Node | None = None,
+    suffix: str = "_exps",
+    each: int = 1,
+) -> Node:
+    """build_moe_ffn. `logits`: the router's output where it is not ffn_gate_inp of `cur`; `chosen`: experts that are not
+    chosen by it; `suffix`: which experts, `each`: how many of the router's share one of them."""
     n_embd, tokens = cur.ne[0], cur.ne[1]
     experts = g.model.n_expert
     used = min(int(g.number_of("expert_used_count", il)), experts // each)
@@ -120,7 +129,7 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
     probs = _probs(g, logits, routing.gating)
     selection = probs
     probs_bias = next((w for x in ("bias", "weight", "") if (w := g.w("exp_probs_b", il, x)) is not None), None)
-    if probs_bias is not None:
+    if probs_bias is not None and chosen is None:
         selection = g.add(probs, probs_bias)
     if routing.by_logits:
         selection = logits
@@ -129,7 +138,8 @@ def moe(g: Build, cur: Node, il: int, routing: Routing, logits: Node | None = No
     groups = int(g.number("expert_group_count"))
     if groups > 1:
         selection = _in_groups(g, selection, groups, experts, tokens)
-    chosen = g.argsort_top_k(selection, used)
+    if chosen is None:
+        chosen = g.argsort_top_k(selection, used)
     if each > 1:
         chosen = g.cast(g.scale(g.cast(chosen, F32)), I32)
     weights = g.get_rows(g.reshape(probs, 1, experts, tokens), chosen)

@@ -138,6 +138,12 @@ class Graph:
         return frozenset([i for i in self.work if not on_cuda(self.nodes[i])])
 
     @cached_property
+    def weights_left(self) -> tuple[int, ...]:
+        """Weights that only such operations read: they stay in RAM (src/llama-model-loader.cpp, weight_buft_supported)."""
+        scans = [i for i in self.left_to_cpu if self.nodes[i].op in ("ssm_scan", "ssm_conv")]
+        return tuple([s for i in scans for s in self.sources[i] if self.nodes[s].home is not None])
+
+    @cached_property
     def uses(self) -> list[int]:
         """How often a tensor is a source (ggml_node_get_use_count)."""
         counts = [0] * len(self.nodes)

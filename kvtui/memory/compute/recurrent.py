@@ -30,9 +30,9 @@ class Hybrid:
 
 def states(g: Build) -> States:
     """build_rs_inp."""
-    seqs = g.at.seqs
-    copy = g.input(I32, seqs, name="rs_s_copy")
-    return States(copy, g.view(copy, (seqs,)), g.view(copy, (seqs - 1,), None, 4), seqs * snapshots(g))
+    seqs, slots = g.at.seqs, g.at.slots
+    copy = g.input(I32, slots, name="rs_s_copy")
+    return States(copy, g.view(copy, (seqs,)), g.view(copy, (slots - 1,), None, 4), slots * snapshots(g))
 
 
 def snapshots(g: Build) -> int:
@@ -66,6 +66,7 @@ def build_rs(g: Build, inp: States, s: Node, read: Callable[[Node, Node], Node] 
     gathered = g.get_rows(flat, ids)
     out = read(flat, inp.main) if read is not None else g.view(gathered, (values, seqs))
     g.expand(out)
-    extra = g.view(gathered, (values, 0), gathered.nb[:2])
-    g.expand(g.cpy(extra, g.view(s, (values, 0), s.nb[:2])))
+    others = g.at.slots - seqs
+    extra = g.view(gathered, (values, others), gathered.nb[:2], (seqs if read is None else seqs - 1) * gathered.nb[1])
+    g.expand(g.cpy(extra, g.view(s, (values, others), s.nb[:2])))
     return out

@@ -9,6 +9,9 @@ _SCAN_STATE_OLD = 16  # the same with a decay a value (Mamba 1)
 _CHANNELS = 128  # ssm-conv.cu: channels of a block of threads
 
 
+INDEXED_VALUES, INDEXED_HEADS = 128, (64, 32, 4)  # lightning-indexer.cu: values and heads of Q
+
+
 def on_cuda(n: Node) -> bool:
     """Whether the back end has a kernel for `n`."""
     src = n.src
@@ -23,6 +26,8 @@ def on_cuda(n: Node) -> bool:
         return src[0].ne[1] % _CHANNELS == 0
     if n.op == "unary":
         return src[0].contiguous
-    if n.op in ("norm", "rms_norm"):
+    if n.op == "lightning_indexer":
+        return src[0].ne[0] == INDEXED_VALUES and src[0].ne[1] in INDEXED_HEADS
+    if n.op in ("norm", "rms_norm", "l2_norm"):
         return src[0].nb[0] == src[0].dtype.row_bytes(1)
     return True

@@ -239,11 +239,17 @@ class Tape:
     def sum_rows(self, a: Node) -> Node:
         return self._result("sum_rows", a, a, ne=(1, *a.ne[1:]))
 
+    def argsort(self, a: Node) -> Node:
+        return self._result("argsort", a, a, dtype=I32)
+
+    def cumsum(self, a: Node) -> Node:
+        return self._result("cumsum", a, a)
+
     def mean(self, a: Node) -> Node:
         return self._result("mean", a, a, ne=(1, *a.ne[1:]))
 
     def argsort_top_k(self, a: Node, k: int) -> Node:
-        order = self._result("argsort", a, a, dtype=I32)
+        order = self.argsort(a)
         return self.view(order, (k, *order.ne[1:]), order.nb)
 
     def add_inplace(self, a: Node, b: Node) -> Node:
@@ -287,6 +293,12 @@ class Tape:
     def ssm_scan(self, s: Node, x: Node, dt: Node, a: Node, b: Node, c: Node, ids: Node, snapshots: int = 1) -> Node:
         states = snapshots * s.ne[0] * s.ne[1] * s.ne[2] * ids.ne[0]
         return self._result("ssm_scan", x, s, x, dt, a, b, c, ids, dtype=F32, ne=shape(x.elements + states))
+
+    def recurrence(self, op: str, k: Node, *src: Node) -> Node:
+        """rwkv_wkv6, rwkv_wkv7, gated_linear_attn: rows and the new state behind them. `k` gives the shape; the state is
+        the last of `src`."""
+        values, heads, tokens = k.ne[:3]
+        return self._result(op, k, *src, dtype=F32, ne=shape(values * heads, tokens + values * src[-1].ne[1]))
 
     def gated_delta_net(self, q: Node, k: Node, v: Node, g: Node, beta: Node, state: Node, snapshots: int = 1) -> Node:
         values, heads, tokens, seqs = v.ne

@@ -9,6 +9,7 @@ from kvtui.memory.compute.recurrent import Hybrid, hybrid, hybrid_k
 from kvtui.memory.compute.tape import Node
 
 ARCHITECTURES = ("kimi-linear", "bailingmoe3")
+ALONE = ("kimi-linear",)
 _SECTIONS = 4  # positions a token where rope is in sections
 
 

@@ -39,7 +39,7 @@ def _chunked(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     logits = g.mm(g.w("ffn_gate_inp", il), cur)
     out = moe(g, cur, il, routing, logits)
     each = int(g.number("experts_per_group"))
-    return g.add(out, g.scale(moe(g, out, il, routing, logits, "_chexps", each)))
+    return g.add(out, g.scale(moe(g, out, il, routing, logits, suffix="_chexps", each=each)))
 
 
 def _full(g: Build, il: int) -> bool:

@@ -22,7 +22,7 @@ def graph(g: Build) -> None:
         g.expand(cur)
         cur = delta_net(g, inp.states, cur, il) if g.layer(il).is_recurrent else _attention(g, inp, cur, pos, il)
         inner = g.add(cur, residual)
-        cur = g.add(_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
+        cur = g.add(gated_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
     g.finish_late(cur, out_ids)
 
 
@@ -40,7 +40,7 @@ def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:
     return project(g, g.mul(cur, g.unary("sigmoid", gate)), il)
 
 
-def _ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
+def gated_ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     """build_layer_ffn: shared experts are gated by a number a token."""
     if g.w("ffn_gate_inp", il) is None:
         return dense(g, cur, il)
