@@ -130,6 +130,8 @@ class Engine:
             self.pipelined(assignment),
         )
         if asked not in self._known:
+            if self._copies_caches(assignment, blocks):
+                blocks = tuple(range(self.model.n_layer))
             self._known[asked] = self.peaks_of(assignment, blocks)
         return self._known[asked]
 
@@ -223,8 +225,20 @@ class Engine:
         resolve_fused_ops). Quantised V is read by nothing else: it keeps it on."""
         if not self._may_turn_off:
             return False
+        return self._refused(g, assignment)
+
+    def _refused(self, g: Graph, assignment: Assignment) -> bool:
+        """Whether a block's device has no kernel for its attention."""
         homes = assignment.layer_devices
         return any(homes[a.block] != CPU and not self._runs(g, i, homes[a.block]) for i, a in g.attention.items())
+
+    def _copies_caches(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+        """Whether attention is left to the CPU, which then copies every block's cache: no block stands for another."""
+        flash = flash_attention(self.model, self.context)
+        if not flash or len(blocks) == self.model.n_layer:
+            return False
+        g = build_graph(self.model, self.context, shapes(self.model, self.context, flash, prompt=True), blocks)
+        return self._refused(g, assignment) and not self._turned_off(g, assignment)
 
     @cached_property
     def _may_turn_off(self) -> bool:

@@ -140,8 +140,8 @@ def moe(
         selection = _in_groups(g, selection, groups, experts, tokens)
     if chosen is None:
         chosen = g.argsort_top_k(selection, used)
-    if each > 1:
-        chosen = g.cast(g.scale(g.cast(chosen, F32)), I32)
+        if each > 1:
+            chosen = g.cast(g.scale(g.cast(chosen, F32)), I32)
     weights = g.get_rows(g.reshape(probs, 1, experts, tokens), chosen)
     if routing.gating == "softmax_weight":
         weights = g.reshape(g.soft_max(g.reshape(weights, used, tokens)), 1, used, tokens)

@@ -18,6 +18,11 @@ def alibi(model: ModelSpec) -> bool:
     return model.architecture in _BIASED or (model.architecture == "baichuan" and model.n_layer == _BAICHUAN_13B)
 
 
+def repeats(model: ModelSpec) -> bool:
+    """Not where some blocks turn Q and K and others, equal in all else, do not."""
+    return model.architecture != "smollm3"
+
+
 def _no_factors(g: Build, il: int) -> bool:
     return False
 
@@ -47,6 +52,7 @@ FAMILIES = {
     "codeshell": _LAYER,
     "cohere2": Decoder(norm="layer", iswa=True, roped=windowed, parallel=("ffn", "input", "attention"), scaled_logits=1),
     "command-r": replace(_RMS, norm="layer", qk_norm="layer", parallel=("ffn", "input", "attention"), scaled_logits=1),
+    "dream": replace(_RMS, cached=False),
     "ernie4_5": _RMS,
     "exaone": _FACTORS,
     "falcon": replace(_LAYER, parallel=("ffn", "attention", "input")),
@@ -56,6 +62,7 @@ FAMILIES = {
     "internlm2": _RMS,
     "jais": replace(_LAYER, rope=False, routing=_acts("silu")),
     "jais2": replace(_LAYER, routing=_acts("relu_sqr")),
+    "llada": replace(_RMS, cached=False),
     "maincoder": replace(_RMS, rope_first=True),
     "nemotron": replace(_LAYER, routing=_acts("relu_sqr")),
     "olmo": replace(_RMS, norm="layer"),
@@ -73,6 +80,7 @@ FAMILIES = {
     "seed_oss": replace(_RMS, ffn_norm=_POST),
     "smollm3": replace(_RMS, roped=three_of_four),
     "stablelm": replace(_RMS, norm="layer", qk_norm="layer", ffn_reads_input=True),
+    "spark2_5": replace(_RMS, iswa=True, gate="sigmoid", routing=_acts("gelu")),
     "starcoder": replace(_LAYER, rope=False),
     "starcoder2": _LAYER,
     "xverse": _RMS,
@@ -119,6 +127,17 @@ def _granite(g: Build) -> Decoder:
     )
 
 
+def _granite_swa(g: Build) -> Decoder:
+    """rope_pattern says which blocks are turned; shared experts' `up` holds the gate too."""
+    pattern = g.model.header.metadata.get("granite_swa.attention.rope_pattern")
+
+    def roped(g: Build, il: int) -> bool:
+        return not isinstance(pattern, tuple) or il >= len(pattern) or bool(pattern[il])
+
+    routing = Routing(act="swiglu", scaled=scaled(g), scales=False)
+    return replace(_granite(g), rope=True, iswa=True, roped=roped, routing=routing)
+
+
 def _hunyuan(g: Build) -> Decoder:
     """rope_multi of the dense one gets a position a token, whatever its header's sections."""
     vision = g.model.architecture == "hunyuan_vl"
@@ -131,6 +150,19 @@ def _mistral3(g: Build) -> Decoder:
 
 def _mpt(g: Build) -> Decoder:
     return replace(_LAYER, rope=False, qk_norm="layer", by_rows=g.has("blk.0.attn_q_norm.weight"))
+
+
+def _muse(g: Build) -> Decoder:
+    return replace(
+        _BOTH_POST,
+        iswa=True,
+        normed_embd=True,
+        roped=windowed,
+        gate="sigmoid",
+        post_norm_all=True,
+        scaled_logits=1,
+        softcapped=g.number("final_logit_softcapping") != 0,
+    )
 
 
 def _olmo2(g: Build) -> Decoder:
@@ -147,12 +179,14 @@ BY_HEADER: dict[str, Callable[[Build], Decoder]] = {
     "glm4": _glm4,
     "gptneox": _gptneox,
     "granite": _granite,
+    "granite_swa": _granite_swa,
     "granitemoe": _granite,
     "hunyuan-dense": _hunyuan,
     "hunyuan_vl": _hunyuan,
     "minicpm": _granite,
     "mistral3": _mistral3,
     "mpt": _mpt,
+    "muse-glimmer": _muse,
     "olmo2": _olmo2,
     "plamo3": _plamo3,
 }
