@@ -41,6 +41,10 @@ class Family(Protocol):
     def graph(g: Build) -> None:
         """Expand the whole graph."""
 
+    @staticmethod
+    def mtp_graph(g: Build) -> None:
+        """The MTP context's; not every family has one."""
+
 
 @cache
 def _families() -> dict[str, Family]:
@@ -51,16 +55,21 @@ def _families() -> dict[str, Family]:
     return found
 
 
-def covered(model: ModelSpec) -> bool:
-    """Whether the model's family has a graph here."""
-    return model.architecture in _families()
+def covered(model: ModelSpec, drafts: bool = False) -> bool:
+    """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
+    family = _families().get(model.architecture)
+    return family is not None and (not drafts or hasattr(family, "mtp_graph"))
 
 
 @lru_cache(maxsize=64)
-def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
-    """The graph of these blocks."""
+def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...], drafts: bool = False) -> Graph:
+    """The graph of these blocks; `drafts`: of the MTP context."""
     g = Build(model, ctx, sizes, blocks)
-    _families()[model.architecture].graph(g)
+    family = _families()[model.architecture]
+    if drafts:
+        family.mtp_graph(g)
+    else:
+        family.graph(g)
     return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0)
 
 
@@ -82,6 +91,7 @@ class Engine:
     context: ContextParams
     machine: Machine
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
+    drafts: bool = False  # the MTP context of the model, not its main one
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
@@ -115,6 +125,8 @@ class Engine:
 
     def peaks(self, assignment: Assignment) -> tuple[int, ...]:
         """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
+        if self.drafts:
+            return self._draft_peaks(assignment)
         places = assignment.tensor_devices
         keys = sequence(self.model, assignment.layer_devices, places)
         blocks = representatives(keys) if self._repeats else tuple(range(self.model.n_layer))
@@ -130,9 +142,34 @@ class Engine:
             self._known[asked] = self.peaks_of(assignment, blocks)
         return self._known[asked]
 
+    @cached_property
+    def _drafting(self) -> tuple[int, ...]:
+        """MTP blocks."""
+        return tuple([x.index for x in self.model.layers if x.drafts])
+
+    @cached_property
+    def _draft_tensors(self) -> tuple[int, ...]:
+        """Tensors of MTP blocks."""
+        return tuple([t.index for t in self.model.tensors if t.loaded and t.block is not None and t.block >= self.model.n_layer])
+
+    def _draft_peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """The same of the MTP context, which knows the model's other blocks by where they are alone."""
+        places = assignment.tensor_devices
+        asked = (
+            tuple([places[i] for i in self._loose]),
+            tuple([places[i] for i in self._draft_tensors]),
+            assignment.layer_devices[self.model.n_layer :],
+            assignment.tied_output,
+            CPU in assignment.layer_devices,
+            self.pipelined(assignment),
+        )
+        if asked not in self._known:
+            self._known[asked] = self.peaks_of(assignment, self._drafting)
+        return self._known[asked]
+
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
         """The prompt's peaks by what is alive, a back end each."""
-        blocks = tuple(range(self.model.n_layer))
+        blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
         _, _, peaks = self.run(assignment, blocks, prompt=True)
         g, planned, peaks = self.run(assignment, blocks, prompt=True, watch=[p.step for p in peaks])
         return tuple([terms(g, planned, p) for p in peaks])
@@ -162,10 +199,10 @@ class Engine:
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
         sizes = shapes(model, ctx, flash, prompt)
-        g = build_graph(model, ctx, sizes, blocks)
+        g = build_graph(model, ctx, sizes, blocks, self.drafts)
         if self._turned_off(g, assignment):
             sizes = shapes(model, ctx, False, prompt)
-            g = build_graph(model, ctx, sizes, blocks)
+            g = build_graph(model, ctx, sizes, blocks, self.drafts)
         cpu = self.n - 1
         homes = self._homes(g, assignment)
         layers = assignment.layer_devices
