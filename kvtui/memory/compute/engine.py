@@ -25,7 +25,7 @@ from kvtui.model.spec import ModelSpec
 
 CUDA_BACKENDS = ("CUDA", "ROCm")
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
-_DEVICE_ALIGNMENT, _HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
 
 
@@ -218,7 +218,7 @@ class Engine:
         )
         extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in gpus}
         planned = schedule(g, homes, pins, ends, extra)
-        return g, planned, allocate(planned.plan, [_DEVICE_ALIGNMENT] * cpu + [_HOST_ALIGNMENT], watch)
+        return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
 
     def _runs(self, g: Graph, i: int, device: int) -> bool:
         """Whether a device has a kernel for this attention."""

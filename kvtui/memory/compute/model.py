@@ -72,4 +72,5 @@ def _among(assignment: Assignment, opened: tuple[int, ...]) -> Assignment:
         tensor_devices=tuple([number[d] for d in assignment.tensor_devices]),
         tied_output=None if assignment.tied_output is None else number[assignment.tied_output],
         opened=None,
+        named=None,
     )
