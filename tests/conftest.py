@@ -62,6 +62,12 @@ def loaded_headers(headers: HeaderArchive) -> Mapping[str, Header]:
 
 
 @pytest.fixture(scope="session")
+def beside_headers() -> HeaderArchive:
+    """Models with MTP blocks, a draft, a projector."""
+    return HeaderArchive(DATA / "headers-beside.tar.xz")
+
+
+@pytest.fixture(scope="session")
 def dry_runs() -> tuple[dict[str, Any], ...]:
     """Rows the server accepted."""
     return tuple(row for row in _rows() if "refused" not in row)

@@ -68,7 +68,7 @@ def _cache(g: Build, cells: int, swa: bool | None, rotated: bool) -> Cache:
 
 def _rotation(g: Build, swa: bool | None, dtype: Dtype, of_k: bool) -> Node | None:
     """The matrix that K or V is turned by before it is quantised (llama_kv_cache's constructor)."""
-    layers = [x for x in g.model.layers[: g.model.n_layer] if x.has_cache and swa in (None, x.is_swa)]
+    layers = [x for x in g.cached_layers if swa in (None, x.is_swa)]
     heads = {x.head_k if of_k else x.head_v for x in layers}
     first = g.layer(0)
     if not dtype.quantized or len(heads) != 1 or (first.head_k if of_k else first.head_v) % _ROTATED:

@@ -126,6 +126,13 @@ class Build(Tape):
         """The block's shapes."""
         return self.model.layers[il]
 
+    @property
+    def cached_layers(self) -> list[Layer]:
+        """Blocks whose K/V the context keeps: the model's own, or in an MTP context those that draft."""
+        if self.blocks and self.blocks[0] >= self.model.n_layer:
+            return [x for x in self.model.layers if x.drafts]
+        return [x for x in self.model.layers[: self.model.n_layer] if x.has_cache]
+
     def last(self, il: int) -> bool:
         """Whether `il` is the model's last block."""
         return il == self.model.n_layer - 1

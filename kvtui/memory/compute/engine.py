@@ -26,7 +26,7 @@ from kvtui.model.spec import ModelSpec
 
 CUDA_BACKENDS = ("CUDA", "ROCm")
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
-_DEVICE_ALIGNMENT, _HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
 
 
@@ -42,6 +42,10 @@ class Family(Protocol):
     def graph(g: Build) -> None:
         """Expand the whole graph."""
 
+    @staticmethod
+    def mtp_graph(g: Build) -> None:
+        """The MTP context's; not every family has one."""
+
 
 @cache
 def _families() -> dict[str, Family]:
@@ -52,17 +56,21 @@ def _families() -> dict[str, Family]:
     return found
 
 
-def covered(model: ModelSpec) -> bool:
-    """Whether the model's family has a graph here."""
-    return model.architecture in _families()
+def covered(model: ModelSpec, drafts: bool = False) -> bool:
+    """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
+    family = _families().get(model.architecture)
+    return family is not None and (not drafts or hasattr(family, "mtp_graph"))
 
 
 @lru_cache(maxsize=64)
-def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
-    """The graph of these blocks."""
+def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...], drafts: bool = False) -> Graph:
+    """The graph of these blocks; `drafts`: of the MTP context."""
     g = Build(model, ctx, sizes, blocks)
     family = _families()[model.architecture]
-    family.graph(g)
+    if drafts:
+        family.mtp_graph(g)
+    else:
+        family.graph(g)
     biased = getattr(family, "alibi", None)
     return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
 
@@ -85,6 +93,7 @@ class Engine:
     context: ContextParams
     machine: Machine
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
+    drafts: bool = False  # the MTP context of the model, not its main one
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
@@ -118,6 +127,8 @@ class Engine:
 
     def peaks(self, assignment: Assignment) -> tuple[int, ...]:
         """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
+        if self.drafts:
+            return self._draft_peaks(assignment)
         places = assignment.tensor_devices
         keys = sequence(self.model, assignment.layer_devices, places)
         blocks = representatives(keys, self._turns) if self._repeats else tuple(range(self.model.n_layer))
@@ -135,9 +146,35 @@ class Engine:
             self._known[asked] = self.peaks_of(assignment, blocks)
         return self._known[asked]
 
+    @cached_property
+    def _drafting(self) -> tuple[int, ...]:
+        """MTP blocks."""
+        return tuple([x.index for x in self.model.layers if x.drafts])
+
+    @cached_property
+    def _draft_tensors(self) -> tuple[int, ...]:
+        """Tensors of MTP blocks."""
+        return tuple([t.index for t in self.model.tensors if t.loaded and t.block is not None and t.block >= self.model.n_layer])
+
+    def _draft_peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """The same of the MTP context, which knows the model's other blocks by where they are alone."""
+        places = assignment.tensor_devices
+        asked = (
+            tuple([places[i] for i in self._loose]),
+            tuple([places[i] for i in self._draft_tensors]),
+            assignment.layer_devices[self.model.n_layer :],
+            assignment.tied_output,
+            CPU in assignment.layer_devices,
+            self.pipelined(assignment),
+        )
+        if asked not in self._known:
+            self._known[asked] = self.peaks_of(assignment, self._drafting)
+        return self._known[asked]
+
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
         """The prompt's peaks by what is alive, a back end each."""
-        blocks, alone = tuple(range(self.model.n_layer)), self._alone
+        blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
+        alone = self._alone
         _, _, peaks = self.run(assignment, blocks, prompt=True, alone=alone)
         g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks])
         return tuple([terms(g, planned, p) for p in peaks])
@@ -186,16 +223,16 @@ class Engine:
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
         sizes = shapes(model, ctx, flash, prompt, alone)
-        g = build_graph(model, ctx, sizes, blocks)
+        g = build_graph(model, ctx, sizes, blocks, self.drafts)
         if self._turned_off(g, assignment) or self._strays(assignment):
             sizes = shapes(model, ctx, False, prompt, alone)
-            g = build_graph(model, ctx, sizes, blocks)
+            g = build_graph(model, ctx, sizes, blocks, self.drafts)
         cpu, homes = self.n - 1, self._homes(g, assignment)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
         gpus = ends.fuses
         extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in gpus}
         planned = schedule(g, homes, pins, ends, extra)
-        return g, planned, allocate(planned.plan, [_DEVICE_ALIGNMENT] * cpu + [_HOST_ALIGNMENT], watch)
+        return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
 
     def _ends(self, g: Graph, assignment: Assignment) -> Backends:
         cpu = self.n - 1
