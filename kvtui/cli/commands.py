@@ -1,6 +1,5 @@
 """The command line. Data goes to stdout, words to stderr; the heavy parts are imported by the command that needs them."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +12,10 @@ import click
 from kvtui import __version__
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK, emit, say
+from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
 from kvtui.cli.options import in_environment, positive_seconds, shared_options
+from kvtui.cli.picking import table
+from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import address_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
@@ -46,15 +47,6 @@ def cli() -> None:
     """
 
 
-def _fetched(n_bytes: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\rreading the header: {n_bytes / 1000:,.0f} kB", nl=False, err=True)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    emit(json.dumps(value, ensure_ascii=True))
-
-
 @cli.command()
 @click.argument("model")
 @shared_options
@@ -68,16 +60,16 @@ def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> 
 
     began = time.perf_counter()
     address = ModelAddress(model)
-    spec = load(address, options, _fetched)
+    spec = load(address, options, fetched)
     read = time.perf_counter()
     made = with_proof(make_plan(request_of(spec, options), seconds))
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
     if as_json:
-        _print_json(plan_json(made, str(address), timings))
+        print_json(plan_json(made, str(address), timings))
     else:
         from kvtui.report.as_text import plan_lines
 
-        _echo_lines(plan_lines(made, address))
+        echo_lines(plan_lines(made, address))
     sys.exit(EXIT_OK if made.fits else EXIT_NO)
 
 
@@ -98,46 +90,21 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     server_flags = parse_flags(flags, flags_of(options))
     joined = replace(options, spec_type=",".join(server_flags.context.spec_types) or None)
     address = ModelAddress(model)
-    spec = load(address, joined, _fetched)
+    spec = load(address, joined, fetched)
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
     described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
-        _print_json(estimate_json(described, str(address), flags, timings))
+        print_json(estimate_json(described, str(address), flags, timings))
     else:
         from kvtui.report.as_text import estimate_lines
 
-        _echo_lines(estimate_lines(described, str(address), explain=explain))
+        echo_lines(estimate_lines(described, str(address), explain=explain))
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-def _echo_lines(lines: Sequence[str]) -> None:
-    from kvtui.base.text import printable
-
-    emit("\n".join(map(printable, lines)))
-
-
-@cli.command()
-@click.argument("model")
-@shared_options
-@click.option("--all", "all_pairs", is_flag=True, help="All 81 pairs.")
-@click.option("--markdown", is_flag=True, help="A table to paste.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def table(model: str, options: Options, all_pairs: bool, markdown: bool, as_json: bool) -> None:
-    """One row for each pair of K and V types."""
-    from kvtui.placement.plan import quick_plan
-    from kvtui.placement.table import pair_rows
-    from kvtui.report.as_json import table_json
-
-    shown = quick_plan(request_of(load(ModelAddress(model), options, _fetched), options))
-    rows = pair_rows(shown, all_pairs=all_pairs)
-    if as_json:
-        _print_json(table_json(rows))
-        return
-    from kvtui.report.as_text import table_lines
-
-    _echo_lines(table_lines(rows, markdown=markdown))
+cli.add_command(table)
 
 
 @cli.command()
@@ -149,11 +116,11 @@ def devices(as_json: bool) -> None:
 
     found = find_inventory()
     if as_json:
-        _print_json(inventory_json(found))
+        print_json(inventory_json(found))
     else:
         from kvtui.report.as_text import inventory_lines
 
-        _echo_lines(inventory_lines(found))
+        echo_lines(inventory_lines(found))
 
 
 @cli.command()
@@ -173,7 +140,7 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     from kvtui.tasks.history import gpus_of, request_key
 
     path = ModelAddress(model).path
-    spec = load(ModelAddress(model), options, _fetched)
+    spec = load(ModelAddress(model), options, fetched)
     request = request_of(spec, options)
     server = choose_server(options.llama_server)
     flags = in_environment(without_secrets(flags))
@@ -188,11 +155,11 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     kept = recall(server.identity, request_key(request), gpus_of(request.machine), argv)
     value = verify_json(request.machine, predicted, answer, str(server.path), kept)
     if as_json:
-        _print_json(value)
+        print_json(value)
     else:
         from kvtui.report.as_text import verify_lines
 
-        _echo_lines(verify_lines(value))
+        echo_lines(verify_lines(value))
     sys.exit(EXIT_NO if answer.refused or answer.impossible else EXIT_OK)
 
 
@@ -215,7 +182,7 @@ def serve(model: str, options: Options) -> None:
 
     path = ModelAddress(model).path
     server = choose_server(options.llama_server)
-    made = make_plan(request_of(load(ModelAddress(model), options, _fetched), options))
+    made = make_plan(request_of(load(ModelAddress(model), options, fetched), options))
     if not made.fits:
         say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
@@ -256,7 +223,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
     from kvtui.tui.session import Session
 
     def opener(name: str) -> "Request":
-        return request_of(load(ModelAddress(name), options, _fetched), options)
+        return request_of(load(ModelAddress(name), options, fetched), options)
 
     request = opener(model) if model is not None else None
     machine = request.machine if request is not None else machine_of(options)

@@ -169,10 +169,11 @@ def inventory_json(found: Inventory) -> Json:
     }
 
 
-def table_json(rows: Sequence["PairRow"]) -> Json:
-    """The JSON of `kvtui table`."""
+def table_json(rows: Sequence["PairRow"], advice: str) -> Json:
+    """The JSON of `kvtui table`; `advice`: one sentence."""
     return {
         "schema": SCHEMA,
+        "advice": advice,
         "rows": [{column.key: column.value(row) for column in COLUMNS} for row in rows],
     }
 

@@ -12,8 +12,7 @@ from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
 from kvtui.placement.plan import Optimality, Plan
-from kvtui.placement.table import PairRow
-from kvtui.report.columns import FOR_PEOPLE, NONE
+from kvtui.report.columns import NONE
 from kvtui.report.parts import IN_TEXT, values
 
 _NAME = 8  # columns of a device's name
@@ -74,19 +73,6 @@ def estimate_lines(described: Described, path: str, *, explain: bool) -> list[st
 
         lines += ["", *explain_lines(described.model, described.flags.context)]
     return lines + [f"{f.severity}: {f.message}" for f in described.findings]
-
-
-def table_lines(rows: Sequence[PairRow], *, markdown: bool) -> list[str]:
-    """One line a pair."""
-    heads = [c.title for c in FOR_PEOPLE]
-    cells = [[c.cell(row) for c in FOR_PEOPLE] for row in rows]
-    if markdown:
-        return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells)]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    return [
-        "  ".join(c.aligned(cell, w) for c, cell, w in zip(FOR_PEOPLE, row, widths, strict=True)).rstrip()
-        for row in (heads, *cells)
-    ]
 
 
 def inventory_lines(found: Inventory) -> list[str]:
