@@ -14,7 +14,7 @@ from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
 from kvtui.cli.options import in_environment, positive_seconds, shared_options
-from kvtui.cli.picking import table
+from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import address_of, flags_of, load, machine_of, request_of
@@ -23,7 +23,7 @@ from kvtui.tasks.options import Options
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
 
-COMMANDS = ("plan", "table", "estimate", "verify", "devices", "serve", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "demo")
 
 
 class _App(click.Group):
@@ -104,7 +104,8 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-cli.add_command(table)
+for _command in (table, guide):
+    cli.add_command(_command)
 
 
 @cli.command()

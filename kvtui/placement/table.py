@@ -1,6 +1,6 @@
 """One row for each K/V pair: what it takes, what it saves, how far it reaches, how it runs, what it costs in quality."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from kvtui.base.findings import Finding
@@ -83,8 +83,13 @@ def pair_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
 
 def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> Iterator[PairRow]:
     """Rows one by one; without `contexts` the two largest contexts are left out, which is much quicker."""
+    yield from rows_of(plan, pairs(plan, all_pairs=all_pairs), contexts=contexts)
+
+
+def rows_of(plan: Plan, wanted: Iterable[tuple[str, str]], *, contexts: bool = True) -> Iterator[PairRow]:
+    """Rows of these pairs, one by one."""
     shared = _Shared.of(plan)
-    for type_k, type_v in pairs(plan, all_pairs=all_pairs):
+    for type_k, type_v in wanted:
         yield _row(plan, shared, type_k, type_v, contexts=contexts)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.placement.table import PairRow
 from kvtui.report.columns import FOR_PEOPLE, NONE, Column
+from kvtui.report.grid import grid
 
 
 def table_lines(rows: Sequence[PairRow], *, markdown: bool) -> list[str]:
@@ -32,7 +33,4 @@ def matrix_lines(rows: Sequence[PairRow], column: Column, *, markdown: bool) -> 
 def _grid(heads: Sequence[str], cells: Sequence[Sequence[str]], kinds: Sequence[Column], *, markdown: bool) -> list[str]:
     if markdown:
         return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells)]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    return [
-        "  ".join(c.aligned(cell, w) for c, cell, w in zip(kinds, row, widths, strict=True)).rstrip() for row in (heads, *cells)
-    ]
+    return grid(heads, cells, left=[i for i, c in enumerate(kinds) if c.word])
