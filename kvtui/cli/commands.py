@@ -16,6 +16,7 @@ from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
 from kvtui.cli.options import in_environment, positive_seconds, shared_options
 from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
+from kvtui.cli.profiles import profile
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import address_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
@@ -23,7 +24,7 @@ from kvtui.tasks.options import Options
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "profile", "demo")
 
 
 class _App(click.Group):
@@ -48,7 +49,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
 @click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to go on proving, in seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -74,7 +75,7 @@ def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> 
 
 
 @cli.command(context_settings={"ignore_unknown_options": False})
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
 @click.option("--explain", is_flag=True, help="Each figure's formula with its numbers.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -104,7 +105,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide):
+for _command in (table, guide, profile):
     cli.add_command(_command)
 
 
@@ -125,7 +126,7 @@ def devices(as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
@@ -170,7 +171,7 @@ def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cli.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
 @_address_options
 def serve(model: str, options: Options) -> None:

@@ -17,7 +17,7 @@ _LABELS: tuple[Label, ...] = get_args(Label)
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
 @click.option("--all", "all_pairs", is_flag=True, help="All 81 pairs.")
 @click.option("--sort", metavar="COLUMN", help="The best of a column first: cache_bytes, tokens_per_second, quality, ...")

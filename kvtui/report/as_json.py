@@ -11,6 +11,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
 from kvtui.report.columns import COLUMNS
+from kvtui.report.configuration import configuration, configuration_json
 from kvtui.report.findings import findings_json
 from kvtui.report.formulas import explain_json
 from kvtui.report.parts import OF_DEVICES, OF_THE_HOST, values
@@ -128,6 +129,7 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
         "argv": list(plan.argv),
         "env": dict(plan.env),
         "timings": timings,
+        "configuration": configuration_json(configuration(plan)),
         "findings": findings_json(plan.findings),
     }
 

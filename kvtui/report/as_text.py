@@ -13,6 +13,7 @@ from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
 from kvtui.placement.plan import Optimality, Plan
 from kvtui.report.columns import NONE
+from kvtui.report.configuration import configuration, configuration_lines
 from kvtui.report.parts import IN_TEXT, values
 
 _NAME = 8  # columns of a device's name
@@ -47,6 +48,7 @@ def plan_lines(plan: Plan, address: ModelAddress) -> list[str]:
         lines.append(f"{plan.speed.low:.1f} to {plan.speed.high:.1f} tokens a second, by bandwidth (full to empty context)")
         lines.append(_proof(plan.optimality))
     lines += [f"{f.severity}: {f.message}" for f in plan.findings]
+    lines += ["", *configuration_lines(configuration(plan))]
     env = "".join(f"{k}={shell_word(v)} " for k, v in plan.env)
     lines += ["", env + shell_line(["llama-server", *address.flags, *plan.argv])]
     return lines
