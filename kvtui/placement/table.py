@@ -128,14 +128,16 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     seconds = shared.still_seconds + cache_seconds(layout, shared.reference, shared.homes, by_place, shared.seconds_per_byte)
     known = plan.speed is not None and (decides.runs != "cpu" or machine.ram.bandwidth is not None)
     most = model.n_ctx_train * context.slots
+    in_place = largest_in_place(trial, plan.assignment, most) if contexts and accepted else None
+    whole = CPU not in plan.homes and CPU not in plan.places and request.context.offload_kqv
     return PairRow(
         type_k=type_k,
         type_v=type_v,
         cache_bytes=layout.cache_bytes,
         device_bytes=sum(d.used_bytes for d in memory.devices),
         saved_fraction=1 - layout.cache_bytes / shared.reference.cache_bytes if shared.reference.cache_bytes else 0.0,
-        max_context=largest_in_place(trial, plan.assignment, most) if contexts and accepted else None,
-        max_context_gpu=largest_on_devices(trial, most) if contexts and accepted else None,
+        max_context=in_place,
+        max_context_gpu=largest_on_devices(trial, most, in_place or 0 if whole else 0) if contexts and accepted else None,
         seconds_per_token=seconds,
         tokens_per_second=1 / seconds if known and seconds else None,
         tokens_per_second_empty=1 / max(shared.still_seconds, HANDOFF_SECONDS) if known and seconds else None,

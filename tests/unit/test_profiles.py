@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -48,6 +49,17 @@ def test_what_was_given_wins_over_a_profile(state: Path) -> None:
     assert state.is_file()
     merged = under_given(read_profile("x"), Options(ctx_size="4096", pin=("b=CPU",)))
     assert (merged.ctx_size, merged.cache_type_k, merged.pin, merged.kv_unified) == ("4096", "q8_0", ("b=CPU",), True)
+
+
+def test_a_profile_is_obeyed(run: Run, headers: Any, tmp_path: Path) -> None:
+    model = headers.write("llama-3.1-8b-q4_k_m", tmp_path)
+    machine = ("--device", "CUDA0=22GiB@900GB/s", "--ram", "16GiB@50GB/s")
+    assert run("save", "x", str(model), *machine, "-c", "8192", "-ctk", "q8_0").exit_code == 0
+    done = CliRunner().invoke(cli, ["plan", "--profile", "x", "-ctk", "q4_0", "--json"], standalone_mode=False)
+    plan = json.loads(done.stdout)
+    assert (plan["context"]["requested"], plan["context"]["type_k"]) == (8192, "q4_0")
+    assert plan["model"]["path"] == str(model)
+    assert [d["free_bytes"] for d in plan["devices"]] == [22 * 2**30]
 
 
 def test_wrong_names_are_sentences(run: Run) -> None:
