@@ -152,6 +152,7 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "pin": [(("--pin", "exps"), "REGEX=DEVICE"), (("--pin", "x=CUDA9"), "there is no device CUDA9")],
     "exclude": [(("--exclude", "CUDA9"), "--exclude CUDA9: no such device")],
     "config": [(("--config", "/no/such.json"), "/no/such.json: No such file")],
+    "profile": [(("--profile", "no-such-profile"), "no profile no-such-profile: ")],
     "llama_server": [
         (("--llama-server", "/no/server"), "no such program"),
         (("--llama-server", "/no/server", "--build", "b11434"), "no such program"),
