@@ -34,6 +34,24 @@ def caches(g: Build, iswa: bool = False, rotated: bool = True) -> Caches:
     return Caches(full, _cache(g, g.at.swa_cells, True, rotated) if iswa else full)
 
 
+def uncached(g: Build, windows: bool = False) -> tuple[Node, Node]:
+    """build_attn_inp_no_cache: the masks of the batch alone, the full one and that of a window."""
+
+    def mask() -> Node:
+        return g.input(F16 if g.at.flash else F32, g.tokens, g.tokens, name="KQ mask")
+
+    full = mask()
+    return full, mask() if windows else full
+
+
+def attend_uncached(g: Build, masks: tuple[Node, Node], il: int, q: Node, k: Node, v: Node, *, out: bool = True) -> Node:
+    """build_attn without a cache."""
+    for part in (q, k, v):
+        g.expand(part)
+    cur = mha(g, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il))
+    return project(g, cur, il) if out else cur
+
+
 def _cache(g: Build, cells: int, swa: bool | None, rotated: bool) -> Cache:
     at = g.at
     mask = g.input(F16 if at.flash else F32, cells, at.tokens // at.streams, 1, at.streams, name="KQ mask")
@@ -69,32 +87,47 @@ def turn(g: Build, cur: Node, matrix: Node) -> Node:
     return g.reshape(g.mul_mat(matrix, rows), *cur.ne)
 
 
-def qkv(g: Build, cur: Node, il: int, head: int = 0, n_head: int = 0, n_head_kv: int = 0) -> tuple[Node, Node, Node]:
-    """build_qkv: from one tensor or three, with biases where the file has them."""
+def qkv(
+    g: Build, cur: Node, il: int, head: int = 0, n_head: int = 0, n_head_kv: int = 0, *, bare: bool = False
+) -> tuple[Node, Node, Node]:
+    """build_qkv: from one tensor or three, with biases where the file has them. `bare`: without biases and scales."""
     x = g.layer(il)
-    head, n_head, n_head_kv = head or x.head_k, n_head or x.n_head, n_head_kv or x.n_head_kv
+    head_k, head_v = head or x.head_k, head or x.head_v
+    n_head, n_head_kv = n_head or x.n_head, n_head_kv or x.n_head_kv
     clamped = g.number("attention.clamp_kqv") > 0
     fused = g.w("attn_qkv", il)
     if fused is not None:
-        mixed = g.proj("attn_qkv", il, cur)
-        bias = g.w("attn_qkv", il, "bias")
-        if bias is not None:
-            mixed = g.add(mixed, bias)
+        mixed = g.mm(fused, cur) if bare else project(g, cur, il, "attn_qkv")
         if clamped:
             mixed = g.clamp(mixed)
-        row, parts, offset = mixed.dtype.row_bytes(head), [], 0
-        for heads in (n_head, n_head_kv, n_head_kv):
-            parts.append(g.view(mixed, (head, heads, g.tokens), (4, row, mixed.nb[1]), offset))
+        parts, offset = [], 0
+        for values, heads in ((head_k, n_head), (head_k, n_head_kv), (head_v, n_head_kv)):
+            row = mixed.dtype.row_bytes(values)
+            parts.append(g.view(mixed, (values, heads, g.tokens), (4, row, mixed.nb[1]), offset))
             offset += row * heads
         return parts[0], parts[1], parts[2]
-    flat = [g.clamp(x) if clamped else x for x in separate(g, cur, il)]
+    flat = [g.clamp(x) if clamped else x for x in separate(g, cur, il, bare)]
     counts = (n_head, n_head_kv, n_head_kv)
     q, k, v = (g.reshape(p, p.ne[0] // n, n, g.tokens) for p, n in zip(flat, counts, strict=True))
     return q, k, v
 
 
-def separate(g: Build, cur: Node, il: int) -> list[Node]:
+def rows(g: Build, cur: Node, il: int) -> list[Node]:
+    """build_qkv without its reshape: Q, K and V as rows of all heads."""
+    if g.w("attn_qkv", il) is None:
+        return separate(g, cur, il)
+    x = g.layer(il)
+    mixed, offset, parts = project(g, cur, il, "attn_qkv"), 0, []
+    for values in (x.head_k * x.n_head, x.n_embd_k_gqa, x.n_embd_v_gqa):
+        parts.append(g.cont(g.view(mixed, (values, g.tokens), mixed.nb[:2], offset)))
+        offset += mixed.dtype.row_bytes(values)
+    return parts
+
+
+def separate(g: Build, cur: Node, il: int, bare: bool = False) -> list[Node]:
     """Q, K and V as rows, with their biases."""
+    if bare:
+        return [g.mm(g.w(role, il), cur) for role in ("attn_q", "attn_k", "attn_v")]
     parts = []
     for role in ("attn_q", "attn_k", "attn_v"):
         part, bias = g.proj(role, il, cur), g.w(role, il, "bias")

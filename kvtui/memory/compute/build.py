@@ -101,6 +101,8 @@ class Weights:
 class Build(Tape):
     """One graph of `model`: `blocks` are those that are built, in order."""
 
+    SECTIONS = 4  # positions a token where rope is in sections (GGML_MROPE_SECTIONS)
+
     def __init__(self, model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> None:
         super().__init__()
         self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, blocks
@@ -143,6 +145,11 @@ class Build(Tape):
     def flag(self, key: str, default: bool = False) -> bool:
         """A truth value of the header."""
         return bool(self.model.header.metadata.get(f"{self.model.architecture}.{key}", default))
+
+    @property
+    def deepstack(self) -> int:
+        """First blocks that an image's embeddings are added to again, each a row of its own (n_deepstack_layers)."""
+        return int(self.number("n_deepstack_layers"))
 
     def has(self, name: str) -> bool:
         """Whether the file has this tensor."""
@@ -198,20 +205,28 @@ class Build(Tape):
     def inp_embd(self, scaled: bool = False) -> Node:
         """build_inp_embd: text, embeddings, or both in one batch."""
         rows, n = self.tokens, int(self.n_embd)
+        wide = n * (1 + self.deepstack)  # n_embd_inp
         embd = self.weight("token_embd.weight")
         assert embd is not None
         ids = self.input(I32, rows, name="inp_tokens")
         self.token_ids = ids
-        raw = self.input(F32, n, rows, name="inp_embd")
-        cur = self.get_rows(embd, ids)
+        raw = self.input(F32, wide, rows, name="inp_embd")
+
+        def text(ids: Node) -> Node:
+            cur = self.get_rows(embd, ids)
+            return self.pad(cur, wide - n) if wide > n else cur
+
+        cur = text(ids)
         self.expand(cur)
         self.expand(raw)
         if self.model.architecture in _UNMIXED:
             return self.scaled_embd(cur, scaled)
         mixed_ids = self.input(I32, rows, name="inp_mixed_tokens")
         slots = self.input(I64, rows, name="inp_mixed_slots")
-        mixed = self.input(F32, n, rows, name="inp_mixed_embd")
-        self.expand(self.set_rows(self.dup(mixed), self.get_rows(embd, mixed_ids), slots))
+        mixed = self.input(F32, wide, rows, name="inp_mixed_embd")
+        self.expand(self.set_rows(self.dup(mixed), text(mixed_ids), slots))
+        if wide > n:
+            cur = self.view(cur, (n, rows), cur.nb[:2])
         return self.scaled_embd(cur, scaled)
 
     def scaled_embd(self, cur: Node, by_row: bool) -> Node:
@@ -263,9 +278,13 @@ class Build(Tape):
         """After the last block's attention only the rows that are asked for go on."""
         return tuple([self.get_rows(x, out_ids) for x in rows]) if self.last(il) else rows
 
-    def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False) -> None:
-        """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between."""
+    def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False, out_ids: Node | None = None) -> None:
+        """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between;
+        `out_ids`: rows that are asked for, where all are normed."""
         cur = self.build_norm(cur, self.weight("output_norm.weight"), -1, self.weight("output_norm.bias"), kind)
+        if out_ids is not None:
+            cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
+            cur = self.get_rows(cur, out_ids)
         cur.name, cur.output = "result_norm", True
         self.head(cur, scaled, capped)
 

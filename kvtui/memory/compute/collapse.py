@@ -52,7 +52,18 @@ def kinds(model: ModelSpec) -> tuple[Kind, ...]:
 
 
 def _shape(x: Layer) -> Hashable:
-    return (x.n_head, x.n_head_kv, x.head_k, x.head_v, x.is_swa, x.is_recurrent, x.has_cache, x.is_sparse, x.compress_ratio, x.index_k)
+    return (
+        x.n_head,
+        x.n_head_kv,
+        x.head_k,
+        x.head_v,
+        x.is_swa,
+        x.is_recurrent,
+        x.has_cache,
+        x.is_sparse,
+        x.compress_ratio,
+        x.index_k,
+    )
 
 
 def sequence(model: ModelSpec, layer_devices: Sequence[int], tensor_devices: Sequence[int]) -> list[Hashable]:

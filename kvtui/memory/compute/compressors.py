@@ -52,7 +52,8 @@ def compressor(g: Build, part: str, ratio: int, head: int, half: bool, turned: b
     at, overlaps = g.at, ratio == CSA_RATIO
     rows = (2 * ratio if overlaps else ratio) * at.streams
     blocks, kept, behind = at.tokens // ratio + at.seqs, min(at.tokens, rows), snapshots(g) - 1
-    cells = max(_PADDED, -(--(-at.cells // ratio) // _PADDED) * _PADDED)
+    made = -(-at.cells // ratio)
+    cells = max(_PADDED, -(-made // _PADDED) * _PADDED)
 
     def ids(n: int, what: str) -> Node:
         return g.input(I32, n, name=f"{part} {what}")

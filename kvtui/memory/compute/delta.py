@@ -41,9 +41,7 @@ def delta_net(g: Build, inp: States, cur: Node, il: int) -> Node:
     before = g.reshape(build_rs(g, inp, s), h.value, h.value, h.values, seqs)
     mix = g.unary("silu", g.ssm_conv(x, kernel))
     row, k_row = mix.dtype.row_bytes(channels), h.key * 4
-    q, k = (
-        g.view(mix, (h.key, h.keys, each, seqs), (4, k_row, row, row * each), offset) for offset in (0, k_row * h.keys)
-    )
+    q, k = (g.view(mix, (h.key, h.keys, each, seqs), (4, k_row, row, row * each), offset) for offset in (0, k_row * h.keys))
     v = g.view(mix, (h.value, h.values, each, seqs), (4, h.value * 4, row, row * each), 2 * h.keys * k_row)
     q, k = (g.scale(g.rms_norm(t)) for t in (q, k))
     if paired and h.repeats > 1:

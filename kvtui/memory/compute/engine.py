@@ -61,8 +61,10 @@ def covered(model: ModelSpec) -> bool:
 def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
     """The graph of these blocks."""
     g = Build(model, ctx, sizes, blocks)
-    _families()[model.architecture].graph(g)
-    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0)
+    family = _families()[model.architecture]
+    family.graph(g)
+    biased = getattr(family, "alibi", None)
+    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
 
 
 @lru_cache(maxsize=1024)

@@ -74,9 +74,7 @@ def mamba(g: Build, inp: States, cur: Node, il: int) -> Node:
     parts = g.mm(g.w("ssm_x", il), x)
     nb = parts.nb
     dt = g.view(parts, (rank, each, seqs), nb[:3])
-    b, c = (
-        g.view(parts, (d_state, 1, each, seqs), (4, d_state * 4, nb[1], nb[2]), (rank + i * d_state) * 4) for i in (0, 1)
-    )
+    b, c = (g.view(parts, (d_state, 1, each, seqs), (4, d_state * 4, nb[1], nb[2]), (rank + i * d_state) * 4) for i in (0, 1))
     norms = [g.w(f"ssm_{part}_norm", il) for part in ("dt", "b", "c")]
     if g.flag("ssm.dt_b_c_rms") or None not in norms:
         dt, b, c = (g.build_norm(part, norm, il) for part, norm in zip((dt, b, c), norms, strict=True))

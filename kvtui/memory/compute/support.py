@@ -20,6 +20,8 @@ def on_cuda(n: Node) -> bool:
         if a.ne[0] == 1:
             return s.ne[0] in _SCAN_STATES and s.ne[1] % _SCAN_HEADS == 0
         return s.ne[:2] == (_SCAN_STATE_OLD, 1) and s.ne[2] % _CHANNELS == 0 and src[4].ne[1] == 1
+    if n.op == "mul_mat_id":
+        return not n.exact
     if n.op == "ssm_conv":
         return src[0].ne[1] % _CHANNELS == 0
     if n.op == "unary":

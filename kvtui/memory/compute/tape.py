@@ -45,7 +45,23 @@ class Home(NamedTuple):
 class Node:
     """A ggml_tensor. `ne`: values a dimension, `nb`: bytes between them. `view` is the root that it looks into."""
 
-    __slots__ = ("dtype", "home", "id", "input", "layer", "name", "nb", "ne", "offset", "op", "output", "src", "unary", "view")
+    __slots__ = (
+        "dtype",
+        "exact",
+        "home",
+        "id",
+        "input",
+        "layer",
+        "name",
+        "nb",
+        "ne",
+        "offset",
+        "op",
+        "output",
+        "src",
+        "unary",
+        "view",
+    )
 
     def __init__(self, op: str, dtype: Dtype, ne: Shape, nb: Shape, src: tuple["Node", ...] = (), view: "Node | None" = None):
         self.op, self.dtype, self.ne, self.nb, self.src, self.view = op, dtype, ne, nb, src, view
@@ -54,6 +70,7 @@ class Node:
         self.layer = -1
         self.offset = 0
         self.input = self.output = False
+        self.exact = False  # its second source is read as f32 (ggml_prec_set_src)
         self.home: Home | None = None
 
     @property

@@ -2,11 +2,11 @@
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import Latent, compressed, k_cache, latent, mla
 from kvtui.memory.compute.tape import Node
 
-ARCHITECTURES = ("deepseek2",)
+ARCHITECTURES = ("deepseek2", "mistral4")
 
 
 def graph(g: Build) -> None:
@@ -16,11 +16,11 @@ def graph(g: Build) -> None:
     scale = g.inp_attn_scale() if g.number("attention.temperature_scale") else None
     pos = g.inp_pos()
     inp, out_ids = (k_cache(g) if g.model.is_mla else caches(g)), g.inp_out_ids()
-    key = int(g.number("expert_gating_func"))
     routing = Routing(
-        gating=GATING.get(key, "softmax"),
-        norm=bool(g.model.header.metadata.get(f"{g.model.architecture}.expert_weights_norm")),
+        gating=gating(g, "softmax"),
+        norm=g.flag("expert_weights_norm"),
         scaled=scaled(g),
+        exact=g.model.architecture == "mistral4",
         scales=False,
     )
     for il in g.blocks:

@@ -1,4 +1,5 @@
-"""src/models/mamba.cpp, mamba2.cpp, jamba.cpp, falcon-h1.cpp, plamo2.cpp: scans alone, or with attention between or beside them."""
+"""src/models/mamba.cpp, mamba2.cpp, jamba.cpp, falcon-h1.cpp, plamo2.cpp: scans, alone or with attention between
+or beside them."""
 
 from kvtui.memory.compute.attention import attend, qkv
 from kvtui.memory.compute.build import Build

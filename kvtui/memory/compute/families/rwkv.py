@@ -63,13 +63,9 @@ def _mix6(g: Build, inp: States, cur: Node, before: Node, il: int) -> Node:
     r, k, v = (_biased(g, f"time_mix_{role}", x, il) for role, x in (("receptance", xr), ("key", xk), ("value", xv)))
     gate = g.unary("sigmoid", g.mm(g.w("time_mix_gate", il), xg))
     if kv_heads not in (0, heads):
-        k, v = (
-            g.repeat(g.reshape(t, head, 1, kv_heads, tokens), head, heads // kv_heads, kv_heads, tokens) for t in (k, v)
-        )
+        k, v = (g.repeat(g.reshape(t, head, 1, kv_heads, tokens), head, heads // kv_heads, kv_heads, tokens) for t in (k, v))
     k, v, r = (g.reshape(t, head, heads, tokens) for t in (k, v, r))
-    w = g.mul_mat(
-        g.need("time_mix_decay_w2", il), g.unary("tanh", g.mul_mat(g.need("time_mix_decay_w1", il), xw))
-    )
+    w = g.mul_mat(g.need("time_mix_decay_w2", il), g.unary("tanh", g.mul_mat(g.need("time_mix_decay_w1", il), xw)))
     w = g.unary("exp", g.unary("neg", g.unary("exp", g.add(w, g.need("time_mix_decay", il)))))
     w = g.reshape(w, head, heads, tokens)
     k = g.sub(k, g.mul(k, w))
