@@ -28,7 +28,10 @@ def graph(g: Build) -> None:
         cur, residual = g.outputs_only(il, out_ids, cur, residual)
         inner = g.add(residual, cur)
         cur = g.add(inner, shared_or_dense(g, g.normed(inner, "ffn_norm", il), il, routing))
-    g.finish(cur)
+    norm = g.weight("token_embd_norm.weight") or g.weight("output_norm.weight")  # LLM_TENSOR_OUTPUT_NORM_LFM2
+    cur = g.build_norm(cur, norm, -1)
+    cur.name, cur.output = "result_norm", True
+    g.head(cur)
 
 
 def _convolved(g: Build, inp: States, cur: Node, il: int) -> Node:
