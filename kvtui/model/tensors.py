@@ -22,13 +22,18 @@ _FIRST_BLOCK = (
     "hrm.z_l_init",
     "conv1d",
 )
+# LLM_TENSOR_OUTPUT_NORM_LFM2: the output's norm by the embeddings' name
+_OUTPUT_NORM = "token_embd_norm.weight"
+_SO_NAMED = frozenset(("lfm2", "lfm2moe"))
 # LLM_TENSOR_INFOS: GGML_OP_NONE, never loaded
 _UNUSED = re.compile(r"^masked_embd_(centroids|ordering)|\.cross_attn_rel_b\.")
 # created without TENSOR_SKIP where a record says mtp_head_kept
 _MTP_HEAD = re.compile(r"\.nextn\.(embed_tokens|shared_head_head|shared_head_norm)\.")
 
 
-def _kind(name: str, block: int | None) -> TensorClass:
+def _kind(name: str, block: int | None, source: str) -> TensorClass:
+    if name == _OUTPUT_NORM and source in _SO_NAMED:
+        return "output"
     if block is not None or name.rpartition(".")[0] in _FIRST_BLOCK:
         return "repeating"
     return "input" if name in _INPUT else "output"
@@ -59,7 +64,7 @@ def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: 
                 type_name=info.type_name,
                 n_bytes=info.n_bytes,
                 block=block,
-                kind=_kind(info.name, block),
+                kind=_kind(info.name, block, family.source),
                 loaded=loaded(info.name, block),
                 looked_up=info.name in _INPUT,
                 active=share(block) if expert else 1.0,
