@@ -17,7 +17,8 @@ from kvtui.placement.context_search import largest_context
 from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
 from kvtui.placement.shortage import does_not_fit
-from kvtui.placement.solve.candidate import GUARD, Candidate
+from kvtui.placement.solve.candidate import GUARD, Candidate, pick
+from kvtui.placement.solve.first_opened import better_order
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
 from kvtui.placement.solve.yardstick import bound
@@ -91,10 +92,11 @@ def make_plan(request: Request, seconds: float | None = None, should_stop: Calla
 
 def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
-    request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False))
+    request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False, order=()))
     request, about_context = _with_context(request)
     problem, found, left = _with_pins(request)
     problem, found = _without_blocks_in_ram(problem, found)
+    problem, found, ordered = _in_order(problem, found)
     request = problem.request
     about_pins = (*about_pins, *left)
     asked = request.context.n_ubatch
@@ -104,9 +106,9 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
         trial = search(smaller)
         if not trial.best.over_bytes:
             text = f"a physical batch of {asked} does not fit, {ubatch} does: prompts are slower"
-            return smaller, trial, (*about_pins, *about_context, Finding("ubatch-reduced", "warning", text))
+            return smaller, trial, (*about_pins, *about_context, *ordered, Finding("ubatch-reduced", "warning", text))
         ubatch //= 2
-    return problem, found, (*about_pins, *about_context)
+    return problem, found, (*about_pins, *about_context, *ordered)
 
 
 def _with_pins(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
@@ -136,8 +138,9 @@ def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
 
 
 def _proven_plan(problem: Problem, first: Found, better: Found, *, proven: bool, notes: tuple[Finding, ...]) -> Plan:
-    """The plan of `better`. Where blocks were kept out of RAM the solver's bound is not one for every placement: `first`'s is."""
-    if problem.request.blocks_on_devices:
+    """The plan of `better`. Where blocks were kept out of RAM, or devices are opened in an order of their own, the solver's
+    bound is not one for every placement: `first`'s is."""
+    if problem.request.blocks_on_devices or problem.request.order:
         better = replace(better, bound=min(better.bound, first.bound))
         proven = proven and 0 < better.best.score.seconds <= better.bound * (1 + _PROVEN_GAP)
     return plan_of(problem, better, proven=proven, notes=notes)
@@ -154,6 +157,20 @@ def _without_blocks_in_ram(problem: Problem, found: Found) -> tuple[Problem, Fou
     if other.best.over_bytes or other.best.score.seconds > best.score.seconds * GUARD:
         return problem, found
     return trial, replace(other, bound=min(other.bound, found.bound))
+
+
+def _in_order(problem: Problem, found: Found) -> tuple[Problem, Found, tuple[Finding, ...]]:
+    """Another device opened first, where that makes decode or, at as good a decode, prompts faster."""
+    order = better_order(problem, found.best)
+    if order is None:
+        return problem, found, ()
+    trial = build_problem(replace(problem.request, order=order))
+    other = search(trial)
+    if other.best.over_bytes or pick([found.best, other.best]) is found.best:
+        return problem, found, ()
+    name = problem.request.machine.devices[order[0]].name
+    text = f"{name} is opened first: it takes the weights in RAM through its link for prompts, and has the buffers for them"
+    return trial, replace(other, bound=min(other.bound, found.bound)), (Finding("opened-first", "note", text),)
 
 
 def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:

@@ -158,7 +158,7 @@ def capped_homes(menu: Menu, rooms: Rooms, prices: Floats, *, whole: bool) -> tu
     n = len(menu.kind_of)
     best = running(costs[:, -1], menu)
     starts: list[list[int]] = []
-    for d in range(menu.places - 1):
+    for d in menu.problem.order:
         total = running(costs[:, d], menu)
         if total[-1] == _INFINITE:  # nothing may live there
             starts.append(list(range(n + 1)))
@@ -193,8 +193,8 @@ def capped_homes(menu: Menu, rooms: Rooms, prices: Floats, *, whole: bool) -> tu
     if best[n] == _INFINITE:
         return None
     homes, end = [CPU] * n, n
-    for d in range(menu.places - 2, -1, -1):
-        begin = starts[d][end]
+    for d, start in zip(reversed(menu.problem.order), reversed(starts), strict=True):
+        begin = start[end]
         homes[begin:end] = [d] * (end - begin)
         end = begin
     return tuple(homes)
