@@ -81,12 +81,22 @@ def quick_plan(request: Request) -> Plan:
     return plan_of(problem, first, proven=False, notes=notes)
 
 
-def make_plan(request: Request, seconds: float | None = None, should_stop: Callable[[], bool] | None = None) -> Plan:
-    """The best plan: search, then the exact solver for a fixed amount of work, or for `seconds`."""
-    from kvtui.placement.solve.exact import solve
+def make_plan(
+    request: Request,
+    *,
+    deadline: float | None = None,
+    prove: bool = False,
+    should_stop: Callable[[], bool] | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> Plan:
+    """The best plan: search and, where the program is small, the exact solver, a fixed amount of work. With `deadline` (of
+    time.monotonic) the solver goes on until then, with `prove` until no plan is better; `progress` hears the best plan's
+    seconds a token and the bound."""
+    from kvtui.placement.solve.exact import AT_ONCE, PROVE, solve
 
     problem, first, notes = _searched(request)
-    better, proven = solve(problem, first, seconds=seconds, should_stop=should_stop)
+    effort = replace(PROVE, deadline=deadline) if prove or deadline is not None else AT_ONCE
+    better, proven = solve(problem, first, effort, should_stop, progress)
     return _proven_plan(problem, first, better, proven=proven, notes=notes)
 
 
@@ -130,10 +140,10 @@ def _with_pins(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
 
 def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
     """`plan`, improved or proven by the exact solver; stops soon after `should_stop` says so."""
-    from kvtui.placement.solve.exact import solve
+    from kvtui.placement.solve.exact import Effort, solve
 
     problem = build_problem(plan.request)
-    better, proven = solve(problem, plan.found, should_stop=should_stop)
+    better, proven = solve(problem, plan.found, Effort(), should_stop)
     return _proven_plan(problem, plan.found, better, proven=proven, notes=plan.notes)
 
 
