@@ -17,7 +17,7 @@ from kvtui.placement.context_search import largest_context
 from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
 from kvtui.placement.shortage import does_not_fit
-from kvtui.placement.solve.candidate import GUARD, Candidate, pick
+from kvtui.placement.solve.candidate import GUARD, Candidate, pick_with_prompts
 from kvtui.placement.solve.first_opened import better_order
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
@@ -25,6 +25,7 @@ from kvtui.placement.solve.yardstick import bound
 from kvtui.placement.speed import Speed, speed_of
 
 _NOTABLE_GAP = 0.01
+_NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
 _LEAST_UBATCH = 32
 _PROVEN_GAP = 2e-4  # relative, as the solver's
 _WORTH_FOLLOWING = 2.0  # a plan this many times slower for pinned blocks' K/V is not what a pin of weights meant
@@ -92,10 +93,14 @@ def make_plan(
     """The best plan: search and, where the program is small, the exact solver, a fixed amount of work. With `deadline` (of
     time.monotonic) the solver goes on until then, with `prove` until no plan is better; `progress` hears the best plan's
     seconds a token and the bound."""
-    from kvtui.placement.solve.exact import AT_ONCE, PROVE, solve
+    from kvtui.placement.solve.exact import A_LITTLE, AT_ONCE, PROVE, solve
 
     problem, first, notes = _searched(request)
-    effort = replace(PROVE, deadline=deadline) if prove or deadline is not None else AT_ONCE
+    if prove or deadline is not None:
+        effort = replace(PROVE, deadline=deadline)
+    else:
+        near = first.bound >= first.best.score.seconds * (1 - _NEAR_ENOUGH)
+        effort = AT_ONCE if near else A_LITTLE
     better, proven = solve(problem, first, effort, should_stop, progress)
     return _proven_plan(problem, first, better, proven=proven, notes=notes)
 
@@ -176,7 +181,7 @@ def _in_order(problem: Problem, found: Found) -> tuple[Problem, Found, tuple[Fin
         return problem, found, ()
     trial = build_problem(replace(problem.request, order=order))
     other = search(trial)
-    if other.best.over_bytes or pick([found.best, other.best]) is found.best:
+    if other.best.over_bytes or pick_with_prompts([found.best, other.best]) is found.best:
         return problem, found, ()
     name = problem.request.machine.devices[order[0]].name
     text = f"{name} is opened first: it takes the weights in RAM through its link for prompts, and has the buffers for them"

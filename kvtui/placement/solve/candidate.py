@@ -45,13 +45,12 @@ def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> C
 
 
 NEAR = 1.01  # decode so close to the best counts as good: prompts decide
-_PROMPT_WORTH = 0.99  # prompts that take more of the best's time than this are no reason
+_PROMPT_WORTH = 0.95  # prompts that take more of the best's time than this are no reason
 GUARD = 1.03  # an override disables pipelining: taken only if decode gains more than 3 %
 
 
 def pick(found: Sequence[Candidate]) -> Candidate:
-    """The best by the yardstick, or one as good with faster prompts; one without overrides unless another is faster by more
-    than the guard."""
+    """The best by the yardstick; one without overrides unless another is faster by more than the guard."""
     fitting = [c for c in found if not c.over_bytes]
     if not fitting:
         return min(found, key=lambda c: c.over_bytes)
@@ -59,8 +58,14 @@ def pick(found: Sequence[Candidate]) -> Candidate:
     plain = [c for c in fitting if c.homes and CPU not in c.homes and not _moves(c)]
     if plain and min(c.score.seconds for c in plain) <= best.score.seconds * GUARD:
         return min(plain, key=lambda c: c.score.seconds)
-    near = [c for c in fitting if c.score.seconds <= best.score.seconds * NEAR]
-    prompt = min(near, key=lambda c: c.score.prompt_seconds)
+    return best
+
+
+def pick_with_prompts(found: Sequence[Candidate]) -> Candidate:
+    """The best by the yardstick, or one as good with much faster prompts."""
+    best = pick(found)
+    near = [c for c in found if not c.over_bytes and c.score.seconds <= best.score.seconds * NEAR]
+    prompt = min(near, key=lambda c: c.score.prompt_seconds, default=best)
     return prompt if prompt.score.prompt_seconds < best.score.prompt_seconds * _PROMPT_WORTH else best
 
 

@@ -89,6 +89,7 @@ class Effort:
 
 
 AT_ONCE = Effort(most_variables=_SMALL)
+A_LITTLE = Effort(most_variables=2 * _SMALL, nodes_work=2 * _SMALL, rounds=2)  # little more than the root of the tree
 PROVE = Effort(nodes_work=None, rounds=10)
 
 
@@ -227,6 +228,16 @@ def _constraints(menu: Menu, v: _Variables, rooms: Rooms) -> _Rows:
         for p in range(v.positions):  # w >= home
             terms, constant = v.home(block, p)
             rows.add(constant, infinite, [(v.w(p), 1.0), *((i, -c) for i, c in terms)])
+    for p, place in enumerate(menu.order):
+        if rooms.home_extra[place] < 0:  # w <= homes: room that a device has once it runs blocks
+            lives: dict[int, float] = {}
+            total = 0.0
+            for block in range(v.blocks):
+                terms, constant = v.home(block, p)
+                total += constant
+                for index, sign in terms:
+                    lives[index] = lives.get(index, 0.0) + sign
+            rows.add(-total, infinite, [*lives.items(), (v.w(p), -1.0)])
     rows.add(1.0, infinite, [(v.w(p), 1.0) for p in range(v.positions)])
     grouped: dict[tuple[int, int], list[int]] = {}
     for i, (k, home, _) in enumerate(v.options):
