@@ -1,13 +1,17 @@
 """What the screen shows: one frozen value; a change of a key makes a new one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
-from kvtui.tui.draw.log_view import LogView
+from kvtui.server.binary.inspect import ServerBinary
+from kvtui.tui.keys.asking import Asking
+from kvtui.tui.keys.commands import PAGE
+from kvtui.tui.lines import Line
+from kvtui.tui.log_view import LogView
 
-PANES = ("memory", "kv", "placement", "log")
+SEARCHING, IMPROVING = "searching", "improving"
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,19 @@ class LiveMemory:
 
     used_bytes: int
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page over the panes; `at`: its first line on the screen."""
+
+    title: str
+    lines: tuple[Line, ...]
+    at: int = 0
+
+    def scrolled(self, by: int, room: int) -> "Page":
+        """`by` lines down (up where negative), kept so that `room` lines, the heading too, are filled."""
+        return replace(self, at=max(0, min(self.at + by, len(self.lines) - room + 1)))
 
 
 @dataclass(frozen=True)
@@ -47,15 +64,18 @@ class ServerView:
 
 @dataclass(frozen=True)
 class State:
-    """Everything the panes are drawn from."""
+    """Everything the screen is drawn from."""
 
     request: Request
     generation: int = 0
+    past: tuple[Request, ...] = ()  # undo, the newest last
+    future: tuple[Request, ...] = ()  # redo, the next one last
     plan: Plan | None = None
     rows: tuple[PairRow, ...] = ()
+    rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
-    working: str = ""  # "searching", "improving", or ""
-    focus: str = "kv"
+    working: str = ""  # SEARCHING, IMPROVING, or ""
+    focus: str = "kv"  # the pane that keys go to: memory, kv, placement, log
     zoomed: bool = False
     log_shown: bool = False
     cursor: int = 0  # block under the cursor of the placement pane
@@ -63,6 +83,26 @@ class State:
     live: tuple[LiveMemory, ...] = ()  # devices, RAM last
     server: ServerView = field(default_factory=ServerView)
     log: LogView = field(default_factory=LogView)
+    binaries: tuple[ServerBinary, ...] = ()  # llama-servers that can be used, the chosen first
+    declined: tuple[str, ...] = ()  # sentences on those that cannot
+    launch_waits: bool = False  # a launch was asked for while its plan was being made
     build: str = ""
-    notice: str = ""
+    asking: Asking | None = None  # takes the keys while it is there
+    page: Page | None = None
+    notice: str = ""  # one sentence for the person, until the next change
     problem: str = ""  # why no GPU is shown
+
+    @property
+    def front(self) -> str:
+        """What the keys go to: the page that is open, or the pane in focus."""
+        return PAGE if self.page is not None else self.focus
+
+    def taking(self, request: Request, notice: str) -> "State":
+        """Another request, to be answered by a plan of the next generation."""
+        return replace(self, request=request, generation=self.generation + 1, notice=notice, working=SEARCHING)
+
+    def without_answer(self, text: str) -> "State":
+        """The work on this request ended with a sentence: what is on the screen of an earlier one goes."""
+        plan = self.plan if self.working == IMPROVING else None
+        rows = self.rows if self.rows_of == self.generation else ()
+        return replace(self, plan=plan, rows=rows, rows_complete=True, working="", notice=text)

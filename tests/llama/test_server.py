@@ -314,7 +314,7 @@ def renamed(model: Path, path: Path, name: bytes) -> Path:
     at = head.index(key) + len(key)
     (length,) = struct.unpack_from("<Q", head, at)
     path.write_bytes(head[:at] + struct.pack("<Q", len(name)) + name + head[at + 8 + length :])
-    os.truncate(path, model.stat().st_size + len(name))
+    os.truncate(path, model.stat().st_size + len(name) + 32)  # the data may begin up to one alignment later
     return path
 
 

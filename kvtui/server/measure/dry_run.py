@@ -20,7 +20,7 @@ from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary, list_devices, stamp
 from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
 from kvtui.server.log.reasons import explain, telling
-from kvtui.server.measure.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, is_table, logged_memory
+from kvtui.server.measure.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, genuine, is_table, logged_memory
 from kvtui.server.measure.trust import unannounced
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.short_lived import Cancelled as Cancelled
@@ -85,6 +85,8 @@ def dry_run(
     command += ["--host", "127.0.0.1", "--port", str(port), "--fit", "on", "-v"]
     command += ["--log-jsonl"] if "--log-jsonl" in binary.flags else []  # there a model's text stays within its line
     heard = _first_words(command, child_environment(binary.path, env), timeout, cancel)
+    if heard.code and not heard.lines:  # it can exit before its log's own thread has written a word (common/log.cpp)
+        heard = _first_words(command, child_environment(binary.path, env), timeout, cancel)
     found = replace(_read(binary.build, heard, timeout), notes=notes, seconds=time.monotonic() - began)
     if store and (found.devices or found.host):
         write_atomically(store, json.dumps(asdict(found)).encode())
@@ -106,6 +108,9 @@ def _impossible(binary: ServerBinary, options: Sequence[tuple[str, tuple[str, ..
     return None
 
 
+LISTEN_ON_SECONDS = 0.1  # after the answer; print_info says all of a model's strings within a few milliseconds
+
+
 @dataclass(frozen=True)
 class _Heard:
     """The log up to where the answer is complete; the exit code if it ended by itself, `None` if it was stopped."""
@@ -113,25 +118,35 @@ class _Heard:
     lines: Sequence[LogLine]
     code: int | None = None
     too_much: bool = False
+    after: Sequence[LogLine] = ()  # what came just after the answer: a model's name of several lines shows by it
 
 
 def _first_words(command: Sequence[str], env: Mapping[str, str], timeout: float, cancel: threading.Event | None) -> _Heard:
     lines: list[LogLine] = []
+    after: list[LogLine] = []
     rest = b""
-    in_table = False
+    in_table = complete = False
     with ShortLived(command, env, timeout) as program:
         for data in program.pieces(OUTPUT_LIMIT_BYTES, cancel):
             *whole, rest = (rest + data).split(b"\n")
             rest = rest[: 4 * LINE_LIMIT]
             for raw in filter(None, whole):
                 line = parse_line(raw)
+                if complete:
+                    after.append(line)
+                    continue
                 lines.append(line)
-                row = " - " in line.text and "|" in line.text
-                if (in_table and not row) or _TOO_FAR.search(line.text):
+                if _TOO_FAR.search(line.text):
                     return _Heard(lines)
                 if len(lines) >= LINES_LIMIT:
                     return _Heard(lines, too_much=True)
-                in_table = in_table or is_table(line.text)
+                row = " - " in line.text and "|" in line.text
+                complete = in_table and not row
+                in_table = is_table(line.text) or (in_table and row)
+                if complete:
+                    program.listen_on(LISTEN_ON_SECONDS)
+    if complete:
+        return _Heard(lines, after=after)
     if rest:
         lines.append(parse_line(rest))
     return _Heard(lines, program.returncode if program.ended else None, program.too_much)
@@ -148,7 +163,7 @@ def _read(build: str, heard: _Heard, timeout: float) -> DryRun:
                 return DryRun(build, impossible="it says more than a dry run does, and no answer in it")
             return DryRun(build, impossible=f"no answer within {timeout:.0f} s")
         return DryRun(build, refused=said or "it ended without a word")
-    if memory.foreign:
+    if memory.foreign or genuine([*texts, *(line.text for line in heard.after)])[1]:
         return DryRun(build, impossible="text of the model stands among the server's own lines: its figures cannot be told apart")
     if strange := unannounced(memory.table, memory):
         return DryRun(build, impossible=f"the log is not to be believed: {strange}")

@@ -94,6 +94,10 @@ class ShortLived:
                 self.too_much = limit_bytes <= 0
                 yield data
 
+    def listen_on(self, seconds: float) -> None:
+        """Let it say no more than what comes within so long."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
     def close(self) -> None:
         """End whatever is left of it."""
         if self.ended and not self._over_in_time():

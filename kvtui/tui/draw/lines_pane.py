@@ -9,7 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from kvtui.base.text import columns
-from kvtui.tui.draw.lines import Line, fit
+from kvtui.tui.lines import Line, fit
 
 
 class LinesPane(Widget):

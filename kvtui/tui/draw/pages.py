@@ -5,9 +5,11 @@ import textwrap
 from pathlib import Path
 
 from kvtui.base.sizes import mib
+from kvtui.flags.overrides import compiled
 from kvtui.placement.plan import Plan
 from kvtui.report.formulas import explain_lines
-from kvtui.tui.draw.lines import Line, line
+from kvtui.tui.keys.commands import COMMANDS, PAGE, shown_key
+from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
 
 _BUNDLED = Path("MODEL.gguf")
@@ -26,8 +28,6 @@ def command_page(plan: Plan, path: Path | None, width: int) -> tuple[Line, ...]:
     lines = [line(f"  {text[i : i + step]}") for i in range(0, len(text), step)]
     lines.append(line(""))
     tensors = plan.request.model.tensors
-    from kvtui.flags.overrides import compiled
-
     taken: set[int] = set()
     for override in plan.overrides:
         pattern = compiled(override.pattern)
@@ -69,3 +69,8 @@ def _beside(predicted: tuple[int, int, int], actual: tuple[int, int, int] | None
             text += f" | {actual[i] / 2**20:,.0f}"
         cells.append(f"{text:>{width}}")
     return "".join(cells)
+
+
+def help_page() -> tuple[Line, ...]:
+    """All keys that act on the panes, with what they do."""
+    return tuple(line((f"  {shown_key(c):6}", "key"), (f"{c.name:22}", "strong"), c.help) for c in COMMANDS if c.pane != PAGE)

@@ -7,9 +7,9 @@ from kvtui.memory.estimate import DeviceMemory
 from kvtui.memory.refusals import equal_types_needed
 from kvtui.placement.table import PairRow
 from kvtui.report.columns import app_heading, app_row
-from kvtui.tui.draw.lines import Line, Span, both_ends, fit, line, width_of, window
 from kvtui.tui.draw.server_pages import log_line
-from kvtui.tui.state import State
+from kvtui.tui.lines import Line, Span, both_ends, fit, line, width_of, window
+from kvtui.tui.state import SEARCHING, State
 
 _GIB = 2**30
 # a segment of a bar: its letter, so that it reads without colour, and its style
@@ -184,7 +184,7 @@ def placement_lines(state: State, width: int, height: int) -> list[Line]:
     right = line((_proof(state), "dim"))
     lines = [title(state, "placement", 3, "placement", right, width)]
     if plan is None:
-        return [*lines, line(("  searching", "dim"))]
+        return [*lines, line(("  searching" if state.working else "  no plan", "dim"))]
     label = 13
     layers = plan.assignment.layer_devices
     shown = window(len(layers), max(width - label - 1, 8), state.cursor)
@@ -210,8 +210,10 @@ def placement_lines(state: State, width: int, height: int) -> list[Line]:
 
 def _proof(state: State) -> str:
     plan = state.plan
-    if plan is None or state.working == "searching":
+    if state.working == SEARCHING:
         return "searching "
+    if plan is None:
+        return "no plan "
     if plan.optimality.proven:
         return "proven the best "
     left = plan.optimality.remaining

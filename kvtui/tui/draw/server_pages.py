@@ -12,7 +12,7 @@ from kvtui.server.http.stress import StressResult
 from kvtui.server.log.follow import LogLine
 from kvtui.server.measure.comparison import Row
 from kvtui.server.process.record import Ended, ServerRecord
-from kvtui.tui.draw.lines import Line, line
+from kvtui.tui.lines import Line, line
 
 _INDENT = "  "
 
@@ -47,6 +47,16 @@ def exit_text(ended: Ended) -> str:
     if ended.exit_code is None:
         return "nobody was there to see its exit code"
     return f"signal {-ended.exit_code}" if ended.exit_code < 0 else f"code {ended.exit_code}"
+
+
+def ended_text(ended: Ended) -> str:
+    """How it ended, for the status line."""
+    if ended.stopped or ended.exit_code == 0:
+        return "stopped"
+    if ended.exit_code is None:
+        return f"ended: {ended.reason}"
+    code = f"signal {-ended.exit_code}" if ended.exit_code < 0 else f"exit code {ended.exit_code}"
+    return f"ended ({code}): {ended.reason}"
 
 
 def about_page(record: ServerRecord, config: Iterable[ConfigFile], key: bool, width: int) -> tuple[Line, ...]:

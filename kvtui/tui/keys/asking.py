@@ -2,19 +2,21 @@
 
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvtui.base.text import columns, cut, printable
-from kvtui.tui.draw.lines import Line, both_ends, line, window
+from kvtui.tui.lines import Line, line, window
 
+_MOST_TYPED = 40  # characters of a filter
 _BACKSPACE = ("backspace", "ctrl+h")
 _STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
 
 
 class Asking:
-    """`press` is given every key and says whether it stays open; the app draws anew after each."""
+    """A frozen value. `press` is given every key and answers what stands there after it: itself, another, or None
+    where it closes."""
 
-    def press(self, key: str, character: str | None) -> bool:
+    def press(self, key: str, character: str | None) -> "Asking | None":
         """One key."""
         raise NotImplementedError
 
@@ -27,7 +29,7 @@ class Asking:
         return None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Prompt(Asking):
     """A line of text. `take` gets it at Enter, `heard` (if any) at every key, "" when it is left."""
 
@@ -37,20 +39,21 @@ class Prompt(Asking):
     text: str = ""
     limit: int = 24
 
-    def press(self, key: str, character: str | None) -> bool:
+    def press(self, key: str, character: str | None) -> Asking | None:
         """Types, takes, leaves."""
         if key == "escape":
             self._tell("")
-            return False
+            return None
         if key == "enter":
             self.take(self.text)
-            return False
+            return None
+        text = self.text
         if key in _BACKSPACE:
-            self.text = self.text[:-1]
-        elif character and character.isprintable() and len(self.text) < self.limit:
-            self.text += character
-        self._tell(self.text)
-        return True
+            text = text[:-1]
+        elif character and character.isprintable() and len(text) < self.limit:
+            text += character
+        self._tell(text)
+        return replace(self, text=text)
 
     def _tell(self, text: str) -> None:
         if self.heard is not None:
@@ -61,19 +64,19 @@ class Prompt(Asking):
         return line((f" {self.what}: {self.text}_", "strong"), ("   Enter takes it, Esc leaves it", "dim"))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Question(Asking):
     """A sentence and the keys that answer it; Esc (and any other key) is no."""
 
     text: str
     answers: Mapping[str, tuple[str, Callable[[], object]]]  # key -> (what it does, doing it)
 
-    def press(self, key: str, character: str | None) -> bool:
+    def press(self, key: str, character: str | None) -> Asking | None:
         """Answers."""
         answer = self.answers.get(key)
         if answer is not None:
             answer[1]()
-        return False
+        return None
 
     def footer(self, width: int) -> Line:
         """The keys."""
@@ -96,7 +99,7 @@ class Question(Asking):
         return f"{', '.join(keys)}, Esc no"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Choice:
     """A row of a list; without `pick` it can be read and not chosen."""
 
@@ -105,7 +108,7 @@ class Choice:
     style: str = "text"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Menu(Asking):
     """A list over the panes; what is typed filters it."""
 
@@ -119,25 +122,26 @@ class Menu(Asking):
         words = self.typed.casefold().split()
         return [c for c in self.choices if all(w in c.text.casefold() for w in words)]
 
-    def press(self, key: str, character: str | None) -> bool:
+    def press(self, key: str, character: str | None) -> Asking | None:
         """Moves, filters, picks."""
         rows = self.shown()
+        at, typed = self.at, self.typed
         if key == "escape":
-            return False
+            return None
         if key == "enter" and rows:
-            pick = rows[min(self.at, len(rows) - 1)].pick
+            pick = rows[min(at, len(rows) - 1)].pick
             if pick is None:
-                return True
+                return self
             pick()
-            return False
+            return None
         if key in _BACKSPACE:
-            self.typed = self.typed[:-1]
+            typed = typed[:-1]
         elif key in _STEPS:
-            self.at += _STEPS[key]
-        elif character and character.isprintable() and len(self.typed) < 40:
-            self.typed += character
-        self.at = max(0, min(self.at, len(self.shown()) - 1))
-        return True
+            at += _STEPS[key]
+        elif character and character.isprintable() and len(typed) < _MOST_TYPED:
+            typed += character
+        after = replace(self, typed=typed)
+        return replace(after, at=max(0, min(at, len(after.shown()) - 1)))
 
     def footer(self, width: int) -> Line:
         """Its keys."""
@@ -156,8 +160,3 @@ class Menu(Asking):
             lines.append(line((mark + cut(printable(rows[i].text), max(width - 4, 4)), style)))
         lines += [line(""), *(line((f"  {part}", "dim")) for part in detail)]
         return self.title, lines if rows else [line(("   no match", "dim"))]
-
-
-def page_heading(name: str, hint: str, width: int) -> Line:
-    """The first line of a page."""
-    return both_ends(line((f" {name} ", "title-focus")), line((f"{hint} ", "dim")), width)

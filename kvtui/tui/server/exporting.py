@@ -18,8 +18,8 @@ from kvtui.server.binary.exports import (
 )
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.process.start import server_command
-from kvtui.tui.draw.lines import Line, line
 from kvtui.tui.draw.server_pages import folded
+from kvtui.tui.lines import Line, line
 from kvtui.tui.session import Session
 
 COMMAND, SCRIPT, UNIT, SWAP, PRESET, ENVIRONMENT = (

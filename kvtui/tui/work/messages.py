@@ -1,13 +1,11 @@
-"""What workers tell the app: one message a result; the app's handlers own the state."""
+"""What workers tell the app: one message a result. Handlers own the state; a message carries values and no code."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual.message import Message
 
 from kvtui.placement.plan import Plan
 from kvtui.placement.table import PairRow
-from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tui.state import LiveMemory
 
 
@@ -30,8 +28,8 @@ class RowsReady(Message):
 
 
 @dataclass
-class Failed(Message):
-    """A worker could not do what was asked; one sentence."""
+class PlanFailed(Message):
+    """The work on that generation's request ended with one sentence."""
 
     generation: int
     text: str
@@ -46,19 +44,10 @@ class LivePolled(Message):
 
 
 @dataclass
-class ServersFound(Message):
-    """llama-server binaries; `launch`: a key asked for a launch."""
+class LiveFailed(Message):
+    """Memory in use could not be read; one sentence."""
 
-    servers: tuple[ServerBinary, ...]
-    launch: bool
-    problem: str = ""
-
-
-@dataclass
-class Answered(Message):
-    """A job off the event loop is done: `apply` says what comes of it, on the loop."""
-
-    apply: Callable[[], None]
+    text: str
 
 
 @dataclass

@@ -1,24 +1,13 @@
-"""Lines of styled text, and the panes' content as pure functions of the state. No widget here."""
+"""Lines of styled text: what panes, pages and questions are made of. No widget here."""
 
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kvtui.base.text import columns, cut, printable
 
 Span = tuple[str, str]  # (text, style name)
 Line = tuple[Span, ...]
-
-
-@dataclass(frozen=True)
-class Glyphs:
-    """Characters that need UTF-8 and their ASCII stand-ins."""
-
-    rule: str
-    ellipsis: str
-
-
-UTF8 = Glyphs("─", "…")
-ASCII = Glyphs("-", "~")
+MOST_NOTICE_LINES = 4
 
 
 def span(text: str, style: str = "text") -> Span:
@@ -71,3 +60,14 @@ def padded(lines: Sequence[Line], width: int, height: int) -> tuple[Line, ...]:
     """Exactly `height` lines of exactly `width` columns."""
     shown = [fit(content, width) for content in lines[:height]]
     return tuple(shown + [fit((), width)] * (height - len(shown)))
+
+
+def page_heading(name: str, hint: str, width: int) -> Line:
+    """The first line of a page."""
+    return both_ends(line((f" {name} ", "title-focus")), line((f"{hint} ", "dim")), width)
+
+
+def wrapped(text: str, width: int, most: int = MOST_NOTICE_LINES) -> list[str]:
+    """A sentence in at most so many lines of `width` columns, cut nowhere it can be read whole."""
+    parts = textwrap.wrap(printable(text), max(width, 1), break_on_hyphens=False)
+    return [*parts[: most - 1], cut(" ".join(parts[most - 1 :]), width)] if len(parts) > most else parts

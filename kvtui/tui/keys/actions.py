@@ -1,0 +1,109 @@
+"""What a key can ask for: the app is one of these, and the table of commands calls nothing else."""
+
+from typing import Protocol
+
+
+class Actions(Protocol):
+    """Each method is one action; all of them return at once."""
+
+    def next_type(self, side: str) -> None:
+        """The next type for "k" or "v"."""
+
+    def step_pair(self, step: int) -> None:
+        """Another row of the table."""
+
+    def use_preset(self, number: int) -> None:
+        """One of the four presets."""
+
+    def edit_value(self, what: str) -> None:
+        """Type a value: one of `changes.EDITS`."""
+
+    def pin_block(self) -> None:
+        """Pin the block under the cursor to the next device."""
+
+    def drop_pins(self) -> None:
+        """Take all pins back."""
+
+    def step_block(self, step: int) -> None:
+        """Another block under the cursor."""
+
+    def launch_server(self) -> None:
+        """Start llama-server with the plan on the screen."""
+
+    def stop_server(self) -> None:
+        """Stop it in steps."""
+
+    def compare_memory(self) -> None:
+        """Predicted, dry run, actual."""
+
+    def stress_server(self, all_slots: bool) -> None:
+        """Fill one slot or all."""
+
+    def test_prompt(self) -> None:
+        """Ask it one thing."""
+
+    def show_server(self) -> None:
+        """What the launch was."""
+
+    def choose_server(self) -> None:
+        """Another llama-server."""
+
+    def export_plan(self) -> None:
+        """The plan in a form for other programs."""
+
+    def copy_command(self) -> None:
+        """The command, to the clipboard and on a page."""
+
+    def explain_figures(self) -> None:
+        """Formulas with their numbers."""
+
+    def open_other_model(self) -> None:
+        """The list of models."""
+
+    def undo_change(self) -> None:
+        """The request before."""
+
+    def redo_change(self) -> None:
+        """The request that was undone."""
+
+    def focus_pane(self, name: str) -> None:
+        """Keys go to this pane."""
+
+    def toggle_log(self) -> None:
+        """Show or hide the log."""
+
+    def search_log(self) -> None:
+        """Only lines with the words typed."""
+
+    def next_log_level(self) -> None:
+        """All, no debug, warnings, errors."""
+
+    def follow_log(self) -> None:
+        """The newest line, or stay."""
+
+    def scroll_log(self, lines: int) -> None:
+        """Older lines (positive) or newer."""
+
+    def zoom_pane(self) -> None:
+        """Only this pane, or all."""
+
+    def next_theme(self) -> None:
+        """Other colours."""
+
+    def show_commands(self) -> None:
+        """All commands by name."""
+
+    def show_help(self) -> None:
+        """All keys."""
+
+    def go_back(self) -> None:
+        """Away with the notice and the zoom."""
+
+    def leave(self) -> None:
+        """Quit."""
+
+    def close_page(self) -> None:
+        """Close the page in front."""
+
+    def scroll_page(self, lines: int) -> None:
+        """Further down the page (positive) or up."""

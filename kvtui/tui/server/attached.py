@@ -1,0 +1,172 @@
+"""The server at hand: its process and record, how far its load is, what it took, and the jobs that run on it. What they
+find is posted as messages; nothing here knows the screen."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from textual.message import Message
+
+from kvtui.hardware.device import Device
+from kvtui.server.http.client import ServerClient, decode_rate
+from kvtui.server.log.follow import LogLine
+from kvtui.server.log.progress import LoadProgress
+from kvtui.server.measure.measured import Measurement
+from kvtui.server.process.start import ServerProcess
+from kvtui.tui.server import jobs
+from kvtui.tui.server.messages import JobFailed, LogRead, Stopped, Stopping
+
+LOG, STATUS, STRESS, STOP = "reading the log", "asking the server how it is", "the stress pass", "stopping the server"
+
+
+class Work(Protocol):
+    """Runs a job off the event loop and posts the message it returns; of an exception, `failed` of one sentence."""
+
+    def __call__(self, doing: str, job: Callable[[], Message | None], failed: Callable[[str], Message]) -> None:
+        """Start it."""
+
+
+class Attached:
+    """At most one server. Its methods are called on the event loop; each starts a job or takes in what one found."""
+
+    def __init__(self, work: Work, post: Callable[[Message], object]) -> None:
+        self._work, self._post = work, post
+        self.process: ServerProcess | None = None
+        self.progress = LoadProgress()
+        self.measurement: Measurement | None = None  # what it took
+        self.stopped_at: float | None = None  # time.monotonic() of the last stop
+        self.closing = threading.Event()
+        self.cancelled = threading.Event()  # ends the jobs that were started with it
+        self._busy: set[str] = set()  # jobs of which only one runs at a time
+        self._last_line = 0
+        self._counters: Mapping[str, float] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is alive."""
+        return self.process is not None and self.process.is_running()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop is under way."""
+        return STOP in self._busy
+
+    @property
+    def stressing(self) -> bool:
+        """Whether a stress pass is under way."""
+        return STRESS in self._busy
+
+    @property
+    def stage(self) -> str:
+        """How far its load is, in words."""
+        return "ready" if self.progress.ready else f"{self.progress.stage} {self.progress.fraction:.0%}"
+
+    def take(self, process: ServerProcess, progress: LoadProgress) -> None:
+        """This is the server from now on; nothing is known of it yet."""
+        self.cancel()
+        self.process, self.progress = process, progress
+        self.measurement, self._counters, self._last_line = None, None, 0
+        self._busy.clear()
+
+    def answers(self) -> None:
+        """It is ready, whatever its log has told so far."""
+        if not self.progress.ready:
+            self.progress = LoadProgress("ready", 1.0)
+
+    def cancel(self) -> None:
+        """End what runs on it."""
+        self.cancelled.set()
+        self.cancelled = threading.Event()
+
+    def close(self) -> None:
+        """The app goes, however: the server stays, for whoever comes next."""
+        self.closing.set()
+        self.cancelled.set()
+        if self.process is not None:
+            self.process.leave()
+
+    def done(self, job: str) -> None:
+        """A job came to its end."""
+        self._busy.discard(job)
+
+    def start(self, doing: str, job: Callable[[], Message | None]) -> None:
+        """A job that is no harm twice."""
+        self._work(doing, job, partial(JobFailed, doing))
+
+    def _start_one(self, doing: str, job: Callable[[], Message | None]) -> None:
+        if doing not in self._busy:
+            self._busy.add(doing)
+            self.start(doing, job)
+
+    # -- its log and its state -------------------------------------------------------------------------------------
+
+    def read_log(self) -> None:
+        """New lines, and whether it still runs."""
+        process, waiting = self.process, self.stopping
+        if process is None:
+            return
+
+        def job() -> Message:
+            new = process.read_log()
+            if process.read_only:
+                process.take_over()
+            if waiting or process.is_running():
+                return LogRead(process, new, None)
+            ended = process.ended()
+            return LogRead(process, tuple(process.tail.lines), ended)
+
+        self._start_one(LOG, job)
+
+    def fresh(self, lines: Sequence[LogLine]) -> tuple[LogLine, ...]:
+        """Those that were not heard before; the load's progress follows them."""
+        new = tuple(x for x in lines if x.number == 0 or x.number > self._last_line)
+        self._last_line = max((x.number for x in new), default=self._last_line)
+        self.progress = self.progress.after(x.text for x in new)
+        return new
+
+    def ask_status(self, ready: bool) -> None:
+        """/health until it is ready, then /slots and /metrics."""
+        process = self.process
+        if process is not None:
+            self._start_one(STATUS, lambda: jobs.status(process, ready))
+
+    def rate(self, counters: Mapping[str, float]) -> float | None:
+        """Tokens a second since the counters before; None where nothing was generated."""
+        before, self._counters = self._counters, counters
+        return decode_rate(before, counters) if before else None
+
+    # -- what is done with it --------------------------------------------------------------------------------------
+
+    def measure(self, devices: tuple[Device, ...]) -> None:
+        """What it took."""
+        process = self.process
+        if process is not None:
+            self.start("measuring what the server took", lambda: jobs.measure(process, devices))
+
+    def stress(self, devices: tuple[Device, ...], all_slots: bool) -> None:
+        """A prompt to the limit of one slot or of all."""
+        process, cancel, post = self.process, self.cancelled, self._post
+        if process is not None:
+            self._start_one(STRESS, lambda: jobs.stress_pass(process, devices, all_slots, cancel, post))
+
+    def ask(self, prompt: str) -> None:
+        """One prompt, answered piece by piece."""
+        process, cancel, post = self.process, self.cancelled, self._post
+        if process is not None:
+            client = ServerClient(process.record.url, process.api_key)
+            self.start("the test prompt", lambda: jobs.answer(client, prompt, cancel, post))
+
+    def stop(self, then: str = "") -> None:
+        """In steps; each is told with its time."""
+        process, post = self.process, self._post
+        if process is None or self.stopping:
+            return
+        self.cancel()
+        began = time.monotonic()
+
+        def heard(step: str) -> None:
+            post(Stopping(process, f"stopping: {step}, {time.monotonic() - began:.0f} s"))
+
+        self._start_one(STOP, lambda: Stopped(process, process.stop(heard), then))

@@ -1,0 +1,190 @@
+"""Jobs about a server, each run in a thread: they take values, post messages, and touch nothing else."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.message import Message
+
+from kvtui.base.findings import UsageError
+from kvtui.base.text import printable
+from kvtui.hardware.device import Device
+from kvtui.hardware.nvidia import nvml
+from kvtui.placement.plan import Plan
+from kvtui.server.binary.find import find_servers
+from kvtui.server.binary.inspect import ServerBinary, list_devices
+from kvtui.server.http.client import ServerClient, ServerError, completion
+from kvtui.server.http.stress import StressResult, stress
+from kvtui.server.log.follow import first_lines
+from kvtui.server.log.progress import LoadProgress
+from kvtui.server.measure.breakdown import logged_memory
+from kvtui.server.measure.dry_run import Cancelled, dry_run
+from kvtui.server.measure.measured import Measurement, recall
+from kvtui.server.process.holding import held_by
+from kvtui.server.process.preflight import Address, preflight
+from kvtui.server.process.record import Ended, ServerRecord, is_alive
+from kvtui.server.process.start import ServerProcess, survivors
+from kvtui.tasks.history import keep, measured
+from kvtui.tasks.launch import ask_first, needs_of, record_plan
+from kvtui.tui.server.messages import (
+    AnswerHeard,
+    DevicesListed,
+    DryRunDone,
+    LaunchChecked,
+    Measured,
+    MeasurementKept,
+    ServersFound,
+    StatusRead,
+    Stressed,
+    StressShare,
+    SurvivorsFound,
+)
+
+Post = Callable[[Message], object]
+# After a stop the driver takes a moment to give memory back: a launch waits for it so long before it says what lacks.
+SETTLE_SECONDS, SETTLE_STEP = 8.0, 0.25
+TEST_TOKENS, TEST_SECONDS = 64, 60.0
+
+
+def find(asked: str | None, launch: bool) -> Message:
+    """Look for binaries."""
+    try:
+        return ServersFound(tuple(find_servers(asked)), launch)
+    except UsageError as e:
+        return ServersFound((), launch, str(e))
+
+
+def list_all_devices(servers: tuple[ServerBinary, ...]) -> Message:
+    """Ask each binary for its devices."""
+    return DevicesListed(tuple((s, _devices_text(s)) for s in servers))
+
+
+def _devices_text(server: ServerBinary) -> str:
+    try:
+        found = list_devices(server)
+    except OSError:
+        return "does not start"
+    return ", ".join(f"{d.name} {d.description}" for d in found) or "no device"
+
+
+def find_survivors() -> Message:
+    """Servers that an earlier kvtui left: the newest that runs is attached, the ends of others are read."""
+    attached, progress, more = None, LoadProgress(), 0
+    gone: list[tuple[ServerRecord, Ended]] = []
+    for record in survivors():
+        if is_alive(record) and attached is not None:
+            more += 1
+            continue
+        process = ServerProcess.attach(record)
+        if process.is_running():
+            attached, progress = process, LoadProgress().after(first_lines(record.log))
+            continue
+        if not process.read_only and (ended := process.ended()):
+            gone.append((record, ended))
+        process.leave()
+    return SurvivorsFound(attached, progress, more, tuple(gone))
+
+
+def check(
+    binary: ServerBinary, plan: Plan, path: Path, address: Address, stopped_at: float | None, closing: threading.Event
+) -> Message:
+    """Port, devices, free memory, dry run: looked at before anything starts."""
+    needs = needs_of(plan)
+    settled = (stopped_at or 0.0) + SETTLE_SECONDS
+    while True:
+        found = preflight(binary, needs, address.port, address.host)
+        if not found.shortages or time.monotonic() >= settled or closing.wait(SETTLE_STEP):
+            break
+    able = not found.shortages and not found.missing
+    return LaunchChecked(binary, plan, found, ask_first(binary, plan, path, closing) if able else None)
+
+
+def status(process: ServerProcess, ready: bool) -> Message:
+    """/health, or /slots and /metrics; a server busy with a long batch says nothing."""
+    client = ServerClient(process.record.url, process.api_key)
+    try:
+        if not ready:
+            return StatusRead(process, client.health().state == "ready")
+        slots, counters = client.slots(), client.metrics()
+    except ServerError:
+        return StatusRead(process, False)
+    cells = process.cells()
+    context = cells.of(slots) if cells else sum(s.context for s in slots)
+    return StatusRead(process, True, counters, sum(s.used for s in slots), context)
+
+
+def measure(process: ServerProcess, devices: tuple[Device, ...]) -> Message:
+    """What it took, kept for the next plan."""
+    record = process.record
+    conditions = (record.plan or {}).get("conditions")
+    if not isinstance(conditions, dict):
+        return Measured(process, None)
+    try:
+        held = held_by(record.pid, devices, nvml.poll().gpus)
+        found = measured(record.build, conditions, logged_memory(first_lines(record.log)), held)
+    except (KeyError, TypeError, ValueError):
+        return Measured(process, None)  # a record of another form
+    if not process.read_only:
+        keep(found)
+    return Measured(process, recall(found.build, found.model, found.gpus, found.argv) or found)
+
+
+def keep_measurement(measurement: Measurement) -> Message:
+    """Write it down."""
+    keep(measurement)
+    return MeasurementKept()
+
+
+def dry_run_of(binary: ServerBinary, path: Path, plan: Plan, kept: Measurement | None, cancel: threading.Event) -> Message | None:
+    """The server's own figures for a plan; None where it was called off."""
+    names = [d.name for d in plan.request.machine.devices if not d.endpoint]
+    try:
+        answer = dry_run(binary, path, plan.argv, devices=names, env=dict(plan.env), cancel=cancel)
+    except Cancelled:
+        return None
+    return DryRunDone(record_plan(plan, path), kept, answer)
+
+
+def stress_pass(
+    process: ServerProcess, devices: tuple[Device, ...], all_slots: bool, cancel: threading.Event, post: Post
+) -> Message:
+    """Fill the slots, with the peak kept."""
+    client = ServerClient(process.record.url, process.api_key)
+
+    def sample() -> dict[str, int]:
+        return held_by(process.record.pid, devices, nvml.poll().gpus)
+
+    def heard(share: float) -> None:
+        post(StressShare(process, share))
+
+    try:
+        result = stress(client, sample, all_slots, heard, cancel)
+    except ServerError as e:
+        result = StressResult(False, 0, 0, 0.0, 0.0, {}, str(e))
+    return Stressed(process, result, cancel.is_set())
+
+
+def answer(client: ServerClient, prompt: str, cancel: threading.Event, post: Post) -> Message | None:
+    """Stream the answer; what is heard so far is posted as it comes."""
+    asked = {"prompt": prompt, "n_predict": TEST_TOKENS, "cache_prompt": False}
+    text = ""
+
+    def heard(said: str) -> Message:
+        return AnswerHeard(prompt, "\n".join(printable(part) for part in text.splitlines()), said)
+
+    try:
+        for event in client.stream(asked, TEST_SECONDS):
+            if cancel.is_set():
+                return None
+            if "error" in event:
+                return heard(f"the server refused: {printable(str(event['error']), 200)}")
+            text += str(event.get("content", ""))
+            if event.get("stop") is True:
+                done = completion({**event, "content": text})
+                spoken = f"{done.predicted_tokens} tokens at {done.predicted_rate:.1f} a second"
+                return heard(f"{spoken}, prompt of {done.prompt_tokens} at {done.prompt_rate:.1f}")
+            post(heard("..."))
+    except ServerError as e:
+        return heard(str(e))
+    return heard("the answer broke off")

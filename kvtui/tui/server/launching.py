@@ -1,0 +1,240 @@
+"""From a plan to a server and back: find, check, launch, find again, follow its log, stop."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from kvtui.hardware.device import Device
+from kvtui.placement.plan import Plan
+from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.log.progress import LoadProgress
+from kvtui.server.measure.dry_run import DryRun
+from kvtui.server.process.preflight import Preflight, new_key
+from kvtui.server.process.record import Ended
+from kvtui.server.process.start import ServerProcess
+from kvtui.tasks.history import gpus_of
+from kvtui.tasks.launch import record_plan
+from kvtui.tui.desk import RETRY_SECONDS, Desk
+from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
+from kvtui.tui.keys.asking import Question
+from kvtui.tui.log_view import LogView
+from kvtui.tui.server import jobs
+from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
+from kvtui.tui.server.messages import JobFailed, LaunchChecked, LogRead, ServersFound, Stopped, Stopping, SurvivorsFound
+from kvtui.tui.session import Session
+from kvtui.tui.state import SEARCHING, ServerView
+from kvtui.tui.work.messages import PlanReady
+
+LOG_SECONDS = 0.25
+NONE_FOUND = "no llama-server found: name one with --llama-server"
+
+
+class LaunchDesk(Desk):
+    """The desk with a server: `server` is the one at hand, `state` says what is shown of it."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.server = Attached(self.work, self.post_message)
+
+    def on_mount(self) -> None:
+        """Look for binaries and for servers that run; follow the log."""
+        self.set_interval(LOG_SECONDS, self._follow)
+        self._find(launch=False)
+        if not self.session.simulated and not self.session.demo:
+            self.server.start("looking for servers that run", jobs.find_survivors)
+
+    def on_unmount(self) -> None:
+        """A server that was not told to stop stays."""
+        self.server.close()
+
+    def view(self, view: ServerView) -> None:
+        """Another state of the server, drawn if it differs."""
+        if view != self.state.server:
+            self.become(replace(self.state, server=view))
+
+    def devices_of(self, process: ServerProcess) -> tuple[Device, ...]:
+        """The machine's devices, if it is the one that the server was launched for."""
+        machine = self.state.request.machine
+        gpus = (process.record.plan or {}).get("conditions", {}).get("gpus")
+        return machine.devices if gpus == [list(g) for g in gpus_of(machine)] else ()
+
+    def on_job_failed(self, message: JobFailed) -> None:
+        """The job may be tried again; what it was busy with is no longer shown."""
+        if message.job in (LOG, STATUS):  # done all the time: it waits, or it would be told all the time
+            self.set_timer(RETRY_SECONDS, lambda: self.server.done(message.job))
+        else:
+            self.server.done(message.job)
+        text = self.server.stage if message.job == STOP else self.state.server.text
+        self.become(replace(self.state, notice=message.text, server=replace(self.state.server, job="", text=text)))
+
+    # -- binaries --------------------------------------------------------------------------------------------------
+
+    def _find(self, *, launch: bool) -> None:
+        asked = self.session.server
+        self.server.start("looking for llama-server", lambda: jobs.find(asked, launch))
+
+    def on_servers_found(self, message: ServersFound) -> None:
+        """Keep what was found; launch if a key waits for it."""
+        usable = tuple(s for s in message.servers if not s.declined)
+        declined = tuple(s.declined for s in message.servers if s.declined)
+        self.become(replace(self.state, binaries=usable, declined=declined, build="" if usable else "no llama-server found"))
+        if usable:
+            self.use_build(usable[0])
+        if message.launch and usable:
+            self.launch_server()
+        elif message.launch:
+            self.notice(message.problem or next(iter(declined), NONE_FOUND))
+
+    # -- launch ----------------------------------------------------------------------------------------------------
+
+    def launch_server(self) -> None:
+        """With exactly the plan on the screen; says why not where it cannot."""
+        state, process = self.state, self.server.process
+        if process is not None and process.is_running():
+            if process.read_only:
+                self.notice(f"another kvtui (pid {process.other_app}) has llama-server running: only that one may stop it")
+            else:
+                relaunch = ("stops it and launches this plan", lambda: self.stop_server("launch"))
+                self.ask(Question("llama-server is running", {"enter": relaunch}))
+        elif self.session.path is None:
+            self.notice("the demo's model is only a header: open a real one to launch it")
+        elif state.working == SEARCHING:
+            self.become(replace(state, launch_waits=True, notice="launches as soon as the plan is ready"))
+        elif state.plan is None:
+            self.notice("there is no plan to launch")
+        elif not state.plan.fits:
+            self.notice(next(f.message for f in state.plan.findings if f.severity == "error"))
+        elif self.session.simulated:
+            self.notice("this machine is simulated: its plan cannot be launched here")
+        elif not state.binaries:
+            self._find(launch=True)
+        else:
+            self._check(state.binaries[0], state.plan, self.session.path)
+
+    def on_plan_ready(self, message: PlanReady) -> None:
+        """A launch that waited for it goes on, after the desk has taken the plan."""
+        if self.state.launch_waits and message.generation == self.state.generation:
+            self.become(replace(self.state, launch_waits=False))
+            self.call_next(self.launch_server)
+
+    def _check(self, binary: ServerBinary, plan: Plan, path: Path) -> None:
+        address, stopped_at, closing = self.session.address, self.server.stopped_at, self.server.closing
+        self.notice("looking at the port, the memory that is free now, and the dry run")
+        self.server.start("checking the launch", lambda: jobs.check(binary, plan, path, address, stopped_at, closing))
+
+    def on_launch_checked(self, message: LaunchChecked) -> None:
+        """Launched, or a question first."""
+        binary, plan, found, answer = message.binary, message.plan, message.found, message.answer
+        self.notice("")
+        if found.missing:
+            self.notice(f"{binary.build or binary.path} has no {', '.join(found.missing)}: B chooses another llama-server")
+            return
+        refused = [f"its dry run refuses: {answer.refused}"] if answer is not None and answer.refused else []
+        questions = [*refused, *found.questions]
+        if questions:
+            start = (f"launches on port {found.port.port} all the same", lambda: self._launch(binary, plan, found, answer))
+            self.ask(Question("; ".join(questions), {"enter": start}))
+        else:
+            self._launch(binary, plan, found, answer)
+
+    def _launch(self, binary: ServerBinary, plan: Plan, found: Preflight, answer: DryRun | None) -> None:
+        path = self.session.path
+        assert path is not None
+        argv = [*plan.argv, *self.session.address.args]
+        key = new_key() if found.is_open else None
+        kept = record_plan(plan, path, answer)
+        try:
+            process = ServerProcess.launch(binary, path, argv, found.port.port, found.host, key, dict(plan.env), kept)
+        except OSError as e:
+            self.notice(f"llama-server cannot be started: {e.strerror or e}")
+            return
+        self._take_server(process, LoadProgress())
+        notes = "; ".join((*process.record.notes, *found.notes))
+        self.become(replace(self.state, log_shown=True, focus="log", notice=notes))
+
+    def _take_server(self, process: ServerProcess, progress: LoadProgress) -> None:
+        self.server.take(process, progress)
+        view = ServerView(self.server.stage, process.record.url, running=True, controlled_by=process.other_app)
+        self.become(replace(self.state, server=view, log=LogView()))
+
+    # -- found again -----------------------------------------------------------------------------------------------
+
+    def on_survivors_found(self, message: SurvivorsFound) -> None:
+        """Servers that an earlier kvtui left: taken up again, or told how they ended."""
+        process = message.process
+        if process is not None and self.server.process is None:
+            self._take_server(process, message.progress)
+            other = f"read only: kvtui (pid {process.other_app}) controls it"
+            who = other if process.read_only else "it is yours again: 4 log, i about it"
+            more = f"; {message.more} more run" if message.more else ""
+            record = process.record
+            self.notice(f"found {Path(record.model).name} running since {started_at(record)}, {who}{more}")
+        if message.ended:
+            record, ended = message.ended[0]
+            self.open_page("llama-server ended while nobody watched", ended_page(record, ended, self.size.width))
+
+    # -- following -------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        if self.state.server.running:
+            self.server.read_log()
+
+    def on_log_read(self, message: LogRead) -> None:
+        """New lines of the log, and whether it still runs."""
+        self.server.done(LOG)
+        process = message.process
+        if process is not self.server.process:
+            return
+        fresh = self.server.fresh(message.lines)
+        state, view = self.state, replace(self.state.server, controlled_by=process.other_app)
+        if fresh:
+            state = replace(state, log=state.log.with_new(fresh))
+        if message.ended is None and not self.server.stopping:
+            ready = self.server.progress.ready
+            if ready and not view.ready:
+                self.server.measure(self.devices_of(process))
+            view = replace(view, text=self.server.stage, ready=ready)
+        if fresh or view != state.server:
+            self.become(replace(state, server=view))
+        if message.ended is not None:
+            self._ended(process, message.ended)
+
+    def _ended(self, process: ServerProcess, ended: Ended) -> None:
+        """It has gone: by our stop, by somebody's, or by itself."""
+        self.server.cancel()
+        process.leave()
+        self.view(replace(self.state.server, text=ended_text(ended), running=False, ready=False, job=""))
+        if not ended.stopped and ended.exit_code != 0:
+            self.open_page("llama-server ended", ended_page(process.record, ended, self.size.width))
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def stop_server(self, then: str = "") -> None:
+        """In steps; `then`: "launch" or "exit" after it."""
+        process = self.server.process
+        if process is None or not process.is_running():
+            self.notice("no server is running")
+        elif process.read_only:
+            self.notice(f"read only: kvtui (pid {process.other_app}) controls this server")
+        else:
+            self.view(replace(self.state.server, text="stopping", job=""))
+            self.server.stop(then)
+
+    def on_stopping(self, message: Stopping) -> None:
+        """A step, with its time."""
+        if message.process is self.server.process and self.server.stopping:
+            self.view(replace(self.state.server, text=message.text))
+
+    def on_stopped(self, message: Stopped) -> None:
+        """What came of a stop, and what was to come after it."""
+        process = message.process
+        self.server.done(STOP)
+        self.server.stopped_at = time.monotonic()
+        self.notice(f"llama-server {message.report}")
+        ended = process.ended()
+        if ended is not None:
+            self.on_log_read(LogRead(process, tuple(process.tail.lines), ended))
+        if message.then == "exit":
+            self.exit()
+        elif message.then == "launch" and message.report.gone:
+            self.launch_server()

@@ -1,0 +1,148 @@
+"""What jobs on and about a server tell the app, a message a result. `process` says which server was asked: an answer
+on one that was left meanwhile is dropped by the handler."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from kvtui.placement.plan import Plan
+from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.http.stress import StressResult
+from kvtui.server.log.follow import LogLine
+from kvtui.server.log.progress import LoadProgress
+from kvtui.server.measure.dry_run import DryRun
+from kvtui.server.measure.measured import Measurement
+from kvtui.server.process.preflight import Preflight
+from kvtui.server.process.record import Ended, ServerRecord
+from kvtui.server.process.start import ServerProcess, StopReport
+
+
+@dataclass
+class ServersFound(Message):
+    """llama-server binaries; `launch`: a key asked for a launch; `problem`: why the one that was named is none."""
+
+    servers: tuple[ServerBinary, ...]
+    launch: bool
+    problem: str = ""
+
+
+@dataclass
+class DevicesListed(Message):
+    """What each binary says of its devices, in words."""
+
+    servers: tuple[tuple[ServerBinary, str], ...]
+
+
+@dataclass
+class SurvivorsFound(Message):
+    """What an earlier kvtui left: the newest that runs, how many more do, and ends that nobody has seen."""
+
+    process: ServerProcess | None
+    progress: LoadProgress
+    more: int
+    ended: tuple[tuple[ServerRecord, Ended], ...]
+
+
+@dataclass
+class LaunchChecked(Message):
+    """Port, devices, free memory and the dry run of a plan that is about to be launched."""
+
+    binary: ServerBinary
+    plan: Plan
+    found: Preflight
+    answer: DryRun | None
+
+
+@dataclass
+class LogRead(Message):
+    """New lines, and how it ended if it did."""
+
+    process: ServerProcess
+    lines: tuple[LogLine, ...]
+    ended: Ended | None
+
+
+@dataclass
+class StatusRead(Message):
+    """What it says over HTTP: that it is ready (nothing else then), or its counters and slots. `answered` is False where
+    it was too busy to say."""
+
+    process: ServerProcess
+    answered: bool
+    counters: Mapping[str, float] | None = None
+    used: int = 0
+    context: int = 0
+
+
+@dataclass
+class Stopping(Message):
+    """A step of a stop, in words."""
+
+    process: ServerProcess
+    text: str
+
+
+@dataclass
+class Stopped(Message):
+    """The end of a stop; `then`: what was asked for after it, "launch", "exit" or ""."""
+
+    process: ServerProcess
+    report: StopReport
+    then: str
+
+
+@dataclass
+class Measured(Message):
+    """What it took, from its own log and NVML."""
+
+    process: ServerProcess
+    measurement: Measurement | None
+
+
+@dataclass
+class MeasurementKept(Message):
+    """It is on disk: the next plan learns from it."""
+
+
+@dataclass
+class StressShare(Message):
+    """How far a stress pass is, 0 to 1."""
+
+    process: ServerProcess
+    share: float
+
+
+@dataclass
+class Stressed(Message):
+    """What came of a stress pass."""
+
+    process: ServerProcess
+    result: StressResult
+    called_off: bool
+
+
+@dataclass
+class AnswerHeard(Message):
+    """An answer to the test prompt, as far as it is heard, and how it goes."""
+
+    prompt: str
+    text: str
+    said: str
+
+
+@dataclass
+class DryRunDone(Message):
+    """The server's own figures for the plan whose comparison is open."""
+
+    plan: Mapping[str, object]
+    kept: Measurement | None
+    answer: DryRun
+
+
+@dataclass
+class JobFailed(Message):
+    """A job on the server broke: one sentence; `job` is free again."""
+
+    job: str
+    text: str

@@ -1,0 +1,90 @@
+"""Where errors of the screen end: a worker's as one sentence on it, a handler's as one sentence after it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from textual.app import App
+from textual.message import Message
+
+from kvtui.base.findings import KvtuiError
+from kvtui.base.report_file import write_report
+from kvtui.base.secrets import SECRET_OPTIONS, redacted
+from kvtui.base.text import printable
+from kvtui.tui.work.messages import Notice
+
+Result = TypeVar("Result")
+EXIT_FAILED = 3
+ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # by name: Windows has no SIGHUP
+_MOST_SAID = 160  # characters of an error's own text; all of it is in the report
+
+
+def failure_sentence(error: BaseException, doing: str) -> str:
+    """One sentence on an error, and where its report is. What a person can mend (KvtuiError) has no report."""
+    if isinstance(error, KvtuiError):
+        return str(error)
+    secrets = [os.environ.get(name, "") for name in SECRET_OPTIONS.values()]
+    said = printable(redacted(" ".join(str(error).split()), secrets), _MOST_SAID)
+    path = write_report(error, doing)
+    where = "no report could be written" if path is None else f"report: {_from_home(path)}"
+    return f"{doing} failed: {type(error).__name__}{f': {said}' if said else ''}; {where}"
+
+
+def _from_home(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+class GuardedApp(App[Result]):
+    """An app whose jobs cannot fail unheard. After `run`, `failure` is the sentence on an error of a handler, and
+    `ended_by` the signal that ended it; the terminal is whole in both cases."""
+
+    failure: str = ""
+    ended_by: int = 0
+
+    def work(self, doing: str, job: Callable[[], Message | None], failed: Callable[[str], Message] = Notice) -> None:
+        """Run `job` in a thread and post the message it returns; of an exception, `failed` of one sentence."""
+
+        def run() -> None:
+            try:
+                message = job()
+            except Exception as error:
+                message = failed(failure_sentence(error, doing))
+            if message is not None:
+                self.post_message(message)
+
+        self.run_worker(run, thread=True, exit_on_error=False)
+
+    def on_load(self) -> None:
+        """A signal to end ends as a key would: the terminal is given back first."""
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
+            for number in _ending_signals():
+                asyncio.get_running_loop().add_signal_handler(number, self._end_by, number)
+
+    def on_unmount(self) -> None:
+        """Signals end the program again."""
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+            for number in _ending_signals():
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _end_by(self, number: int) -> None:
+        self.ended_by = number
+        self.exit()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual's last resort, for handlers, timers and drawing."""
+        if not self.failure:
+            self.failure = failure_sentence(error, "the app")
+        super()._handle_exception(error)
+        self._exit_renderables.clear()  # a traceback with locals, and so with secrets; the report has one without
+
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()
+
+
+def _ending_signals() -> list[signal.Signals]:
+    return [signal.Signals[name] for name in ENDING_SIGNALS if name in signal.Signals.__members__]

@@ -1,0 +1,33 @@
+"""The background thread's work: a plan at once, the table, then the proof. A newer request stops all of it."""
+
+from collections.abc import Callable
+from threading import Event
+
+from textual.message import Message
+
+from kvtui.placement.plan import improve, quick_plan
+from kvtui.placement.request import Request
+from kvtui.placement.table import iter_rows
+from kvtui.tasks.history import with_learned, with_proof
+from kvtui.tui.work.messages import PlanReady, RowsReady
+
+PATIENCE_SECONDS = 0.3  # a key may follow: the table's contexts and the solver wait for so long
+
+
+def answer(request: Request, generation: int, post: Callable[[Message], object], superseded: Event) -> Message | None:
+    """Answers `request` by messages, the last one returned; None where `superseded` came first. Raises UsageError."""
+    plan = quick_plan(with_learned(request))
+    if superseded.is_set():
+        return None
+    post(PlanReady(generation, with_proof(plan), final=False))
+    post(RowsReady(generation, tuple(iter_rows(plan, all_pairs=False, contexts=False)), complete=False))
+    if superseded.wait(PATIENCE_SECONDS):
+        return None
+    rows = []
+    for row in iter_rows(plan, all_pairs=False):
+        rows.append(row)
+        if superseded.is_set():
+            return None
+    post(RowsReady(generation, tuple(rows), complete=True))
+    better = improve(plan, should_stop=superseded.is_set)
+    return None if superseded.is_set() else PlanReady(generation, with_proof(better), final=True)
