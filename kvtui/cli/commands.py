@@ -48,12 +48,19 @@ def cli() -> None:
     """
 
 
+def _say_progress(seconds: float, bound: float) -> None:
+    """The solver's distance, on one line that is written over where a person looks on."""
+    line = f"proving: {seconds * 1e3:,.3f} ms a token, none below {bound * 1e3:,.3f} ms ({1 - bound / seconds:.2%} left)"
+    click.echo(f"\r{line}" if sys.stderr.isatty() else line, err=True, nl=not sys.stderr.isatty())
+
+
 @cli.command()
 @click.argument("model", required=False)
 @shared_options
-@click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to go on proving, in seconds.")
+@click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to plan in all, in seconds.")
+@click.option("--prove", is_flag=True, help="Go on until no plan can be better, with progress.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> None:
+def plan(model: str, options: Options, seconds: float | None, prove: bool, as_json: bool) -> None:
     """The best placement of MODEL."""
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import plan_json
@@ -63,7 +70,10 @@ def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> 
     address = ModelAddress(model)
     spec = load(address, options, fetched)
     read = time.perf_counter()
-    made = with_proof(make_plan(request_of(spec, options), seconds))
+    deadline = None if seconds is None else time.monotonic() + seconds - (read - began)
+    made = with_proof(
+        make_plan(request_of(spec, options), deadline=deadline, prove=prove, progress=_say_progress if prove else None)
+    )
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
     if as_json:
         print_json(plan_json(made, str(address), timings))
