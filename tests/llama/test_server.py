@@ -21,13 +21,13 @@ from kvtui.server.binary.find import find_servers
 from kvtui.server.binary.inspect import ServerBinary, list_devices
 from kvtui.server.http.client import ServerClient, ServerError
 from kvtui.server.http.stress import stress
+from kvtui.server.log.breakdown import MIB, logged_memory
 from kvtui.server.log.progress import LoadProgress
-from kvtui.server.measure.breakdown import MIB, logged_memory
 from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
-from kvtui.server.process.marks import ASKED_VARIABLE, marked
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.record import is_alive
 from kvtui.server.process.start import ServerProcess, server_command, survivors
+from kvtui.server.program.marks import ASKED_VARIABLE, marked
 
 SMALL = ("-c", "2048", "-np", "2", "--fit", "off", "-lm", "none", "--no-warmup", "-t", "2")
 

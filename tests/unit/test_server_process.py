@@ -18,11 +18,11 @@ from kvtui.base.files import write_atomically
 from kvtui.server.binary.help import parse_help
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.process.leftovers import leftovers
-from kvtui.server.process.marks import ASKED_VARIABLE, process_identity
 from kvtui.server.process.ports import free_port, is_free
 from kvtui.server.process.record import KEPT_LAUNCHES, RECORD, is_alive, load, records
 from kvtui.server.process.rpc import endpoints_of, named
 from kvtui.server.process.start import ServerProcess, survivors
+from kvtui.server.program.marks import ASKED_VARIABLE, process_identity
 
 HELP = """\
 -lv,   --verbosity, --log-verbosity N   level
