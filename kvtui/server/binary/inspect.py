@@ -73,11 +73,6 @@ class ServerBinary:
         return f"{self.build}@{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
     @property
-    def build_number(self) -> int:
-        """11434 of "b11434"; 0 if unknown."""
-        return int(self.build[1:]) if self.build else 0
-
-    @property
     def cache_types(self) -> tuple[str, ...]:
         """The K/V types its parser takes; empty if the help does not list them."""
         option = self.by_name.get("--cache-type-k")

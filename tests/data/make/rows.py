@@ -101,7 +101,7 @@ def ask(server: Path, row: Row, kind: str, folder: Path) -> Row:
     return answer
 
 
-_BEFORE_WORDS = re.compile(r"^(?:[\d.]+ E )?(?:\w+: )?")  # the log's clock, and the function that speaks
+_BEFORE_WORDS = re.compile(r"^(?:[\d.]+ )?(?:E )?(?:\w+: )?")  # the log's clock, and the function that speaks
 
 
 def words_alone(row: Row) -> Row:
