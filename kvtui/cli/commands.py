@@ -104,7 +104,12 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
-        _print_json(estimate_json(described, str(address), flags, timings))
+        value = estimate_json(described, str(address), flags, timings)
+        if explain:
+            from kvtui.report.peaks import peaks_json, peaks_of
+
+            value["peaks"] = peaks_json(peaks_of(spec, server_flags.context, described.assignment, described.machine))
+        _print_json(value)
     else:
         from kvtui.report.as_text import estimate_lines
 

@@ -71,8 +71,10 @@ def estimate_lines(described: Described, path: str, *, explain: bool) -> list[st
     ]
     if explain:
         from kvtui.report.formulas import explain_lines
+        from kvtui.report.peaks import peak_lines, peaks_of
 
-        lines += ["", *explain_lines(described.model, described.flags.context)]
+        peaks = peaks_of(described.model, described.flags.context, described.assignment, described.machine)
+        lines += ["", *explain_lines(described.model, described.flags.context), *peak_lines(peaks)]
     return lines + [f"{f.severity}: {f.message}" for f in described.findings]
 
 

@@ -2,12 +2,11 @@
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
-from kvtui.memory.compute.mla import Latent, k_cache, latent, mla
+from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.mla import Latent, compressed, k_cache, latent, mla
 from kvtui.memory.compute.tape import Node
 
-ARCHITECTURES = ("deepseek2",)
-_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
+ARCHITECTURES = ("deepseek2", "mistral4")
 
 
 def graph(g: Build) -> None:
@@ -19,9 +18,10 @@ def graph(g: Build) -> None:
     inp, out_ids = (k_cache(g) if g.model.is_mla else caches(g)), g.inp_out_ids()
     key = int(g.number("expert_gating_func"))
     routing = Routing(
-        gating=_GATING.get(key, "softmax"),  # type: ignore[arg-type]
+        gating=GATING.get(key, "softmax"),
         norm=bool(g.model.header.metadata.get(f"{g.model.architecture}.expert_weights_norm")),
         scaled=scaled(g),
+        exact=g.model.architecture == "mistral4",
         scales=False,
     )
     for il in g.blocks:
@@ -54,8 +54,5 @@ def _projected(g: Build, d: Latent, cur: Node, pos: Node, il: int) -> tuple[Node
     else:
         q = g.mm(g.w("attn_q", il), cur)
     q = g.reshape(q, d.head_k, g.layer(il).n_head, g.tokens)
-    both = g.mm(g.w("attn_kv_a_mqa", il), cur)
-    row = both.dtype.row_bytes(d.rank + d.rope)
-    kv = g.view(both, (d.rank, g.tokens), (4, row))
-    k_pe = g.rope(g.view(both, (d.rope, 1, g.tokens), (4, row, row), d.rank * 4), pos)
-    return q, g.normed(kv, "attn_kv_a_norm", il), k_pe
+    kv, k_pe = compressed(g, d, cur, il)
+    return q, kv, g.rope(k_pe, pos)

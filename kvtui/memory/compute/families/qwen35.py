@@ -1,4 +1,4 @@
-"""src/models/qwen35.cpp, qwen35moe.cpp: delta nets, and gated attention every few blocks."""
+"""src/models/qwen35.cpp, qwen35moe.cpp, qwen3next.cpp: delta nets, and gated attention every few blocks."""
 
 from kvtui.memory.compute.attention import attend, project, separate
 from kvtui.memory.compute.build import Build
@@ -7,14 +7,14 @@ from kvtui.memory.compute.ffn import Routing, dense, moe, scaled
 from kvtui.memory.compute.recurrent import Hybrid, hybrid
 from kvtui.memory.compute.tape import Node
 
-ARCHITECTURES = ("qwen35", "qwen35moe")
-_SECTIONS = 4  # positions a token: rope in sections
+ARCHITECTURES = ("qwen35", "qwen35moe", "qwen3next")
+_SECTIONS = {"qwen35": 4, "qwen35moe": 4}  # positions a token where rope is in sections
 
 
 def graph(g: Build) -> None:
     """llama_model_qwen35::graph."""
     cur = g.inp_embd()
-    inp, pos, out_ids = hybrid(g), g.inp_pos(_SECTIONS), g.inp_out_ids()
+    inp, pos, out_ids = hybrid(g), g.inp_pos(_SECTIONS.get(g.model.architecture, 1)), g.inp_out_ids()
     routing = Routing(scaled=scaled(g))
     for il in g.blocks:
         residual = cur
@@ -22,12 +22,8 @@ def graph(g: Build) -> None:
         g.expand(cur)
         cur = delta_net(g, inp.states, cur, il) if g.layer(il).is_recurrent else _attention(g, inp, cur, pos, il)
         inner = g.add(cur, residual)
-        cur = g.add(_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
-    cur = g.build_norm(cur, g.weight("output_norm.weight"), -1)
-    cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
-    cur = g.get_rows(cur, out_ids)
-    cur.output = True
-    g.head(cur)
+        cur = g.add(gated_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
+    g.finish_late(cur, out_ids)
 
 
 def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:
@@ -44,7 +40,7 @@ def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:
     return project(g, g.mul(cur, g.unary("sigmoid", gate)), il)
 
 
-def _ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
+def gated_ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     """build_layer_ffn: shared experts are gated by a number a token."""
     if g.w("ffn_gate_inp", il) is None:
         return dense(g, cur, il)
