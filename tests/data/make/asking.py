@@ -9,10 +9,11 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from headers import read_archive
+from headers import ARCHIVE, read_archive
 
 SECONDS = 120.0  # the longest that a server may take to answer
 LOAD = ("--fit", "off", "--no-warmup")
@@ -150,22 +151,18 @@ def _until_listens(port: int) -> None:
 
 
 def sparse(name: str, folder: Path) -> Path:
-    """A header of the archive as a file of its real size."""
-    heads, sizes = _archive()
+    """A header of the archives as a file of its real size."""
     path = folder / f"{name}.gguf"
     if not path.exists():
+        heads, sizes = next(a for a in _archives() if name in a[0])
         path.write_bytes(heads[name])
         os.truncate(path, sizes[name])
     return path
 
 
-_read: list[tuple[dict[str, bytes], dict[str, int]]] = []
-
-
-def _archive() -> tuple[dict[str, bytes], dict[str, int]]:
-    if not _read:
-        _read.append(read_archive())
-    return _read[0]
+@cache
+def _archives() -> tuple[tuple[dict[str, bytes], dict[str, int]], ...]:
+    return tuple(read_archive(path) for path in sorted(ARCHIVE.parent.glob("headers*.tar.xz")))
 
 
 def _free_port() -> int:

@@ -3,7 +3,7 @@
 python tests/data/make/rows.py SERVER tests/data/dry-runs.jsonl [--model NAME] [--write]
 
 FILE is dry-runs.jsonl, placements.jsonl or refusals.jsonl (a ggml-rpc-server beside SERVER plays the devices), or
-cuda-loads.jsonl (SERVER has the CUDA back end, and the cards of the rows). A new row is a line with `model` and `flags` alone
+cuda-loads*.jsonl (SERVER has the CUDA back end, and the cards of the rows). A new row is a line with `model` and `flags` alone
 (and `devices_mib` for cuda-loads): with --write it gets its answer."""
 
 import argparse
@@ -117,7 +117,7 @@ def main() -> int:
     parser.add_argument("--model", help="only rows of this one")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    kind = given.file.stem
+    kind = next(kind for kind in KINDS if given.file.stem.startswith(kind))
     rows = [json.loads(line) for line in given.file.read_text().splitlines()]
     different = asked = 0
     with tempfile.TemporaryDirectory() as folder:
