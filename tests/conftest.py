@@ -74,11 +74,5 @@ def dry_runs() -> tuple[dict[str, Any], ...]:
     return tuple(row for row in _rows() if "refused" not in row)
 
 
-@pytest.fixture(scope="session")
-def refused_runs() -> tuple[dict[str, Any], ...]:
-    """Rows the server refused."""
-    return tuple(row for row in _rows() if "refused" in row)
-
-
 def _rows() -> list[dict[str, Any]]:
     return [json.loads(line) for line in (DATA / "dry-runs.jsonl").read_text().splitlines()]
