@@ -15,8 +15,9 @@ from kvtui.memory.beside import encoders
 from kvtui.memory.beside.part import Part, parts
 from kvtui.memory.beside.vit import Sizes, Vit
 from kvtui.memory.compute.alloc import allocate
-from kvtui.memory.compute.engine import CUDA_BACKENDS, DEVICE_ALIGNMENT, HOST_ALIGNMENT
+from kvtui.memory.compute.engine import DEVICE_ALIGNMENT, HOST_ALIGNMENT
 from kvtui.memory.compute.graph import Graph, freeze
+from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.sched import Backends, schedule
 from kvtui.model.projector import Projector
 
@@ -121,7 +122,7 @@ def reserve(file: Projector, kind: str, card: Card | None, flash: bool) -> tuple
     if flash and card is not None and any(choose(card, a.attention, a.batch).kernel == "none" for a in g.attention.values()):
         g = _graph(file, known, sizes, False)
     n = 1 if card is None else 2
-    gpus = frozenset((0,)) if card is not None and card.backend in CUDA_BACKENDS else frozenset()
+    gpus = frozenset((0,)) if card is not None and card.backend in RULES and RULES[card.backend].fuses else frozenset()
     homes = [-1] * len(g.nodes)
     for i, _ in g.homes:
         homes[i] = 0
