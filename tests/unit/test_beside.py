@@ -81,6 +81,14 @@ def test_an_image_of_fewer_tokens_than_it_must_have(known: Headers) -> None:
     assert loaded(known, row, "--image-max-tokens", "50", "--image-min-tokens", "10")[0].findings == ()
 
 
+def test_a_family_without_a_graph_of_its_mtp_context_says_so(headers: Headers, known: Headers) -> None:
+    row = {"devices_mib": [[24105, 24576]], "flags": ["-c", "4096", "--spec-type", "draft-mtp"]}
+    [found] = loaded(headers, {**row, "model": "mtp-cohere2moe-moe"})[0].findings
+    assert (found.code, found.severity) == ("mtp-compute", "warning")
+    assert "cohere2moe" in found.message
+    assert loaded(known, {**row, "model": "mtp-glm-4.5-air"})[0].findings == ()
+
+
 def test_limits_of_an_image_stay_in_the_flags_of_a_plan() -> None:
     flags = parse_flags(("--mmproj", "p.gguf", "--image-max-tokens", "100", "--image-min-tokens", "-1")).beside
     assert (flags.image_min_tokens, flags.image_max_tokens) == (0, 100)
