@@ -72,6 +72,8 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--spec-draft-n-max", type=int, metavar="N", help="Tokens drafted at a time [default: 3]."),
     _option("--no-mmproj-offload", is_flag=True, help="Keep the projector in RAM."),
     _option("-mmdev", "--mmproj-device", metavar="DEVICE", help="The projector's device; none: RAM."),
+    _option("--image-min-tokens", type=int, metavar="N", help="Tokens of an image, at least [default: the projector's own]."),
+    _option("--image-max-tokens", type=int, metavar="N", help="Tokens of an image, at most [default: the projector's own]."),
     _option("-ngld", "--gpu-layers-draft", metavar="N", help="Blocks of the draft model on the devices [default: all]."),
     _option("-ctkd", "--cache-type-k-draft", metavar="TYPE", help="K cache type of the draft model, or of the MTP context."),
     _option("-ctvd", "--cache-type-v-draft", metavar="TYPE", help="V cache type of the same."),

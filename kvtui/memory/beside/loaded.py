@@ -70,7 +70,7 @@ class BesideModel:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong or not known about them."""
-        return () if self.projector is None else self.projector.findings
+        return tuple([f for x in (self.mtp, self.draft, self.projector) if x is not None for f in x.findings])
 
     def parts(self, assignment: Assignment) -> tuple[Part, ...]:
         """What all of them take where the model is placed so. Raises UsageError for devices that are not there."""

@@ -44,7 +44,7 @@ class Family(Protocol):
 
     @staticmethod
     def mtp_graph(g: Build) -> None:
-        """The MTP context's; not every family has one."""
+        """The MTP context's; not every family has one. DRAFTS: architectures that have, where not all of the module do."""
 
 
 @cache
@@ -59,7 +59,9 @@ def _families() -> dict[str, Family]:
 def covered(model: ModelSpec, drafts: bool = False) -> bool:
     """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
     family = _families().get(model.architecture)
-    return family is not None and (not drafts or hasattr(family, "mtp_graph"))
+    if not drafts or family is None:
+        return family is not None
+    return hasattr(family, "mtp_graph") and model.architecture in getattr(family, "DRAFTS", family.ARCHITECTURES)
 
 
 @lru_cache(maxsize=64)
