@@ -41,6 +41,10 @@ class HeaderArchive(Mapping[str, Header]):
     def __len__(self) -> int:
         return len(self._index)
 
+    def head(self, name: str) -> bytes:
+        """The bytes before the tensor data."""
+        return self._file(f"{name}.head")
+
     def write(self, name: str, folder: Path) -> Path:
         """A sparse GGUF file of the real size: a real llama-server dry-runs it."""
         path = folder / f"{name}.gguf"

@@ -8,6 +8,7 @@ from kvtui.header.source import open_header
 from kvtui.model.blocks import MAX_LAYERS, read_blocks
 from kvtui.model.families import FAMILIES, PLAIN
 from kvtui.model.keys import Keys
+from kvtui.model.loading import Loading
 from kvtui.model.spec import ModelSpec
 from kvtui.model.tensors import classify
 
@@ -60,6 +61,7 @@ def model_from_header(header: Header, fallback_name: str, spec_types: Sequence[s
         mtp=mtp,
         is_causal=header.metadata.get(f"{architecture}.attention.causal", True) is not False,
         header=header,
+        refusal=Loading(header, architecture, layers, n_layer).refusal(),
     )
 
 

@@ -72,7 +72,7 @@ def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
     for type_k, type_v in pairs(plan, all_pairs=all_pairs):
         context = replace(request.context, type_k=type_k, type_v=type_v)
         trial = replace(request, context=context)
-        found = refusals(model, context)
+        found = refusals(model, context, request.build)
         accepted = not any(f.severity == "error" for f in found)
         problem = build_problem(trial, reference if (type_k, type_v) == ("f16", "f16") else None)
         candidate = evaluate(problem, plan.homes, plan.places)
