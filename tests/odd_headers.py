@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gguf.constants import GGML_QUANT_SIZES
+
 U8, I8, U16, I16, U32, I32, F32, BOOL, STR, ARR, U64, I64, F64 = range(13)
 FORMATS = {U8: "<B", I8: "<b", U16: "<H", I16: "<h", U32: "<I", I32: "<i", F32: "<f", BOOL: "<?", U64: "<Q", I64: "<q", F64: "<d"}
-BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 8: (32, 34), 12: (256, 144), 14: (256, 210), 30: (1, 2)}  # values, bytes a block
+BLOCKS = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}  # values, bytes a block
 ALIGNMENT = 32
 
 
@@ -80,7 +82,7 @@ class Gguf:
         for t in self.tensors:
             dims = struct.pack(f"<{len(t.dims)}Q", *t.dims)
             offset = at if t.offset is None else t.offset
-            out.append(text(t.name) + struct.pack("<I", len(t.dims)) + dims + struct.pack("<IQ", t.kind, offset))
+            out.append(text(t.name) + struct.pack("<I", len(t.dims)) + dims + struct.pack("<IQ", t.kind, offset % 2**64))
             at += -(-t.n_bytes // self.alignment) * self.alignment
         return b"".join(out), at
 

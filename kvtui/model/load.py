@@ -12,6 +12,7 @@ from kvtui.model.loading import Loading
 from kvtui.model.spec import ModelSpec
 from kvtui.model.tensors import classify
 
+_LONGEST_NAME = 64  # of an architecture; llama.cpp's longest has 16 letters
 MTP = "draft-mtp"  # the --spec-type that loads MTP blocks
 
 
@@ -25,6 +26,8 @@ def model_from_header(header: Header, fallback_name: str, spec_types: Sequence[s
     architecture = header.metadata.get("general.architecture")
     if not isinstance(architecture, str):
         raise HeaderError("the key general.architecture is missing: this is no model llama.cpp can load")
+    if not architecture.isprintable() or len(architecture) > _LONGEST_NAME:
+        raise HeaderError(f"unknown model architecture: {architecture!r:.80}")
     keys, family = Keys(header, architecture), FAMILIES.get(architecture, PLAIN)
     n_all = keys.number("block_count")
     if not 0 < n_all <= MAX_LAYERS:

@@ -81,6 +81,11 @@ class Loading:
     def _there(self) -> Mapping[str, Dims]:
         return {t.name: t.dims for t in self.header.tensors}
 
+    @property
+    def _mtp_only(self) -> bool:
+        """src/models/glm4-moe.cpp and others: the file holds MTP blocks alone, which load beside another file's model."""
+        return self.n_layer < self._number("block_count") and "blk.0.attn_norm.weight" not in self._there
+
     def _number(self, key: str, default: int = 0) -> int:
         return self.keys.number(key, default)
 
@@ -147,14 +152,14 @@ class Loading:
         if beyond >= n_all:
             yield "unused-tensor", f"there are tensors of block {beyond}, and the model has {n_all} blocks"
         lost = min(set(range(self.n_layer)) - blocks, default=None)
-        mtp_only = 0 not in blocks and self.n_layer < n_all and self.n_layer in blocks
-        if lost is not None and not mtp_only and not has_rules(self.architecture):
+        if lost is not None and not self._mtp_only and not has_rules(self.architecture):
             yield "missing-tensor", f"there is no tensor of block {lost}, and the model has {n_all} blocks"
 
     def _tensors(self) -> Iterator[tuple[str, str]]:
         if has_rules(self.architecture):
             lead = self._number("leading_dense_block_count")
-            found = misfit(self.architecture, self.n_layer, lead, self._sizes(), self._there)
+            blocks = [layer.is_recurrent for layer in self.layers[: self.n_layer]]
+            found = None if self._mtp_only else misfit(self.architecture, blocks, lead, self._sizes(), self._there)
             if found:
                 yield found
         elif (dims := self._there.get("token_embd.weight")) is not None:
@@ -182,6 +187,7 @@ class Loading:
             ff_shexp=self._number("expert_shared_feed_forward_length"),
             experts=self._number("expert_count"),
             n_shared=self._number("expert_shared_count"),
+            lora_kv=self._number("attention.kv_lora_rank"),
             labels=_length(self.header, f"{self.architecture}.classifier.output_labels") or 1,
         )
 

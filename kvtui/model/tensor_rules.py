@@ -2,7 +2,7 @@
 check_tensor_dims and done_getting_tensors."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -12,7 +12,11 @@ from kvtui.model.tensor_table import TABLE
 Dims = tuple[int, ...]
 
 _ITEM = re.compile(r"(?P<name>[@\w.]+)(?P<optional>\?)?\[(?P<dims>[^]]+)\]")
-_WEIGHT = re.compile(r"(?P<base>.*)\.(?:scale|input_scale)$")  # asked for beside any weight (load_tensors, the generic pass)
+# src/llama-model.cpp, load_tensors, the generic pass: weights beside which a scale may lie, one value a tensor or an expert
+_SCALE = re.compile(
+    r"(?P<base>output|blk\.\d+\.(?:attn_(?:q|k|v|output|qkv|gate)|ffn_(?:gate|down|up)(?P<experts>_exps)?(?:_shexp)?"
+    r"|ssm_(?:in|out|alpha|beta)|nextn\.(?:eh_proj|shared_head_head)))\.(?:scale|input_scale)"
+)
 _MODEL = "model"
 _ANY = -1  # a size that is not checked
 
@@ -36,6 +40,7 @@ class Sizes:
     ff_shexp: int
     experts: int
     n_shared: int  # experts that every token takes
+    lora_kv: int
     labels: int  # of a classifier
     any: int = _ANY
 
@@ -50,6 +55,7 @@ class _Asked:
 @dataclass(frozen=True)
 class _Record:
     parts: Mapping[str, tuple[_Asked, ...]]  # by when they are asked for
+    closed: bool = True  # every tensor of the architecture is in it
 
 
 @cache
@@ -59,14 +65,15 @@ def _records() -> Mapping[str, _Record]:
         names, _, rest = paragraph.partition("\n")
         starts = [m.start() for m in re.finditer(r"^\w+:", rest, re.MULTILINE)] + [len(rest)]
         lines = (rest[a:b].partition(":") for a, b in pairwise(starts))
-        record = _Record({when: tuple(map(_asked, _ITEM.finditer(items))) for when, _, items in lines})
+        parts = {when: tuple(map(_asked, _ITEM.finditer(items))) for when, _, items in lines}
+        record = _Record(parts, "open" not in parts)
         found.update(dict.fromkeys(names.split(), record))
     return found
 
 
 def _asked(item: re.Match[str]) -> _Asked:
     name = item["name"]
-    whole = name if name.startswith("@") or re.search(r"\.bias$", name) else f"{name}.weight"
+    whole = name if name.startswith("@") or name.endswith((".bias", ".scales")) else f"{name}.weight"
     return _Asked(whole, tuple(item["dims"].split(",")), not item["optional"])
 
 
@@ -98,21 +105,25 @@ def _qkv(asked: _Asked, prefix: str, there: Mapping[str, Dims]) -> Iterator[_Ask
     yield from separate
 
 
-def _whens(il: int, blocks: int, lead: int, sizes: Sizes) -> Iterator[str]:
+def _whens(il: int, blocks: Sequence[bool], lead: int, sizes: Sizes) -> Iterator[str]:
     yield "block"
     yield "experts" if sizes.experts else "dense"
     if sizes.experts and sizes.ff_shexp:
         yield "shared"
     yield "lead" if il < lead else "after"
-    if blocks >= 64:  # src/models/command-r.cpp
+    if not blocks[il]:
+        yield "attention"
+    if len(blocks) >= 64:
         yield "deep"
 
 
-def _all_asked(record: _Record, blocks: int, lead: int, sizes: Sizes, there: Mapping[str, Dims]) -> Iterator[tuple[str, _Asked]]:
+def _all_asked(
+    record: _Record, blocks: Sequence[bool], lead: int, sizes: Sizes, there: Mapping[str, Dims]
+) -> Iterator[tuple[str, _Asked]]:
     """(name in the file, what is asked for), in the order in which llama.cpp asks."""
     for asked in record.parts[_MODEL]:
         yield asked.name, asked
-    for il in range(blocks):
+    for il in range(len(blocks)):
         prefix = f"blk.{il}."
         for when in _whens(il, blocks, lead, sizes):
             for item in record.parts.get(when, ()):
@@ -121,15 +132,22 @@ def _all_asked(record: _Record, blocks: int, lead: int, sizes: Sizes, there: Map
 
 
 def has_rules(architecture: str) -> bool:
-    """Whether the table knows every tensor of this architecture."""
+    """Whether the table knows tensors of this architecture."""
     return architecture in _records()
 
 
-def misfit(architecture: str, blocks: int, lead: int, sizes: Sizes, there: Mapping[str, Dims]) -> tuple[str, str] | None:
-    """(code, sentence) of the first tensor for which llama.cpp would refuse to load the file, or None. `blocks`: without MTP
-    blocks; `lead`: dense blocks before those with experts; `there`: the file's tensors."""
-    expected = set()
-    for name, asked in _all_asked(_records()[architecture], blocks, lead, sizes, there):
+def has_all_rules(architecture: str) -> bool:
+    """Whether it knows every one of them."""
+    return has_rules(architecture) and _records()[architecture].closed
+
+
+def misfit(
+    architecture: str, blocks: Sequence[bool], lead: int, sizes: Sizes, there: Mapping[str, Dims]
+) -> tuple[str, str] | None:
+    """(code, sentence) of the first tensor for which llama.cpp would refuse to load the file, or None. `blocks`: of each block
+    but MTP blocks whether it is recurrent; `lead`: dense blocks before those with experts; `there`: the file's tensors."""
+    expected, record = set(), _records()[architecture]
+    for name, asked in _all_asked(record, blocks, lead, sizes, there):
         expected.add(name)
         if name not in there:
             if asked.required:
@@ -138,10 +156,15 @@ def misfit(architecture: str, blocks: int, lead: int, sizes: Sizes, there: Mappi
         want = tuple(_size(d, sizes) for d in asked.dims)
         if wrong := wrong_shape(name, want, there[name]):
             return "wrong-shape", wrong
-    for name in there:
-        side = _WEIGHT.fullmatch(name)
-        if name not in expected and not (side and f"{side['base']}.weight" in expected):
+    for name, have in there.items() if record.closed else ():
+        if name in expected:
+            continue
+        scale = _SCALE.fullmatch(name)
+        weight = f"{scale['base']}.weight" if scale else ""
+        if scale is None or weight not in expected or weight not in there:
             return "unused-tensor", f"tensor '{name}' is none of {architecture}'s: the number of tensors is wrong"
+        if wrong := wrong_shape(name, (sizes.experts if scale["experts"] else 1,), have):
+            return "wrong-shape", wrong
     return None
 
 

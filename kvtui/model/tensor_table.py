@@ -3,7 +3,8 @@ of dimensions.
 
 A paragraph a group of architectures: its names, then lines `when: tensors`. `model` is asked once; the others in every
 block: `block` always, `dense` without experts, `experts` with them, `shared` with shared experts, `lead` in the
-leading dense blocks and `after` in those after them, `deep` from 64 blocks on (src/models/command-r.cpp). A tensor is
+leading dense blocks and `after` in those after them, `attention` in those without recurrent state, `deep` from 64 blocks
+on (src/models/command-r.cpp). `open`: there may be further tensors, as those of MTP blocks. A tensor is
 `name[dimensions]`, its suffix `.weight` where none is given; `?`: not required. `@qkv[q,k,v]` is create_tensor_qkv
 (src/llama-model.cpp): one tensor `attn_qkv` or three. Sizes are named as in `tensor_rules.Sizes`."""
 
@@ -236,6 +237,118 @@ model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
 block: attn_norm[embd] @qkv[embd,v,v] attn_output[embd,embd] ffn_norm[embd] ffn_gate[embd,embd] ffn_down[embd,embd]
   ffn_up[embd,embd] ffn_gate_inp[embd,experts] ffn_norm_exps[embd] ffn_gate_exps[embd,ff,experts]
   ffn_down_exps[ff,embd,experts] ffn_up_exps[embd,ff,experts]
+
+deepseek
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] @qkv[embd,v,v] attn_output[embd,embd] ffn_norm[embd]
+lead: ffn_gate[embd,ff] ffn_down[ff,embd] ffn_up[embd,ff]
+after: ffn_gate_inp[embd,experts] ffn_gate_exps[embd,ff_exp,experts] ffn_down_exps[ff_exp,embd,experts]
+  ffn_up_exps[embd,ff_exp,experts] ffn_gate_shexp[embd,ff_exp*n_shared] ffn_down_shexp[ff_exp*n_shared,embd]
+  ffn_up_shexp[embd,ff_exp*n_shared]
+
+hunyuan-moe
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] @qkv[q,k,v] attn_output[q,embd] attn_k_norm[head_k] attn_q_norm[head_k] ffn_norm[embd]
+  ffn_gate_inp[embd,experts] ffn_gate_exps[embd,ff,experts] ffn_down_exps[ff,embd,experts]
+  ffn_up_exps[embd,ff,experts] ffn_gate_shexp[embd,ff_shexp|ff] ffn_up_shexp[embd,ff_shexp|ff]
+  ffn_down_shexp[ff_shexp|ff,embd]
+
+ernie4_5 paddleocr
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] @qkv[q,v,v] attn_output[q,embd] attn_output.bias?[embd] ffn_norm[embd] ffn_gate[embd,ff]
+  ffn_down[ff,embd] ffn_up[embd,ff]
+
+apertus
+model: token_embd[embd,vocab] output_norm[embd] output[embd,vocab] rope_freqs?[rot/2] rope_factors_long?[rot/2]
+  rope_factors_short?[rot/2]
+block: attn_norm[embd] @qkv[q,v,v] attn_output[q,embd] attn_output.bias?[embd] ffn_norm[embd] ffn_down[ff,embd]
+  ffn_up[embd,ff] attn_q_norm[head_k] attn_q_norm.bias?[head_k] attn_k_norm[head_k] attn_k_norm.bias?[head_k]
+
+pangu-embedded
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab] rope_freqs?[rot/2] rope_factors_long?[rot/2]
+  rope_factors_short?[rot/2]
+block: attn_norm[embd] @qkv[q,k,v] attn_output[q,embd] attn_output.bias[embd] ffn_norm[embd] ffn_gate[embd,ff]
+  ffn_down[ff,embd] ffn_up[embd,ff]
+
+jais2
+model: token_embd[embd,vocab] output_norm[embd] output_norm.bias[embd] output?[embd,vocab]
+block: attn_norm[embd] attn_norm.bias[embd] @qkv[q,k,v] attn_output[q,embd] attn_output.bias[embd] ffn_norm[embd]
+  ffn_norm.bias[embd] ffn_up[embd,ff] ffn_up.bias[ff] ffn_down[ff,embd] ffn_down.bias[embd]
+
+mpt
+model: token_embd[embd,vocab] position_embd?[embd,ctx] output_norm[embd] output_norm.bias?[embd] output?[embd,vocab]
+block: attn_norm[embd] attn_norm.bias?[embd] attn_qkv[embd,embd+2*v] attn_qkv.bias?[embd+2*v] attn_output[embd,embd]
+  attn_output.bias?[embd] ffn_norm[embd] ffn_norm.bias?[embd] ffn_down[ff,embd] ffn_down.bias?[embd] ffn_up[embd,ff]
+  ffn_up.bias?[ff] attn_q_norm?[embd] attn_q_norm.bias?[embd] attn_k_norm?[embd] attn_k_norm.bias?[embd]
+  ffn.act.scales?[ff]
+
+plamo
+model: token_embd[embd,vocab] output_norm[embd] output[embd,vocab]
+block: attn_norm[embd] @qkv[embd,v,v] attn_output[embd,embd] ffn_gate[embd,ff] ffn_down[ff,embd] ffn_up[embd,ff]
+
+codeshell
+model: token_embd?[embd,vocab] output_norm[embd] output_norm.bias[embd] output[embd,vocab]
+block: attn_norm[embd] attn_norm.bias[embd] @qkv[embd,v,v] attn_output[embd,embd] attn_output.bias[embd]
+  ffn_norm[embd] ffn_norm.bias[embd] ffn_down[ff,embd] ffn_down.bias[embd] ffn_up[embd,ff] ffn_up.bias[ff]
+
+chameleon
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] attn_q_norm[head_k,heads] attn_k_norm[head_k,heads_kv] attn_q_norm.bias?[head_k,heads]
+  attn_k_norm.bias?[head_k,heads_kv] @qkv[embd,v,v] attn_output[embd,embd] ffn_norm[embd] ffn_gate[embd,ff]
+  ffn_down[ff,embd] ffn_up[embd,ff]
+
+llada
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab] rope_freqs?[rot/2]
+block: attn_norm[embd] @qkv[q,k,v] attn_output[q,embd] attn_output.bias?[embd] ffn_norm[embd] ffn_gate[embd,ff]
+  ffn_down[ff,embd] ffn_up[embd,ff] ffn_gate.bias?[ff] ffn_down.bias?[embd] ffn_up.bias?[ff]
+
+smallthinker
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] @qkv[q,v,v] attn_output[q,embd] ffn_norm[embd] ffn_gate_inp[embd,experts]
+  ffn_gate_exps[embd,ff_exp,experts] ffn_down_exps[ff_exp,embd,experts] ffn_up_exps[embd,ff_exp,experts]
+
+glm4
+open: yes
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] @qkv[q,k,v] attn_output[q,embd] post_attention_norm[embd] ffn_norm[embd] ffn_down[ff,embd]
+  ffn_up[embd,ff*2] post_ffw_norm[embd]
+
+exaone4
+open: yes
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab] rope_freqs?[rot/2]
+block: @qkv[q,k,v] attn_output[embd,embd] post_attention_norm[embd] attn_q_norm[head_k] attn_k_norm[head_k]
+  ffn_gate[embd,ff] ffn_down[ff,embd] ffn_up[embd,ff] post_ffw_norm[embd]
+
+glm4moe
+open: yes
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] @qkv[q,k,v] attn_output[q,embd] attn_q_norm?[head_k] attn_k_norm?[head_k]
+  post_attention_norm[embd]
+lead: ffn_gate[embd,ff] ffn_down[ff,embd] ffn_up[embd,ff]
+after: ffn_gate_inp[embd,experts] exp_probs_b.bias[experts] ffn_gate_exps[embd,ff_exp,experts]
+  ffn_down_exps[ff_exp,embd,experts] ffn_up_exps[embd,ff_exp,experts]
+
+deepseek2 mistral4
+open: yes
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] attn_kv_a_norm[lora_kv] attn_kv_a_mqa[embd,lora_kv+rot] attn_output[any,embd] ffn_norm[embd]
+lead: ffn_gate[embd,ff] ffn_down[ff,embd] ffn_up[embd,ff]
+after: ffn_gate_inp[embd,experts] exp_probs_b.bias?[experts] ffn_down_exps[ff_exp,embd,experts]
+  ffn_gate_shexp[embd,ff_exp*n_shared] ffn_down_shexp[ff_exp*n_shared,embd] ffn_up_shexp[embd,ff_exp*n_shared]
+
+qwen35
+open: yes
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] post_attention_norm[embd] ffn_gate[embd,ff] ffn_down[ff,embd] ffn_up[embd,ff]
+attention: @qkv[q*2,k,v] attn_output[q,embd] attn_q_norm[head_k] attn_k_norm[head_k]
+
+qwen35moe
+open: yes
+model: token_embd[embd,vocab] output_norm[embd] output?[embd,vocab]
+block: attn_norm[embd] post_attention_norm[embd] ffn_gate_inp[embd,experts] ffn_down_exps[ff_exp,embd,experts]
+  ffn_gate_inp_shexp[embd] ffn_gate_shexp[embd,ff_shexp|ff] ffn_up_shexp[embd,ff_shexp|ff]
+  ffn_down_shexp[ff_shexp|ff,embd]
+attention: @qkv[q*2,k,v] attn_output[q,embd] attn_q_norm[head_k] attn_k_norm[head_k]
 
 muse-glimmer
 model: token_embd[embd,vocab] output_norm[embd] output[embd,vocab]

@@ -14,7 +14,7 @@ from kvtui.header.source import HeaderBytes
 from kvtui.memory.refusals import refusals
 from kvtui.model.families import FAMILIES
 from kvtui.model.load import load_model, model_from_header
-from kvtui.model.tensor_rules import has_rules
+from kvtui.model.tensor_rules import has_all_rules, has_rules
 
 
 def said(path: Path) -> str | None:
@@ -60,7 +60,7 @@ def _mutants(sound: Gguf) -> list[str]:
 
 def test_every_tensor_of_a_tabled_architecture_has_one_shape(headers: HeaderArchive) -> None:
     for name in headers:
-        if not has_rules(str(headers[name].metadata["general.architecture"])):
+        if not has_all_rules(str(headers[name].metadata["general.architecture"])):
             continue
         head = headers.head(name)
         for tensor in _mutants(parsed(head)):
