@@ -219,6 +219,10 @@ def _counts(n_keys: int | None = None, n_tensors: int | None = None, version: in
     return g
 
 
+def _dense_with_experts() -> Gguf:
+    return small().key("llama.expert_count", U32, 8).key("llama.expert_used_count", U32, 2)
+
+
 CASES = (
     Case("sound", small, taken=True),
     Case("sound, experts", lambda: small(experts=8), taken=True),
@@ -300,7 +304,10 @@ CASES = (
     Case("output_norm is missing", lambda: small().drop("output_norm.")),
     Case("token_embd is missing", lambda: small().drop("token_embd.")),
     Case("experts' ffn_up is missing", lambda: small(experts=8).drop("blk.1.ffn_up_exps")),
-    Case("dense FFN where experts should be", lambda: small().key("llama.expert_count", U32, 8).key("llama.expert_used_count", U32, 2)),
+    Case(
+        "dense FFN where experts should be",
+        lambda: small().key("llama.expert_count", U32, 8).key("llama.expert_used_count", U32, 2),
+    ),
     Case("attn_q of another shape", lambda: small().shape("blk.0.attn_q.weight", 1, 1)),
     Case("attn_v of another shape", lambda: small().shape("blk.1.attn_v.weight", 64, 64)),
     Case("attn_output of another shape", lambda: small().shape("blk.1.attn_output.weight", 64, 32)),

@@ -48,12 +48,40 @@ _TOKENIZERS = (*_NO_VOCABULARY, "llama", "bert", "gpt2", "hybriddna", "whitespac
 # load_arch_hparams of src/models/*.cpp: which epsilon must be there; the root mean square's where nothing is said
 _EPSILON = {
     **dict.fromkeys(
-        """bert bloom clef codeshell cohere2 command-r dbrx falcon gpt2 gptneox jais jais2 jina-bert-v2 jina-bert-v3 modern-bert
-        mpt nemotron nomic-bert nomic-bert-moe olmo orion phi2 pockettts stablelm starcoder starcoder2 wavtokenizer-dec""".split(),
+        [
+            "bert",
+            "bloom",
+            "clef",
+            "codeshell",
+            "cohere2",
+            "command-r",
+            "dbrx",
+            "falcon",
+            "gpt2",
+            "gptneox",
+            "jais",
+            "jais2",
+            "jina-bert-v2",
+            "jina-bert-v3",
+            "modern-bert",
+            "mpt",
+            "nemotron",
+            "nomic-bert",
+            "nomic-bert-moe",
+            "olmo",
+            "orion",
+            "phi2",
+            "pockettts",
+            "stablelm",
+            "starcoder",
+            "starcoder2",
+            "wavtokenizer-dec",
+        ],
         "attention.layer_norm_epsilon",
     ),
-    **dict.fromkeys("rwkv6 rwkv6qwen2 rwkv7 arwkv7 cohere2moe nemotron_h nemotron_h_moe plamo3".split(), ""),
+    **dict.fromkeys(["rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "cohere2moe", "nemotron_h", "nemotron_h_moe", "plamo3"], ""),
 }
+_NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")  # of every architecture that has them
 _ROT_IS_HEAD = ("llama", "deci", "falcon", "llama-embed")  # src/llama-model.cpp, load_hparams: "invalid n_rot"
 
 
@@ -162,8 +190,13 @@ class Loading:
             found = None if self._mtp_only else misfit(self.architecture, blocks, lead, self._sizes(), self._there)
             if found:
                 yield found
-        elif (dims := self._there.get("token_embd.weight")) is not None:
-            wrong = wrong_shape("token_embd.weight", (self.keys.number("embedding_length"), self._vocabulary()), dims)
+            return
+        embd = self.keys.number("embedding_length")
+        common = {"token_embd.weight": (embd, self._vocabulary()), "output_norm.weight": (embd,), "output_norm.bias": (embd,)}
+        for il in range(self.n_layer):
+            common |= {f"blk.{il}.{name}.weight": (embd,) for name in _NORMS}
+        for name, want in common.items():
+            wrong = wrong_shape(name, want, self._there[name]) if name in self._there else None
             if wrong:
                 yield "wrong-shape", wrong
 
