@@ -46,40 +46,14 @@ _ROPE_SCALING = ("none", "linear", "yarn", "longrope")  # src/llama-model.cpp, L
 _NO_VOCABULARY = ("no_vocab", "none")
 _TOKENIZERS = (*_NO_VOCABULARY, "llama", "bert", "gpt2", "hybriddna", "whitespace", "t5", "rwkv", "test", "plamo2", "gemma4")
 # load_arch_hparams of src/models/*.cpp: which epsilon must be there; the root mean square's where nothing is said
+_LAYER_NORM = """
+bert bloom clef codeshell cohere2 command-r dbrx falcon gpt2 gptneox jais jais2 jina-bert-v2 jina-bert-v3 modern-bert mpt
+nemotron nomic-bert nomic-bert-moe olmo orion phi2 pockettts stablelm starcoder starcoder2 wavtokenizer-dec
+"""
+_NO_EPSILON = "rwkv6 rwkv6qwen2 rwkv7 arwkv7 cohere2moe nemotron_h nemotron_h_moe plamo3"
 _EPSILON = {
-    **dict.fromkeys(
-        [
-            "bert",
-            "bloom",
-            "clef",
-            "codeshell",
-            "cohere2",
-            "command-r",
-            "dbrx",
-            "falcon",
-            "gpt2",
-            "gptneox",
-            "jais",
-            "jais2",
-            "jina-bert-v2",
-            "jina-bert-v3",
-            "modern-bert",
-            "mpt",
-            "nemotron",
-            "nomic-bert",
-            "nomic-bert-moe",
-            "olmo",
-            "orion",
-            "phi2",
-            "pockettts",
-            "stablelm",
-            "starcoder",
-            "starcoder2",
-            "wavtokenizer-dec",
-        ],
-        "attention.layer_norm_epsilon",
-    ),
-    **dict.fromkeys(["rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "cohere2moe", "nemotron_h", "nemotron_h_moe", "plamo3"], ""),
+    **dict.fromkeys(_LAYER_NORM.split(), "attention.layer_norm_epsilon"),
+    **dict.fromkeys(_NO_EPSILON.split(), ""),
 }
 _NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")  # of every architecture that has them
 _ROT_IS_HEAD = ("llama", "deci", "falcon", "llama-embed")  # src/llama-model.cpp, load_hparams: "invalid n_rot"
