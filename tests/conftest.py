@@ -18,8 +18,9 @@ def headers() -> HeaderArchive:
 
 @pytest.fixture(scope="session")
 def loaded_headers(headers: HeaderArchive) -> Mapping[str, Header]:
-    """The same and those of mixtures of experts as large as they are."""
-    return ChainMap(headers, HeaderArchive(DATA / "headers-mixtures.tar.xz"))  # type: ignore[arg-type]
+    """The same and those of models as large as they are."""
+    large = sorted(DATA.glob("headers-*.tar.xz"))
+    return ChainMap(headers, *map(HeaderArchive, large))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -32,12 +33,6 @@ def beside_headers() -> HeaderArchive:
 def dry_runs() -> tuple[dict[str, Any], ...]:
     """Rows the server accepted."""
     return tuple(row for row in _rows() if "refused" not in row)
-
-
-@pytest.fixture(scope="session")
-def refused_runs() -> tuple[dict[str, Any], ...]:
-    """Rows the server refused."""
-    return tuple(row for row in _rows() if "refused" in row)
 
 
 def _rows() -> list[dict[str, Any]]:

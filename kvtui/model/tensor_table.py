@@ -6,7 +6,8 @@ block: `block` always, `dense` without experts, `experts` with them, `shared` wi
 leading dense blocks and `after` in those after them, `attention` in those without recurrent state, `deep` from 64 blocks
 on (src/models/command-r.cpp). `open`: there may be further tensors, as those of MTP blocks. A tensor is
 `name[dimensions]`, its suffix `.weight` where none is given; `?`: not required. `@qkv[q,k,v]` is create_tensor_qkv
-(src/llama-model.cpp): one tensor `attn_qkv` or three (src/models/phi3.cpp asks for none, and its graph ends the server). Sizes are named as in `tensor_rules.Sizes`."""
+(src/llama-model.cpp): one tensor `attn_qkv` or three (src/models/phi3.cpp asks for none, and its graph ends
+the server). Sizes are named as in `tensor_rules.Sizes`."""
 
 TABLE = """
 llama llama-embed mistral3 minicpm refact

@@ -57,6 +57,7 @@ class Options:
     no_ram: bool = False
     rpc: str | None = None
     config: str | None = None
+    profile: str | None = None
     llama_server: str | None = None
     host: str | None = None
     port: int | None = None

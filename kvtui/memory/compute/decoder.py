@@ -65,6 +65,7 @@ class Decoder:
     network: Network = shared_or_dense
     late_outputs: bool = False  # rows that nobody asked for go through all blocks (gpt-oss)
     late_normed: bool = False  # and through the output's norm
+    all_outputs: bool = False  # every row gets its logits, asked for or not
     scaled_logits: int = 0
     softcapped: bool = False
 
@@ -78,7 +79,7 @@ def decode(g: Build, d: Decoder) -> None:
     scale = g.inp_attn_scale() if d.tempered_q else None
     attended = _attention(g, d)
     out_ids = g.inp_out_ids()
-    late = d.late_outputs or d.late_normed
+    late = d.late_outputs or d.late_normed or d.all_outputs
     for il in g.blocks:
         residual = cur
         normed = g.normed(cur, d.attn_norm, il, d.norm) if d.attn_norm else cur
