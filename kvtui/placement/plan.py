@@ -213,7 +213,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
     fits = candidate.over_bytes == 0
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
-    findings = [*notes, *refusals(request.model, request.context), *problem.beside.findings, *_warnings(request)]
+    findings = [*notes, *refusals(request.model, request.context, request.build), *problem.beside.findings, *_warnings(request)]
     if not fits:
         findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
@@ -264,15 +264,6 @@ def context_flags(trained: int, context: ContextParams) -> tuple[str, ...]:
 def _warnings(request: Request) -> list[Finding]:
     found = []
     model, context, devices = request.model, request.context, request.machine.devices
-    if not model.known:
-        found.append(
-            Finding(
-                "unknown-architecture",
-                "warning",
-                f"{model.architecture} has no record here: its cache is estimated by the plain rule; "
-                "a dry run of llama-server tells the truth",
-            )
-        )
     per_slot = context.cells_per_slot(model.n_ctx_train)
     if context.n_ctx > model.n_ctx_train and per_slot > model.n_ctx_train:
         found.append(

@@ -119,7 +119,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     request, model, machine = plan.request, plan.request.model, plan.request.machine
     context = replace(request.context, type_k=type_k, type_v=type_v)
     trial = replace(request, context=context)
-    found = refusals(model, context)
+    found = refusals(model, context, request.build)
     accepted = not any(f.severity == "error" for f in found)
     layout = cache_layout(model, context)
     compute = ComputeModel(model, context, machine, str(request.build), fa_quants=request.fa_quants)
