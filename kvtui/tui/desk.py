@@ -74,7 +74,7 @@ class Desk(GuardedApp[bool]):
         self.draw()
 
     def notice(self, text: str) -> None:
-        """A sentence in the footer, until the next change."""
+        """A sentence above the footer, until the next key."""
         self.become(replace(self.state, notice=text))
 
     def ask(self, asking: Asking) -> None:
