@@ -219,4 +219,4 @@ class KvtuiApp(ServerDesk):
         if self.session.opener is None:
             self.notice("there is no list of models here: kvtui without a name opens it")
         else:
-            self.exit(True)
+            self.exit(self.state.left())

@@ -108,6 +108,11 @@ class State:
         """Another request, to be answered by a plan of the next generation."""
         return replace(self, request=request, generation=self.generation + 1, notice=notice, failed="", working=SEARCHING)
 
+    def left(self) -> "State":
+        """What is kept while the list of models is open: all but what is asked and what belongs to the server, which is found
+        again."""
+        return replace(self, asking=None, page=None, notice="", live=(), server=ServerView(), log=LogView(), launch_waits=False)
+
     def without_answer(self, text: str) -> "State":
         """The work on this request ended with a sentence: what is on the screen of an earlier one goes."""
         plan = self.plan if self.working == IMPROVING else None

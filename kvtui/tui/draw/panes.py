@@ -204,10 +204,10 @@ def placement_lines(state: State, width: int, height: int) -> list[Line]:
         name = "experts" if state.request.model.n_expert else "ffn"
         lines.append(_map_row(name, [_group_cell(moved.get(i, ()), layers[i]) for i in shown], shown, cursor, label))
     lines += pin_row(state, shown, label)
-    names = [f"{device_letter(i)} {d.name}" for i, d in enumerate(state.request.machine.devices)]
-    lines.append(line((f"   {'  '.join([*names[:8], '. RAM', '* several'])}", "dim")))
     if state.focus == "placement":
         lines += cursor_lines(state, plan, width)
+    names = [f"{device_letter(i)} {d.name}" for i, d in enumerate(state.request.machine.devices)]
+    lines.append(line((f"   {'  '.join([*names[:8], '. RAM', '* several'])}", "dim")))
     if plan.speed is not None:
         text = f"   {plan.speed.tokens_per_second:.2f} tokens/s at full context, {plan.speed.high:.2f} at an empty one"
         lines.append(line(text, ("  (by bandwidth)", "dim")))
