@@ -84,7 +84,7 @@ def test_the_mouse_stays_the_terminals_own(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     try:
         terminal.until(b"placement")
-        assert not re.search(rb"\x1b\[\?100[0-6]h", terminal.said)
+        assert not re.search(rb"\x1b\[\?(100[0235679]|101[56])h", terminal.said)
     finally:
         terminal.close()
 

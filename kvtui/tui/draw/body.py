@@ -48,10 +48,11 @@ def footer_lines(state: State, width: int) -> tuple[Line, ...]:
 
 
 def notice_lines(state: State, width: int) -> tuple[Line, ...]:
-    """What is told, all of it: a notice until the next key, a failure until the next change."""
-    if state.asking is not None or not (text := printable(state.notice or state.failed)):
+    """What is told, all of it: a failure until the next change, a notice until the next key."""
+    if state.asking is not None:
         return ()
-    parts = [text] if columns(text) < width else wrapped(text, width - 2)
+    told = [printable(text) for text in (state.failed, state.notice) if text]
+    parts = [part for text in told for part in ([text] if columns(text) < width else wrapped(text, width - 2))]
     return padded([line((f" {part}", "warning")) for part in parts], width, len(parts))
 
 
