@@ -245,6 +245,7 @@ def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_app_options
 def app_command(model: str | None, options: Options, lean: bool | None, theme: str | None) -> None:
     """The terminal app."""
+    from kvtui.tasks.last_request import given_parts
     from kvtui.tui.run import run_app
     from kvtui.tui.session import Session
 
@@ -266,6 +267,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
             address=address_of(options),
             build=options.build,
             opener=opener,
+            given=given_parts(options),
         )
     )
 

@@ -5,11 +5,22 @@ from functools import partial
 
 from textual.events import Event, Key
 
-from kvtui.tui.draw.body import page_room
+from kvtui.tui.draw.body import log_is_in_sight, page_room
 from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt, Question
-from kvtui.tui.keys.changes import Change, apply_edit, pinned, with_next_type, with_pair, with_preset
+from kvtui.tui.keys.changes import (
+    EDITS,
+    Change,
+    apply_edit,
+    halved,
+    with_largest_context,
+    with_next_type,
+    with_pair,
+    with_preset,
+)
 from kvtui.tui.keys.commands import COMMANDS, LOG, PAGE, PLACEMENT, TABLE, command_for, shown_key
+from kvtui.tui.keys.marking import Marking
+from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
 from kvtui.tui.server.using import ServerDesk
 
@@ -26,6 +37,8 @@ class KvtuiApp(ServerDesk):
         await super().on_event(event)
 
     def _take_key(self, event: Key) -> bool:
+        if self.state.notice:
+            self.become(replace(self.state, notice=""))
         asking = self.state.asking
         if asking is not None:
             after = asking.press(event.key, event.character)
@@ -42,9 +55,17 @@ class KvtuiApp(ServerDesk):
     def _changed(self, change: Change) -> None:
         self.change(change.request, change.notice)
 
-    def next_type(self, side: str) -> None:
-        """The next K or V type."""
-        self._changed(with_next_type(self.state.request, side))
+    def next_type(self, side: str, step: int) -> None:
+        """Another K or V type."""
+        self._changed(with_next_type(self.state.request, side, step))
+
+    def halve_cache(self) -> None:
+        """Types of half the bytes."""
+        self._changed(halved(self.state.request))
+
+    def largest_context(self) -> None:
+        """The most there is; its number is in the table's title once the plan knows it."""
+        self._changed(with_largest_context(self.state.request))
 
     def step_pair(self, step: int) -> None:
         """Another row of the table."""
@@ -60,15 +81,35 @@ class KvtuiApp(ServerDesk):
         self._changed(with_preset(self.state.request, number))
 
     def edit_value(self, what: str) -> None:
-        """Type a value."""
-        self.ask(Prompt(what, lambda text: self._changed(apply_edit(self.state.request, what, text))))
+        """Type a value; today's stands there."""
+
+        def take(text: str) -> None:
+            self._changed(apply_edit(self.state.request, what, text))
+
+        edit = EDITS[what]
+        self.ask(Prompt(what, take, text=edit.today(self.state.request), hint=edit.hint, selected=True))
 
     def pin_block(self) -> None:
         """Pin the block under the cursor, once it is seen."""
         if self.state.focus != PLACEMENT:
             self.focus_pane(PLACEMENT)
         else:
-            self._changed(pinned(self.state.request, self.state.cursor))
+            self._changed(pinned_further(self.state.request, self.state.cursor))
+
+    def mark_blocks(self) -> None:
+        """From the block under the cursor on."""
+        request = self.state.request
+        what = EXPERTS if request.model.n_expert else FFN
+        names = tuple(d.name for d in request.machine.devices)
+        self.ask(Marking(self.state.cursor, names, what, lambda: self.state.cursor, self.step_block, self._pin_blocks))
+
+    def _pin_blocks(self, blocks: range, device: str) -> None:
+        request = self.state.request
+        self._changed(pinned(request, blocks, device) if device else unpinned(request, blocks))
+
+    def drop_pin(self) -> None:
+        """Take one back."""
+        self._changed(unpinned(self.state.request, [self.state.cursor]))
 
     def drop_pins(self) -> None:
         """Take all pins back."""
@@ -141,8 +182,8 @@ class KvtuiApp(ServerDesk):
     # -- the screen ------------------------------------------------------------------------------------------------
 
     def go_back(self) -> None:
-        """Away with the notice and the zoom."""
-        self.become(replace(self.state, notice="", zoomed=False))
+        """All panes again."""
+        self.become(replace(self.state, zoomed=False))
 
     def focus_pane(self, name: str) -> None:
         """Keys go to this pane."""
@@ -150,7 +191,7 @@ class KvtuiApp(ServerDesk):
 
     def toggle_log(self) -> None:
         """Show or hide the log."""
-        shown = not self.state.log_shown
+        shown = not log_is_in_sight(self.state, *self.size)
         self.become(replace(self.state, log_shown=shown, focus=LOG if shown else TABLE))
 
     def zoom_pane(self) -> None:
@@ -178,4 +219,4 @@ class KvtuiApp(ServerDesk):
         if self.session.opener is None:
             self.notice("there is no list of models here: kvtui without a name opens it")
         else:
-            self.exit(True)
+            self.exit(self.state.left())

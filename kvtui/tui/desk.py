@@ -11,6 +11,7 @@ from textual.timer import Timer
 from kvtui.base.build import build_in
 from kvtui.placement.request import Request
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.tasks.last_request import keep_last
 from kvtui.tui.draw.body import screen
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.keys.asking import Asking
@@ -28,19 +29,19 @@ RETRY_SECONDS = 60.0  # what is done all the time and broke is tried again after
 PANES = ("head", "memory", "kv", "placement", "log", "page", "footer")
 
 
-class Desk(GuardedApp[bool]):
-    """Three panes and a log. Its result is True where the person wants another model."""
+class Desk(GuardedApp[State]):
+    """Three panes and a log. Its result is its last state where the person wants another model."""
 
     ENABLE_COMMAND_PALETTE = False
     CSS = "Screen { layout: vertical; overflow: hidden; } LinesPane { width: 100%; height: auto; } .hidden { display: none; }"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, state: State | None = None) -> None:
         self.themes, self.broken_themes = load_themes()
         self.look = chosen_theme(self.themes, session.theme, os.environ)
         super().__init__(ansi_color=self.look.ansi)
         self.session = session
         assert session.request is not None
-        self.state = State(session.request, simulated=session.simulated)
+        self.state = state or State(session.request, simulated=session.simulated)
         self.superseded = threading.Event()  # set once a newer request, or the end, stops the work on this one
         self.panes = {name: LinesPane(id=name) for name in PANES}
         self._live_timer: Timer | None = None
@@ -54,7 +55,7 @@ class Desk(GuardedApp[bool]):
     def on_mount(self) -> None:
         """Colours, the first plan, and the timer of what is in use."""
         self.use_look()
-        self._take(self.state.request, self.broken_themes[0] if self.broken_themes else "")
+        self._take(self.state.request, self.broken_themes[0] if self.broken_themes else self.state.notice)
         if not self.session.simulated and not self.session.demo:
             self._live_timer = self.set_interval(LIVE_SECONDS, self._poll_live)
 
@@ -63,8 +64,10 @@ class Desk(GuardedApp[bool]):
         self.draw()
 
     def on_unmount(self) -> None:
-        """Workers stop."""
+        """Workers stop; what was asked is kept for the next time, however this one ends."""
         self.superseded.set()
+        if not self.session.demo and (self.state.past or self.state.future):
+            keep_last(self.state.request)
 
     # -- the state -------------------------------------------------------------------------------------------------
 
@@ -74,7 +77,7 @@ class Desk(GuardedApp[bool]):
         self.draw()
 
     def notice(self, text: str) -> None:
-        """A sentence in the footer, until the next change."""
+        """A sentence above the footer, until the next key."""
         self.become(replace(self.state, notice=text))
 
     def ask(self, asking: Asking) -> None:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from kvtui.base.text import printable
+from kvtui.tasks.last_request import described, last_request
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.picker.app import picker
 from kvtui.tui.session import Session
+from kvtui.tui.state import State
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import EXIT_FAILED, GuardedApp, failure_sentence
 
@@ -19,23 +21,36 @@ EXIT_BY_SIGNAL = 128  # and the signal's number: what a shell says of it (POSIX,
 def run_app(session: Session) -> None:
     """Run the app in this terminal, a model after the other until the person leaves. SystemExit where it broke or a
     signal ended it."""
-    lean = session.lean if session.lean is not None else "SSH_CONNECTION" in os.environ
+    state: State | None = None
     while True:
-        if session.request is None:
-            look = chosen_theme(load_themes()[0], session.theme, os.environ)
-            assert session.opener is not None
-            chosen = _run(picker(session, look, session.opener), mouse=False)
-            if chosen is None:
+        if session.request is not None:
+            state = _run(KvtuiApp(session, state or first_state(session)))
+            if state is None:
                 return
-            session = chosen
-        if not _run(KvtuiApp(session), mouse=not lean):
+        look = chosen_theme(load_themes()[0], session.theme, os.environ)
+        assert session.opener is not None
+        chosen = _run(picker(session, look, session.opener))
+        if chosen is not None:
+            session, state = chosen, None
+        elif session.request is None:
             return
-        session = replace(session, path=None, request=None)
 
 
-def _run(app: GuardedApp[Result], mouse: bool) -> Result | None:
+def first_state(session: Session) -> State:
+    """What a model opens with: what was asked of it the last time, as a change of the defaults that can be undone."""
+    assert session.request is not None
+    plain = State(session.request, simulated=session.simulated)
+    kept = None if session.demo else last_request(session.request)
+    request = session.request if kept is None else kept.over(session.request, session.given)
+    if request == session.request:
+        return plain
+    notice = f"as last time: {described(request)}; u goes back to the defaults"
+    return replace(plain, request=request, past=(session.request,), notice=notice)
+
+
+def _run(app: GuardedApp[Result]) -> Result | None:
     try:
-        result = app.run(mouse=mouse)
+        result = app.run(mouse=False)  # no key needs it, and the terminal's own selection works
     except Exception as error:  # outside any handler: the terminal could not be taken, or not be given back
         app.failure = app.failure or failure_sentence(error, "the app")
         result = None

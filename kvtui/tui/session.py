@@ -27,3 +27,4 @@ class Session:
     address: Address = field(default_factory=Address)
     build: str | None = None  # asked for; None: the server's own
     opener: Callable[[str], Request] | None = None
+    given: frozenset[str] = frozenset()  # parts of a request that the command line decides: names of tasks.last_request.PARTS

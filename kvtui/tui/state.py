@@ -8,6 +8,7 @@ from kvtui.placement.table import PairRow
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.keys.commands import PAGE
+from kvtui.tui.keys.marking import Marking
 from kvtui.tui.lines import Line
 from kvtui.tui.log_view import LogView
 
@@ -89,7 +90,8 @@ class State:
     build: str = ""
     asking: Asking | None = None  # takes the keys while it is there
     page: Page | None = None
-    notice: str = ""  # one sentence for the person, until the next change
+    notice: str = ""  # one sentence for the person, until the next key
+    failed: str = ""  # why there is no answer to the request, until the next one
     problem: str = ""  # why no GPU is shown
 
     @property
@@ -97,12 +99,22 @@ class State:
         """What the keys go to: the page that is open, or the pane in focus."""
         return PAGE if self.page is not None else self.focus
 
+    @property
+    def marked(self) -> range:
+        """Blocks that are marked; empty where none is."""
+        return self.asking.blocks if isinstance(self.asking, Marking) else range(0)
+
     def taking(self, request: Request, notice: str) -> "State":
         """Another request, to be answered by a plan of the next generation."""
-        return replace(self, request=request, generation=self.generation + 1, notice=notice, working=SEARCHING)
+        return replace(self, request=request, generation=self.generation + 1, notice=notice, failed="", working=SEARCHING)
+
+    def left(self) -> "State":
+        """What is kept while the list of models is open: all but what is asked and what belongs to the server, which is found
+        again."""
+        return replace(self, asking=None, page=None, notice="", live=(), server=ServerView(), log=LogView(), launch_waits=False)
 
     def without_answer(self, text: str) -> "State":
         """The work on this request ended with a sentence: what is on the screen of an earlier one goes."""
         plan = self.plan if self.working == IMPROVING else None
         rows = self.rows if self.rows_of == self.generation else ()
-        return replace(self, plan=plan, rows=rows, rows_complete=True, working="", notice=text)
+        return replace(self, plan=plan, rows=rows, rows_complete=True, working="", failed=text)

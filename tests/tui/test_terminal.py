@@ -80,6 +80,29 @@ class Terminal:
         return MAIN in self.said[after:] and CURSOR_SHOWN in self.said[after:] and termios.tcgetattr(self.slave) == self.modes
 
 
+def test_the_mouse_stays_the_terminals_own(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    try:
+        terminal.until(b"placement")
+        assert not re.search(rb"\x1b\[\?(100[0235679]|101[56])h", terminal.said)
+    finally:
+        terminal.close()
+
+
+def test_a_terminal_that_is_closed_ends_the_app_without_a_report(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    try:
+        terminal.until(b"placement")
+        terminal.child.send_signal(signal.SIGHUP)  # as its terminal does when its window is closed
+        os.close(terminal.slave)
+        os.close(terminal.master)
+        assert terminal.child.wait(ENOUGH_SECONDS) == 128 + signal.SIGHUP
+        assert not list(tmp_path.rglob("reports"))
+    finally:
+        terminal.master, terminal.slave = pty.openpty()
+        terminal.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_the_terminal_whole(tmp_path: Path, number: signal.Signals) -> None:
     terminal = Terminal(tmp_path)

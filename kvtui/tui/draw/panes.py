@@ -7,6 +7,7 @@ from kvtui.memory.estimate import DeviceMemory
 from kvtui.memory.refusals import equal_types_needed
 from kvtui.placement.table import PairRow
 from kvtui.report.columns import app_heading, app_row
+from kvtui.tui.draw.pinned import cursor_lines, pin_row
 from kvtui.tui.draw.server_pages import log_line
 from kvtui.tui.lines import Line, Span, both_ends, fit, line, width_of, window
 from kvtui.tui.state import SEARCHING, State
@@ -85,7 +86,7 @@ def memory_lines(state: State, width: int, height: int) -> list[Line]:
         lines.insert(1, line((f"  {state.problem}: everything goes to RAM", "dim")))
     if len(shown) < rows and plan is not None:
         hidden = rows - len(shown)
-        lines[-1] = line((f"  {hidden + 1} more: z shows all", "dim"))
+        lines[-1] = line((f"  {hidden + 1} more: {'z shows' if state.focus == 'memory' else '1 and z show'} all", "dim"))
     return lines
 
 
@@ -137,11 +138,17 @@ def _ram_line(state: State, width: int) -> Line:
     return (*fit(line("  RAM"), label), *spans, end)
 
 
+def most_text(state: State) -> str:
+    """`max`, and what that is once the plan knows it."""
+    chosen = state.plan.request.context.n_ctx if state.plan is not None and not state.request.context.n_ctx else 0
+    return f"max {chosen:,}" if chosen and state.working != SEARCHING else "max"
+
+
 def kv_lines(state: State, width: int, height: int) -> list[Line]:
     """The pairs: cache, saved, largest context, speed, how they run, quality."""
     context, model = state.request.context, state.request.model
     cells = context.cells(model.n_ctx_train)
-    asked = f"{context.n_ctx:,}" if context.n_ctx else "max"
+    asked = f"{context.n_ctx:,}" if context.n_ctx else most_text(state)
     right = line((f"context {asked}  slots {context.slots} x {context.cells_per_slot(model.n_ctx_train):,} ", "text"))
     lines = [title(state, "kv", 2, "K/V cache", right, width)]
     lines.append(line((f"     {app_heading()}", "dim")))
@@ -196,10 +203,11 @@ def placement_lines(state: State, width: int, height: int) -> list[Line]:
     if moved:
         name = "experts" if state.request.model.n_expert else "ffn"
         lines.append(_map_row(name, [_group_cell(moved.get(i, ()), layers[i]) for i in shown], shown, cursor, label))
+    lines += pin_row(state, shown, label)
+    if state.focus == "placement":
+        lines += cursor_lines(state, plan, width)
     names = [f"{device_letter(i)} {d.name}" for i, d in enumerate(state.request.machine.devices)]
     lines.append(line((f"   {'  '.join([*names[:8], '. RAM', '* several'])}", "dim")))
-    if state.focus == "placement":
-        lines.append(_under_cursor(state, layers, moved))
     if plan.speed is not None:
         text = f"   {plan.speed.tokens_per_second:.2f} tokens/s at full context, {plan.speed.high:.2f} at an empty one"
         lines.append(line(text, ("  (by bandwidth)", "dim")))
@@ -250,18 +258,6 @@ def _group_cell(places: tuple[int, ...], home: int) -> tuple[str, int]:
     if not places:
         return " ", home
     return (device_letter(places[0]), places[0]) if len(set(places)) == 1 else ("*", places[0])
-
-
-def _under_cursor(state: State, layers: tuple[int, ...], moved: dict[int, tuple[int, ...]]) -> Line:
-    names = [d.name for d in state.request.machine.devices]
-    i = min(state.cursor, len(layers) - 1)
-    where = "RAM" if layers[i] == CPU else names[layers[i]]
-    if i == len(layers) - 1:
-        return line(("   output", "strong"), f" on {where}")
-    size = sum(t.n_bytes for t in state.request.model.tensors if t.block == i)
-    others = ["RAM" if p == CPU else names[p] for p in moved.get(i, ())]
-    apart = f", experts or ffn on {', '.join(others)}" if any(o != where for o in others) else ""
-    return line((f"   block {i}", "strong"), f" {gib(size, 2)} on {where}{apart}")
 
 
 def log_lines(state: State, width: int, height: int) -> list[Line]:

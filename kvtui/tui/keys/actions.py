@@ -6,8 +6,14 @@ from typing import Protocol
 class Actions(Protocol):
     """Each method is one action; all of them return at once."""
 
-    def next_type(self, side: str) -> None:
-        """The next type for "k" or "v"."""
+    def next_type(self, side: str, step: int) -> None:
+        """Another type for "k" or "v", `step` further."""
+
+    def halve_cache(self) -> None:
+        """Types of half the bytes."""
+
+    def largest_context(self) -> None:
+        """The most there is."""
 
     def step_pair(self, step: int) -> None:
         """Another row of the table."""
@@ -20,6 +26,12 @@ class Actions(Protocol):
 
     def pin_block(self) -> None:
         """Pin the block under the cursor to the next device."""
+
+    def mark_blocks(self) -> None:
+        """Mark blocks from here on, to pin them together."""
+
+    def drop_pin(self) -> None:
+        """Take the pin of the block under the cursor back."""
 
     def drop_pins(self) -> None:
         """Take all pins back."""
@@ -97,7 +109,7 @@ class Actions(Protocol):
         """All keys."""
 
     def go_back(self) -> None:
-        """Away with the notice and the zoom."""
+        """All panes again."""
 
     def leave(self) -> None:
         """Quit."""

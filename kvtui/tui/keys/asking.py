@@ -9,6 +9,7 @@ from kvtui.tui.lines import Line, line, window
 
 _MOST_TYPED = 40  # characters of a filter
 _BACKSPACE = ("backspace", "ctrl+h")
+_KEEPING = ("left", "right", "home", "end")  # go on with what stands there
 _STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
 
 
@@ -20,8 +21,8 @@ class Asking:
         """One key."""
         raise NotImplementedError
 
-    def footer(self, width: int) -> Line:
-        """The last line of the screen while it is open."""
+    def footer(self, width: int) -> tuple[Line, ...]:
+        """The last lines of the screen while it is open."""
         raise NotImplementedError
 
     def page(self, width: int, height: int) -> tuple[str, list[Line]] | None:
@@ -31,13 +32,16 @@ class Asking:
 
 @dataclass(frozen=True)
 class Prompt(Asking):
-    """A line of text. `take` gets it at Enter, `heard` (if any) at every key, "" when it is left."""
+    """A line of text. `take` gets it at Enter, `heard` (if any) at every key, "" when it is left. `text` is what stands
+    there at first: `selected`, the first letter replaces it. `hint`: what may be typed."""
 
     what: str
     take: Callable[[str], None]
     heard: Callable[[str], None] | None = None
     text: str = ""
     limit: int = 24
+    hint: str = ""
+    selected: bool = False
 
     def press(self, key: str, character: str | None) -> Asking | None:
         """Types, takes, leaves."""
@@ -49,19 +53,25 @@ class Prompt(Asking):
             return None
         text = self.text
         if key in _BACKSPACE:
-            text = text[:-1]
-        elif character and character.isprintable() and len(text) < self.limit:
-            text += character
+            text = "" if self.selected else text[:-1]
+        elif character and character.isprintable():
+            text = character if self.selected else text + character
+        elif key not in _KEEPING:
+            return self
+        text = text[: self.limit]
         self._tell(text)
-        return replace(self, text=text)
+        return replace(self, text=text, selected=False)
 
     def _tell(self, text: str) -> None:
         if self.heard is not None:
             self.heard(text)
 
-    def footer(self, width: int) -> Line:
-        """What is typed."""
-        return line((f" {self.what}: {self.text}_", "strong"), ("   Enter takes it, Esc leaves it", "dim"))
+    def footer(self, width: int) -> tuple[Line, ...]:
+        """What is typed; what may be."""
+        shown = (f"[{self.text}]", "cursor") if self.selected else (f"{self.text}_", "strong")
+        keys = "type over it; Enter takes, Esc leaves" if self.selected and self.text else "Enter takes it, Esc leaves it"
+        hint = (line((f" {self.hint}", "text")),) if self.hint else ()
+        return (line((f" {self.what}: ", "strong"), shown, (f"  {keys}", "dim")), *hint)
 
 
 @dataclass(frozen=True)
@@ -78,11 +88,11 @@ class Question(Asking):
             answer[1]()
         return None
 
-    def footer(self, width: int) -> Line:
+    def footer(self, width: int) -> tuple[Line, ...]:
         """The keys."""
         if not self._in_one_line(width):
-            return line((f" {self._keys()}", "warning"))
-        return line((f" {self.text}: ", "warning"), self._keys())
+            return (line((f" {self._keys()}", "warning")),)
+        return (line((f" {self.text}: ", "warning"), self._keys()),)
 
     def page(self, width: int, height: int) -> tuple[str, list[Line]] | None:
         """The sentence, where the footer has no room for it."""
@@ -143,10 +153,10 @@ class Menu(Asking):
         after = replace(self, typed=typed)
         return replace(after, at=max(0, min(at, len(after.shown()) - 1)))
 
-    def footer(self, width: int) -> Line:
+    def footer(self, width: int) -> tuple[Line, ...]:
         """Its keys."""
         typed = f"filter: {self.typed}_  " if self.typed else ""
-        return line((f" {typed}", "strong"), ("Enter chooses, up and down move, letters filter, Esc leaves", "dim"))
+        return (line((f" {typed}", "strong"), ("Enter chooses, up and down move, letters filter, Esc leaves", "dim")),)
 
     def page(self, width: int, height: int) -> tuple[str, list[Line]]:
         """The rows around the cursor."""

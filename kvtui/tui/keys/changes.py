@@ -4,10 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kvtui.base.findings import UsageError
-from kvtui.base.sizes import mib, parse_size
+from kvtui.base.sizes import GIB, MIB, gib, mib, parse_size
+from kvtui.cache.layout import cache_layout
 from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import UNSET_SLOTS
+from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
+from kvtui.hardware.simulated import parse_margins
 from kvtui.memory.refusals import equal_types_needed
-from kvtui.placement.request import Pin, Request
+from kvtui.placement.request import Request
 from kvtui.tasks.options import tokens
 
 # the guide's four presets; its mix had fewer bits for K, which is the weaker order
@@ -17,6 +21,8 @@ PRESETS = (
     ("q4_0", "q4_0", "maximum savings"),
     ("q8_0", "q4_0", "mixed"),
 )
+# of each type, the one of about half its bytes (llama.cpp has no type of 2 bits for caches)
+HALVES = {"f32": "f16", "f16": "q8_0", "bf16": "q8_0", "q8_0": "q4_0"}
 _MOST_SLOTS = 256
 
 
@@ -33,17 +39,38 @@ def with_pair(request: Request, type_k: str, type_v: str, notice: str = "") -> C
     return Change(replace(request, context=replace(request.context, type_k=type_k, type_v=type_v)), notice)
 
 
-def with_next_type(request: Request, side: str) -> Change:
-    """The next type for one side; for both where the model needs them equal."""
+def with_next_type(request: Request, side: str, step: int = 1) -> Change:
+    """Another type for one side, `step` further in the list; for both where the model needs them equal."""
     names = list(CACHE_TYPES)
     context = request.context
     current = context.type_k if side == "k" else context.type_v
-    following = names[(names.index(current) + 1) % len(names)]
+    following = names[(names.index(current) + step) % len(names)]
     if equal_types_needed(request.model):
         return with_pair(request, following, following, "K and V move together: this model needs them equal")
     if side == "k":
         return with_pair(request, following, context.type_v)
     return with_pair(request, context.type_k, following)
+
+
+def halved(request: Request) -> Change:
+    """Types of about half the bytes, for K and V; the notice has the bytes before and after."""
+    context = request.context
+    type_k, type_v = HALVES.get(context.type_k), HALVES.get(context.type_v)
+    if type_k is None or type_v is None:
+        none = context.type_k if type_k is None else context.type_v
+        return Change(request, f"no type has half the bytes of {none}: c takes a smaller context")
+    change = with_pair(request, type_k, type_v)
+    before, after = (cache_layout(request.model, r.context).cache_bytes for r in (request, change.request))
+    return replace(change, notice=f"{type_k}/{type_v}: {_size(after)} of cache instead of {_size(before)}")
+
+
+def _size(n_bytes: int) -> str:
+    return gib(n_bytes, 2) if n_bytes >= GIB else mib(n_bytes)
+
+
+def with_largest_context(request: Request) -> Change:
+    """The trained context, or the most that fits."""
+    return Change(_context(request, "max"))
 
 
 def with_preset(request: Request, number: int) -> Change:
@@ -80,37 +107,45 @@ def _ubatch(request: Request, text: str) -> Request:
 
 
 def _margin(request: Request, text: str) -> Request:
-    return replace(request, margins=(parse_size(text),) * max(len(request.machine.devices), 1))
+    count = len(request.machine.devices)
+    return replace(request, margins=parse_margins(text, count, DEFAULT_MARGIN_BYTES) if count else (parse_size(text),))
 
 
-EDITS: dict[str, Callable[[Request, str], Request]] = {
-    "context": _context,
-    "slots": _slots,
-    "ubatch": _ubatch,
-    "margin": _margin,
+def _margin_today(request: Request) -> str:
+    sizes = request.margin_bytes or request.margins
+    return ",".join(f"{n / MIB:g}MiB" for n in (sizes[:1] if len(set(sizes)) == 1 else sizes))
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A value a person types: what it makes of the request, how it is written today, and what may be typed."""
+
+    apply: Callable[[Request, str], Request]
+    today: Callable[[Request], str]
+    hint: str
+
+
+EDITS: dict[str, Edit] = {
+    "context": Edit(
+        _context,
+        lambda r: str(r.context.n_ctx) if r.context.n_ctx else "max",
+        "132k, or max: the trained context, or the most that fits",
+    ),
+    "slots": Edit(
+        _slots,
+        lambda r: "" if r.context.n_parallel is None else str(r.context.n_parallel),
+        f"1 to {_MOST_SLOTS}; nothing: llama-server's own {UNSET_SLOTS}",
+    ),
+    "ubatch": Edit(_ubatch, lambda r: str(r.context.n_ubatch), "tokens of a physical batch; nothing: 512"),
+    "margin": Edit(_margin, _margin_today, "to leave free on each device: 1GiB, 512MiB"),
 }
 
 
 def apply_edit(request: Request, what: str, text: str) -> Change:
-    """A typed value; bad input changes nothing and says why."""
+    """A typed value; today's, and bad input, change nothing; the latter says why."""
+    if text.strip() == EDITS[what].today(request):
+        return Change(request)
     try:
-        return Change(EDITS[what](request, text))
+        return Change(EDITS[what].apply(request, text))
     except UsageError as e:
         return Change(request, str(e))
-
-
-def pinned(request: Request, block: int) -> Change:
-    """The block's experts (or FFN) on the device after the one they are pinned to; RAM comes last, then no pin."""
-    if block >= request.model.n_layer_all:
-        return Change(request, "the output stays with the last device")
-    tensors = r"ffn_.*_exps" if request.model.n_expert else r"ffn_(up|gate|down)\."
-    pattern = rf"^blk\.{block}\.{tensors}"
-    names = [*(d.name for d in request.machine.devices), "CPU"]
-    current = next((p.device for p in request.pins if p.pattern == pattern), None)
-    others = tuple(p for p in request.pins if p.pattern != pattern)
-    at = names.index(current) + 1 if current in names else 0
-    if at >= len(names):
-        return Change(replace(request, pins=others), f"block {block}: no pin")
-    used = sum(t.n_bytes for t in request.model.tensors if t.block == block and ".ffn_" in t.name)
-    pin = Pin(pattern, names[at])
-    return Change(replace(request, pins=(*others, pin)), f"block {block}: {mib(used)} pinned to {names[at]}")

@@ -2,16 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from kvtui.tui.keys.actions import Actions
 
 EVERYWHERE, MEMORY, TABLE, PLACEMENT, LOG, PAGE = "", "memory", "kv", "placement", "log", "page"
 
 
+class Server(Enum):
+    """Whether a command needs a server that runs."""
+
+    ANY = auto()
+    RUNS = auto()
+
+
 @dataclass(frozen=True)
 class Command:
     """`key`: Textual's name of it; `do`: the action; `pane`: what has to be in front, EVERYWHERE for any pane (and no
-    page); `footer`: its short text there, or ""."""
+    page). `footer`: its text there, or "", where another command's names it too; those of the highest `rank` give way
+    first. `named_in`: the pane whose footer names it, where it acts in others as well."""
 
     key: str
     do: Callable[[Actions], object]
@@ -19,92 +28,176 @@ class Command:
     help: str
     pane: str = EVERYWHERE
     footer: str = ""
+    rank: int = 1
+    named_in: str = EVERYWHERE
+    server: Server = Server.ANY
 
 
 COMMANDS = (
+    Command("down", lambda a: a.step_pair(1), "next pair", "the next pair of the table, in its pane", TABLE, "up/down pair"),
+    Command("up", lambda a: a.step_pair(-1), "previous pair", "the pair before", TABLE),
     Command(
         "k",
-        lambda a: a.next_type("k"),
+        lambda a: a.next_type("k", 1),
         "next K type",
         "the next type for K (and V, where the model needs them equal)",
-        footer="k/v types",
+        footer="k/v K/V types",
+        rank=2,
     ),
-    Command("v", lambda a: a.next_type("v"), "next V type", "the next type for V"),
-    Command("down", lambda a: a.step_pair(1), "next pair", "the next pair of the table, in its pane", TABLE),
-    Command("up", lambda a: a.step_pair(-1), "previous pair", "the pair before", TABLE),
-    Command("f1", lambda a: a.use_preset(0), "maximum performance", "f16/f16"),
+    Command("v", lambda a: a.next_type("v", 1), "next V type", "the next type for V"),
+    Command("K", lambda a: a.next_type("k", -1), "previous K type", "the type for K before"),
+    Command("V", lambda a: a.next_type("v", -1), "previous V type", "the type for V before"),
+    Command("h", lambda a: a.halve_cache(), "half the cache", "types of half the bytes, for K and V", footer="h half", rank=2),
+    Command("f1", lambda a: a.use_preset(0), "maximum performance", "f16/f16", footer="F1-F4 presets"),
     Command("f2", lambda a: a.use_preset(1), "balanced", "q8_0/q8_0"),
     Command("f3", lambda a: a.use_preset(2), "maximum savings", "q4_0/q4_0"),
     Command("f4", lambda a: a.use_preset(3), "mixed", "q8_0/q4_0: more bits for K, the sensitive side"),
-    Command("c", lambda a: a.edit_value("context"), "context", "type a context: 132000, 132k, max", footer="c context"),
+    Command("c", lambda a: a.edit_value("context"), "context", "type a context: 132000, 132k, max", footer="c context", rank=3),
+    Command(
+        "C",
+        lambda a: a.largest_context(),
+        "largest context",
+        "all the model was trained for, or the most that fits",
+        footer="C largest",
+        rank=2,
+    ),
     Command(
         "s",
         lambda a: a.edit_value("slots"),
         "slots",
         "type a number of slots, or nothing for llama-server's own four",
         footer="s slots",
+        rank=5,
     ),
-    Command("b", lambda a: a.edit_value("ubatch"), "ubatch", "type the physical batch"),
-    Command("m", lambda a: a.edit_value("margin"), "margin", "type the memory to leave free: 1GiB"),
+    Command("b", lambda a: a.edit_value("ubatch"), "ubatch", "type the physical batch", footer="b ubatch", rank=6),
+    Command("m", lambda a: a.edit_value("margin"), "margin", "type the memory to leave free: 1GiB", footer="m margin", rank=4),
+    Command(
+        "space",
+        lambda a: a.mark_blocks(),
+        "mark",
+        "mark blocks: arrows stretch the mark, a device's letter pins their experts (or FFN) there",
+        PLACEMENT,
+        "Space marks",
+    ),
+    Command("minus", lambda a: a.drop_pin(), "unpin", "take this block's pin back", PLACEMENT, "- unpins"),
+    Command("left", lambda a: a.step_block(-1), "block before", "the block to the left", PLACEMENT, "left/right block"),
+    Command("right", lambda a: a.step_block(1), "block after", "the block to the right", PLACEMENT),
+    Command("up", lambda a: a.step_block(-10), "ten blocks before", "ten blocks to the left", PLACEMENT, "up/down ten"),
+    Command("down", lambda a: a.step_block(10), "ten blocks after", "ten blocks to the right", PLACEMENT),
     Command(
         "p",
         lambda a: a.pin_block(),
         "pin",
         "keep this block's experts (or FFN) on the next device; again for the one after",
         footer="p pin",
+        rank=3,
     ),
-    Command("n", lambda a: a.drop_pins(), "no pins", "take all pins back"),
-    Command("left", lambda a: a.step_block(-1), "block before", "the block to the left, in the placement pane", PLACEMENT),
-    Command("right", lambda a: a.step_block(1), "block after", "the block to the right", PLACEMENT),
+    Command("n", lambda a: a.drop_pins(), "no pins", "take all pins back", footer="n no pins", rank=2, named_in=PLACEMENT),
     Command(
         "L",
         lambda a: a.launch_server(),
         "launch",
         "start llama-server with exactly this plan (again: stop it first)",
         footer="L launch",
+        rank=2,
     ),
-    Command("x", lambda a: a.stop_server(), "stop the server", "SIGINT, then SIGTERM, then SIGKILL"),
     Command(
-        "d", lambda a: a.compare_memory(), "predicted and actual", "each device: the plan, the server's dry run, what it took"
+        "x",
+        lambda a: a.stop_server(),
+        "stop the server",
+        "SIGINT, then SIGTERM, then SIGKILL",
+        footer="x stop",
+        server=Server.RUNS,
+    ),
+    Command(
+        "d",
+        lambda a: a.compare_memory(),
+        "predicted and actual",
+        "each device: the plan, the server's dry run, what it took",
+        footer="d actual",
     ),
     Command(
         "S",
         lambda a: a.stress_server(all_slots=False),
         "stress",
         "one prompt to a slot's limit, with the peak kept: proven here; again calls it off",
+        footer="S stress",
+        server=Server.RUNS,
     ),
-    Command("A", lambda a: a.stress_server(all_slots=True), "stress all slots", "the same on all slots at once"),
-    Command("T", lambda a: a.test_prompt(), "test prompt", "ask the server one thing and see it answer"),
-    Command("i", lambda a: a.show_server(), "this server", "its address, command, log file, and the config files it reads"),
     Command(
-        "B", lambda a: a.choose_server(), "choose llama-server", "those found here, with build, back ends and devices; remembered"
+        "A",
+        lambda a: a.stress_server(all_slots=True),
+        "stress all slots",
+        "the same on all slots at once",
+        footer="A all slots",
+        rank=6,
+        server=Server.RUNS,
     ),
-    Command("E", lambda a: a.export_plan(), "export", "script, systemd unit, llama-swap entry, preset, environment file"),
     Command(
-        "y", lambda a: a.copy_command(), "copy the command", "to the terminal's clipboard, and shown to select", footer="y copy"
+        "T",
+        lambda a: a.test_prompt(),
+        "test prompt",
+        "ask the server one thing and see it answer",
+        footer="T prompt",
+        server=Server.RUNS,
     ),
-    Command("e", lambda a: a.explain_figures(), "explain", "each figure's formula with its numbers"),
-    Command("o", lambda a: a.open_other_model(), "open", "another model, from the list of those found here"),
-    Command("u", lambda a: a.undo_change(), "undo", "take the last change back"),
-    Command("r", lambda a: a.redo_change(), "redo", "make it again"),
-    Command("1", lambda a: a.focus_pane(MEMORY), "memory pane", "keys go to the memory pane"),
+    Command(
+        "i",
+        lambda a: a.show_server(),
+        "this server",
+        "its address, command, log file, and the config files it reads",
+        footer="i server",
+        rank=5,
+        server=Server.RUNS,
+    ),
+    Command(
+        "B",
+        lambda a: a.choose_server(),
+        "choose llama-server",
+        "those found here, with build, back ends and devices; remembered",
+        footer="B binary",
+    ),
+    Command(
+        "E",
+        lambda a: a.export_plan(),
+        "export",
+        "script, systemd unit, llama-swap entry, preset, environment file",
+        footer="E export",
+    ),
+    Command(
+        "y",
+        lambda a: a.copy_command(),
+        "copy the command",
+        "to the terminal's clipboard, and shown to select",
+        footer="y copy",
+        rank=5,
+    ),
+    Command("e", lambda a: a.explain_figures(), "explain", "each figure's formula with its numbers", footer="e explain", rank=5),
+    Command("o", lambda a: a.open_other_model(), "open", "another model, from the list of those found here", footer="o open"),
+    Command("u", lambda a: a.undo_change(), "undo", "take the last change back", footer="u undo"),
+    Command("r", lambda a: a.redo_change(), "redo", "make it again", footer="r redo", rank=6),
+    Command("1", lambda a: a.focus_pane(MEMORY), "memory pane", "keys go to the memory pane", footer="1-4 panes", rank=4),
     Command("2", lambda a: a.focus_pane(TABLE), "K/V pane", "keys go to the K/V table"),
     Command("3", lambda a: a.focus_pane(PLACEMENT), "placement pane", "keys go to the placement map"),
-    Command("4", lambda a: a.toggle_log(), "log pane", "show or hide the server's log", footer="4 log"),
-    Command("slash", lambda a: a.search_log(), "search the log", "only lines with the words typed"),
-    Command("l", lambda a: a.next_log_level(), "log level", "all, no debug, warnings, errors"),
-    Command("f", lambda a: a.follow_log(), "follow the log", "the newest line, or stay where it is"),
-    Command("pageup", lambda a: a.scroll_log(10), "scroll up", "older lines of the log"),
+    Command("4", lambda a: a.toggle_log(), "log pane", "show or hide the server's log", footer="4 log", rank=3),
+    Command(
+        "slash", lambda a: a.search_log(), "search the log", "only lines with the words typed", footer="/ search", named_in=LOG
+    ),
+    Command("l", lambda a: a.next_log_level(), "log level", "all, no debug, warnings, errors", footer="l level", named_in=LOG),
+    Command(
+        "f", lambda a: a.follow_log(), "follow the log", "the newest line, or stay where it is", footer="f follow", named_in=LOG
+    ),
+    Command("pageup", lambda a: a.scroll_log(10), "scroll up", "older lines of the log", footer="PgUp/PgDn scroll", named_in=LOG),
     Command("pagedown", lambda a: a.scroll_log(-10), "scroll down", "newer lines"),
-    Command("z", lambda a: a.zoom_pane(), "zoom", "only this pane, or all of them again"),
-    Command("t", lambda a: a.next_theme(), "theme", "other colours"),
-    Command("ctrl+p", lambda a: a.show_commands(), "commands", "all of these by name"),
+    Command("z", lambda a: a.zoom_pane(), "zoom", "only this pane, or all of them again", footer="z zoom", rank=4),
+    Command("t", lambda a: a.next_theme(), "theme", "other colours", footer="t theme", rank=6),
+    Command("ctrl+p", lambda a: a.show_commands(), "commands", "all of these by name", footer="^P commands", rank=6),
     Command("question_mark", lambda a: a.show_help(), "help", "this page", footer="? help"),
-    Command("escape", lambda a: a.go_back(), "back", "away with the notice and the zoom"),
+    Command("escape", lambda a: a.go_back(), "back", "all panes again"),
     Command("q", lambda a: a.leave(), "quit", "leave; asks what to do with a running server", footer="q quit"),
-    Command("escape", lambda a: a.close_page(), "close", "close this page", PAGE),
+    Command("escape", lambda a: a.close_page(), "close", "close this page", PAGE, "Esc/q close"),
     Command("q", lambda a: a.close_page(), "close", "the same", PAGE),
-    Command("up", lambda a: a.scroll_page(-1), "line up", "scroll this page", PAGE),
+    Command("up", lambda a: a.scroll_page(-1), "line up", "scroll this page", PAGE, "up/down PgUp/PgDn scroll"),
     Command("down", lambda a: a.scroll_page(1), "line down", "scroll this page", PAGE),
     Command("pageup", lambda a: a.scroll_page(-10), "page up", "scroll this page", PAGE),
     Command("pagedown", lambda a: a.scroll_page(10), "page down", "scroll this page", PAGE),
@@ -117,18 +210,18 @@ def command_for(key: str, front: str) -> Command | None:
     return next((c for pane in panes for c in COMMANDS if c.pane == pane and c.key == key), None)
 
 
-KEY_NAMES = {"question_mark": "?", "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "slash": "/", "ctrl+p": "^P"}
+KEY_NAMES = {
+    "question_mark": "?",
+    "escape": "Esc",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "slash": "/",
+    "ctrl+p": "^P",
+    "space": "Space",
+    "minus": "-",
+}
 
 
 def shown_key(command: Command) -> str:
     """The key as a person reads it."""
     return KEY_NAMES.get(command.key, command.key if len(command.key) == 1 else command.key.capitalize())
-
-
-def footer_text(width: int) -> str:
-    """The keys worth showing that fit; help and quit always do, the later ones give way first."""
-    shown = [c.footer for c in COMMANDS if c.footer]
-    first, last = shown[:-2], shown[-2:]
-    while first and len("  ".join([*first, *last])) + 2 > width:
-        first.pop()
-    return "  ".join([*first, *last])

@@ -66,7 +66,7 @@ class PickerApp(GuardedApp[Session]):
     def __init__(self, session: Session, look: Theme, places: tuple[Place, ...], opener: Callable[[str], Request]) -> None:
         super().__init__(ansi_color=look.ansi)
         self.session, self.look, self.places, self.opener = session, look, places, opener
-        self.state = PickerState()
+        self.state = PickerState(behind=session.request.model.name if session.request is not None else "")
         self.pane = LinesPane(id="picker")
 
     def compose(self) -> ComposeResult:

@@ -23,6 +23,7 @@ class PickerState:
     notice: str = ""
     searching: bool = True
     opening: bool = False
+    behind: str = ""  # the model to which Esc goes back; "": it leaves
 
     def shown(self) -> list[ShelfModel]:
         """The models that match what was typed, words in any order."""
@@ -75,7 +76,8 @@ def picker_lines(state: PickerState, width: int, height: int) -> list[Line]:
     if not rows and not state.searching and not is_address(state.typed):
         out.append(line(("   no match" if state.models else "   none here: type the path of a GGUF file", "dim")))
     out += [line("")] * (height - 1 - len(said) - len(out))
-    return [*out, *said, line((" Enter opens  up and down choose  Esc clears, then leaves", "dim"))]
+    leaving = f"back to {state.behind}" if state.behind else "leaves"
+    return [*out, *said, line((f" Enter opens  up and down choose  Esc clears, then {leaving}", "dim"))]
 
 
 def said_lines(state: PickerState, width: int) -> list[Line]:

@@ -22,7 +22,7 @@ from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
 from kvtui.tui.server.messages import JobFailed, LaunchChecked, LogRead, ServersFound, Stopped, Stopping, SurvivorsFound
 from kvtui.tui.session import Session
-from kvtui.tui.state import SEARCHING, ServerView
+from kvtui.tui.state import SEARCHING, ServerView, State
 from kvtui.tui.work.messages import PlanReady
 
 LOG_SECONDS = 0.25
@@ -32,8 +32,8 @@ NONE_FOUND = "no llama-server found: name one with --llama-server"
 class LaunchDesk(Desk):
     """The desk with a server: `server` is the one at hand, `state` says what is shown of it."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
+    def __init__(self, session: Session, state: State | None = None) -> None:
+        super().__init__(session, state)
         self.server = Attached(self.work, self.post_message)
 
     def on_mount(self) -> None:
