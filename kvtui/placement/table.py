@@ -14,6 +14,7 @@ from kvtui.placement.context_search import largest_in_place, largest_on_devices
 from kvtui.placement.plan import Plan
 from kvtui.placement.solve.candidate import evaluate
 from kvtui.placement.solve.problem import build_problem
+from kvtui.placement.speed import speed_of
 
 # pairs worth a look, from the ladder of bits(K) >= bits(V)
 LADDER = (
@@ -41,7 +42,8 @@ class PairRow:
     saved_fraction: float
     max_context: int | None
     max_context_gpu: int | None
-    tokens_per_second: float | None
+    tokens_per_second: float | None  # at full context
+    tokens_per_second_empty: float | None
     accepted: bool
     runs: Runs
     runs_because: str  # which device decides, and why
@@ -77,6 +79,7 @@ def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
         problem = build_problem(trial, reference if (type_k, type_v) == ("f16", "f16") else None)
         candidate = evaluate(problem, plan.homes, plan.places)
         most = model.n_ctx_train * context.slots
+        speed = speed_of(problem, candidate) if plan.speed is not None else None
         seconds = candidate.score.seconds if plan.speed is not None else 0.0
         cache = problem.layout.cache_bytes
         runs = support(model, context, request.machine.devices, build=request.build, fa_quants=request.fa_quants)
@@ -89,6 +92,7 @@ def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
             max_context=largest_in_place(trial, plan.assignment, most) if contexts and accepted else None,
             max_context_gpu=largest_on_devices(trial, most) if contexts and accepted else None,
             tokens_per_second=1 / seconds if seconds else None,
+            tokens_per_second_empty=speed.high if speed is not None else None,
             accepted=accepted,
             runs=runs.runs,
             runs_because=runs.because,

@@ -26,6 +26,8 @@ class KvtuiApp(ServerDesk):
         await super().on_event(event)
 
     def _take_key(self, event: Key) -> bool:
+        if self.state.before is not None:
+            self.become(replace(self.state, before=None))
         asking = self.state.asking
         if asking is not None:
             after = asking.press(event.key, event.character)
@@ -136,7 +138,7 @@ class KvtuiApp(ServerDesk):
     def scroll_page(self, lines: int) -> None:
         """Further down, or up."""
         if self.state.page is not None:
-            self.become(replace(self.state, page=self.state.page.scrolled(lines, page_room(self.size.height))))
+            self.become(replace(self.state, page=self.state.page.scrolled(lines, page_room(self.size.height), self.size.width)))
 
     # -- the screen ------------------------------------------------------------------------------------------------
 

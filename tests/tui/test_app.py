@@ -4,6 +4,7 @@ import pytest
 
 from kvtui.tasks.demo import demo_request
 from kvtui.tui.app import KvtuiApp
+from kvtui.tui.draw.placement import LABEL
 from kvtui.tui.session import Session
 from tests.tui.waiting import until
 
@@ -11,12 +12,12 @@ from tests.tui.waiting import until
 @pytest.fixture
 def app() -> KvtuiApp:
     request = demo_request()
-    return KvtuiApp(Session(path=None, request=request, machine=request.machine, simulated=True, demo=True))
+    return KvtuiApp(Session(path=None, request=request, machine=request.machine, simulated=True, demo=True, unicode=True))
 
 
 def selected(app: KvtuiApp) -> list[str]:
     """Words of the table's selected line."""
-    return next((text.split() for text in app.screen_text().splitlines() if text.startswith("   > ")), [])
+    return next((text.strip("│ ").split() for text in app.screen_text().splitlines() if text.startswith("│ > ")), [])
 
 
 async def test_opens_whole_at_80x24(app: KvtuiApp) -> None:
@@ -72,8 +73,8 @@ async def test_a_pin_moves_experts_and_is_seen(app: KvtuiApp) -> None:
         assert "block 30" in app.screen_text()
         assert "pinned to CUDA2" in app.screen_text()
         await until(pilot, lambda: app.state.working != "searching")
-        experts = next(row for row in app.screen_text().splitlines() if row.startswith("   experts"))
-        assert experts[13 + 30] == "2"
+        experts = next(row for row in app.screen_text().splitlines() if row.startswith("│ experts"))
+        assert experts[1 + LABEL + 30] == "2"
 
 
 async def test_help_explain_and_command_pages(app: KvtuiApp) -> None:
