@@ -3,6 +3,7 @@
 import json
 import lzma
 import tarfile
+from collections import ChainMap
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -52,6 +53,18 @@ class HeaderArchive(Mapping[str, Header]):
 @pytest.fixture(scope="session")
 def headers() -> HeaderArchive:
     return HeaderArchive(DATA / "headers.tar.xz")
+
+
+@pytest.fixture(scope="session")
+def loaded_headers(headers: HeaderArchive) -> Mapping[str, Header]:
+    """The same and those of mixtures of experts as large as they are."""
+    return ChainMap(headers, HeaderArchive(DATA / "headers-mixtures.tar.xz"))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def beside_headers() -> HeaderArchive:
+    """Models with MTP blocks, a draft, a projector."""
+    return HeaderArchive(DATA / "headers-beside.tar.xz")
 
 
 @pytest.fixture(scope="session")

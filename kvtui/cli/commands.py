@@ -16,7 +16,7 @@ from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, emit, say
 from kvtui.cli.options import in_environment, positive_seconds, shared_options
 from kvtui.header.address import ModelAddress
-from kvtui.tasks.opening import address_of, flags_of, load, machine_of, request_of
+from kvtui.tasks.opening import address_of, beside_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
 
 if TYPE_CHECKING:
@@ -96,15 +96,26 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     began = time.perf_counter()
     flags = in_environment(without_secrets(flags))
     server_flags = parse_flags(flags, flags_of(options))
-    joined = replace(options, spec_type=",".join(server_flags.context.spec_types) or None)
+    joined = replace(
+        options,
+        spec_type=",".join(server_flags.context.spec_types) or None,
+        mmproj=server_flags.beside.mmproj,
+        model_draft=server_flags.beside.draft,
+    )
     address = ModelAddress(model)
     spec = load(address, joined, _fetched)
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
-    described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
+    beside = beside_of(server_flags.beside, server_flags.context.spec_types)
+    described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned)
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
-        _print_json(estimate_json(described, str(address), flags, timings))
+        value = estimate_json(described, str(address), flags, timings)
+        if explain:
+            from kvtui.report.peaks import peaks_json, peaks_of
+
+            value["peaks"] = peaks_json(peaks_of(spec, server_flags.context, described.assignment, described.machine))
+        _print_json(value)
     else:
         from kvtui.report.as_text import estimate_lines
 
@@ -179,7 +190,10 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     flags = in_environment(without_secrets(flags))
     if flags:
         server_flags = parse_flags(flags, flags_of(options))
-        described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags)
+        beside = beside_of(server_flags.beside, server_flags.context.spec_types)
+        described = describe_flags(
+            spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned
+        )
         predicted, argv = described.estimate, flags
     else:
         made = make_plan(request)

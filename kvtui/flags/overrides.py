@@ -26,13 +26,13 @@ def first_blocks(n: int, pattern: str) -> tuple[Override, ...]:
     return tuple(Override(rf"blk\.{i}{pattern}", "CPU") for i in range(n))
 
 
-def parse_overrides(value: str) -> tuple[Override, ...]:
+def parse_overrides(value: str, flag: str = "-ot") -> tuple[Override, ...]:
     """The value of one -ot: `pattern=buffer,...`; a pattern ends at its first `=`. Raises UsageError."""
     found = []
     for part in value.split(","):
         pattern, equals, buffer = part.partition("=")
         if not equals:
-            raise UsageError(f"-ot {part}: a pattern and a buffer are needed, as in 'exps=CPU'")
+            raise UsageError(f"{flag} {part}: a pattern and a buffer are needed, as in 'exps=CPU'")
         found.append(Override(pattern, buffer))
     return tuple(found)
 

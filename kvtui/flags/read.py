@@ -7,11 +7,11 @@ from importlib.resources import files
 from typing import Any
 
 from kvtui.base.findings import UsageError
+from kvtui.flags.beside import ALL_LAYERS, BesideFlags
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.flags.overrides import DENSE_FFN, EXPERTS, Override, first_blocks, parse_overrides
 
-ALL_LAYERS = 2**31 - 1
 MAX_SPLITS = 15  # -ts: fewer entries than llama_max_devices() = 16 (ggml: GGML_CUDA_MAX_DEVICES)
 DEFAULT_CACHE_RAM_MIB = 8192  # common/common.h, cache_ram_mib
 DEFAULT_CHECKPOINTS = 32  # common/common.h, n_ctx_checkpoints
@@ -30,9 +30,7 @@ class ServerFlags:
     main_gpu: int = 0
     split_mode: str = "layer"
     load_mode: str = "auto"
-    mmproj: str | None = None
-    mmproj_offload: bool = True
-    model_draft: str | None = None
+    beside: BesideFlags = field(default_factory=BesideFlags)
     cache_ram_mib: int = DEFAULT_CACHE_RAM_MIB
     checkpoints: int = DEFAULT_CHECKPOINTS
     repack: bool = True
@@ -175,21 +173,43 @@ def _splits(flag: str, value: str) -> tuple[float, ...]:
         raise UsageError(f"{flag} {value}: not a list of numbers") from None
 
 
+def _names(_: str, value: str) -> tuple[str, ...]:
+    return () if value == "none" else tuple(value.split(","))
+
+
 _VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("-ngl", "--gpu-layers", "--n-gpu-layers"), ("n_gpu_layers", _layers)),
     **dict.fromkeys(("-ts", "--tensor-split"), ("tensor_split", _splits)),
-    **dict.fromkeys(("-dev", "--device"), ("devices", lambda _, v: () if v == "none" else tuple(v.split(",")))),
+    **dict.fromkeys(("-dev", "--device"), ("devices", _names)),
     **dict.fromkeys(("-mg", "--main-gpu"), ("main_gpu", _integer)),
     **dict.fromkeys(("-sm", "--split-mode"), ("split_mode", lambda f, v: _choice(f, v, _SPLIT_MODES))),
     **dict.fromkeys(("-lm", "--load-mode"), ("load_mode", lambda f, v: _choice(f, v, _LOAD_MODES))),
-    **dict.fromkeys(("-mm", "--mmproj"), ("mmproj", lambda _, v: v)),
-    **dict.fromkeys(("--spec-draft-model", "-md", "--model-draft"), ("model_draft", lambda _, v: v)),
     **dict.fromkeys(("-cram", "--cache-ram"), ("cache_ram_mib", _integer)),
     **dict.fromkeys(("-ctxcp", "--ctx-checkpoints", "--swa-checkpoints"), ("checkpoints", _integer)),
 }
 _SWITCHES: dict[str, tuple[str, bool]] = {
     "--repack": ("repack", True),
     **dict.fromkeys(("-nr", "--no-repack"), ("repack", False)),
+}
+
+
+def _one_device(flag: str, value: str) -> str:
+    if "," in value:
+        raise UsageError(f"{flag} {value}: a projector takes one device")
+    return value
+
+
+# flag -> field of BesideFlags
+_BESIDE_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    **dict.fromkeys(("-mm", "--mmproj"), ("mmproj", lambda _, v: v)),
+    **dict.fromkeys(("-mmdev", "--mmproj-device"), ("mmproj_device", _one_device)),
+    **dict.fromkeys(("--spec-draft-model", "-md", "--model-draft"), ("draft", lambda _, v: v)),
+    **dict.fromkeys(("--spec-draft-ngl", "-ngld", "--gpu-layers-draft", "--n-gpu-layers-draft"), ("draft_layers", _layers)),
+    **dict.fromkeys(("--spec-draft-type-k", "-ctkd", "--cache-type-k-draft"), ("draft_type_k", _type)),
+    **dict.fromkeys(("--spec-draft-type-v", "-ctvd", "--cache-type-v-draft"), ("draft_type_v", _type)),
+    **dict.fromkeys(("--spec-draft-device", "-devd", "--device-draft"), ("draft_devices", _names)),
+}
+_BESIDE_SWITCHES: dict[str, tuple[str, bool]] = {
     "--mmproj-offload": ("mmproj_offload", True),
     "--no-mmproj-offload": ("mmproj_offload", False),
 }
@@ -199,6 +219,14 @@ _OVERRIDES: dict[str, Callable[[str, str], tuple[Override, ...]]] = {
     **dict.fromkeys(("-ncffn", "--n-cpu-ffn"), lambda f, v: first_blocks(_not_negative(f, v), DENSE_FFN)),
 }
 _ALL_EXPERTS = ("-cmoe", "--cpu-moe")
+_DRAFT_OVERRIDES: dict[str, Callable[[str, str], tuple[Override, ...]]] = {
+    **dict.fromkeys(("--spec-draft-override-tensor", "-otd", "--override-tensor-draft"), lambda f, v: parse_overrides(v, f)),
+    **dict.fromkeys(
+        ("--spec-draft-n-cpu-moe", "--spec-draft-ncmoe", "-ncmoed", "--n-cpu-moe-draft"),
+        lambda f, v: first_blocks(_not_negative(f, v), EXPERTS),
+    ),
+    **dict.fromkeys(("--spec-draft-cpu-moe", "-cmoed", "--cpu-moe-draft"), lambda *_: (Override(EXPERTS, "CPU"),)),
+}
 
 
 def split_argv(
@@ -252,7 +280,9 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerF
     flags = base or ServerFlags()
     context: dict[str, Any] = {}
     other: dict[str, Any] = {}
+    beside: dict[str, Any] = {}
     overrides: list[Override] = list(flags.overrides)
+    drafts: list[Override] = list(flags.beside.draft_overrides)
     ignored = []
     for flag, values in _checked(argv):
         if flag in _CONTEXT_VALUES:
@@ -267,6 +297,15 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerF
             name, other[name] = _SWITCHES[flag][0], _SWITCHES[flag][1]
         elif flag in _OVERRIDES:
             overrides += _OVERRIDES[flag](flag, values[0])
+        elif flag in _BESIDE_VALUES:
+            name, read = _BESIDE_VALUES[flag]
+            beside[name] = read(flag, values[0])
+            if name == "mmproj_device":
+                beside["mmproj_offload"] = values[0] != "none"
+        elif flag in _BESIDE_SWITCHES:
+            name, beside[name] = _BESIDE_SWITCHES[flag][0], _BESIDE_SWITCHES[flag][1]
+        elif flag in _DRAFT_OVERRIDES:
+            drafts += _DRAFT_OVERRIDES[flag](flag, "".join(values))
         elif flag in _ALL_EXPERTS:
             overrides.append(Override(EXPERTS, "CPU"))
         else:
@@ -275,6 +314,7 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerF
         flags,
         context=replace(flags.context, **context),
         overrides=tuple(overrides),
+        beside=replace(flags.beside, **beside, draft_overrides=tuple(drafts)),
         ignored=tuple(ignored),
         **other,
     )

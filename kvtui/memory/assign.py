@@ -2,6 +2,7 @@
 load_tensors; src/llama-model-loader.cpp, create_tensor)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from kvtui.base.findings import UsageError
@@ -38,8 +39,9 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
     """Where everything goes under `flags`. Raises UsageError."""
     used = used_devices(flags, machine.devices)
     splits: list[float] = [float(machine.devices[i].free_bytes) for i in used]
-    if any(flags.tensor_split):
-        splits = [flags.tensor_split[k] if k < len(flags.tensor_split) else 0.0 for k in range(len(used))]
+    given = [flags.tensor_split[k] if k < len(flags.tensor_split) else 0.0 for k in range(len(used))]
+    if any(given):
+        splits = given
     by_split = layer_devices(model.n_layer_all, flags.n_gpu_layers, splits)
     layers = tuple(CPU if d == CPU else used[d] for d in by_split)
     return Assignment(
@@ -49,6 +51,7 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         tied_output=overridden_device(EMBEDDING, flags.overrides, machine.devices) if model.tied_output else None,
         opened=used if used != tuple(range(len(machine.devices))) else None,
         repack=flags.repack,
+        named=None if flags.devices is None else used_devices(replace(flags, split_mode="layer"), machine.devices),
     )
 
 

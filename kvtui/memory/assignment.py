@@ -14,7 +14,8 @@ class Assignment:
     on `layer_devices[-1]`). Entries index the machine's devices, `CPU` is -1. `overridden`: the flags hold
     an -ot, -cmoe, -ncmoe (llama-context.cpp: any override disables pipelining). `tied_output`: where an override puts a
     tied output's second copy, in place of `layer_devices[-1]`. `opened`: the devices that
-    llama-server opens, in order (-dev, -sm none); None: all of them. `repack`: the CPU back end may keep weights repacked."""
+    llama-server opens, in order (-dev, -sm none); None: all of them. `repack`: the CPU back end may keep weights
+    repacked. `named`: the devices that -dev names, where it does: a projector goes to the first of them."""
 
     layer_devices: tuple[int, ...]
     tensor_devices: tuple[int, ...]
@@ -22,6 +23,11 @@ class Assignment:
     tied_output: int | None = None
     opened: tuple[int, ...] | None = None
     repack: bool = True
+    named: tuple[int, ...] | None = None
+
+    def opens(self, device: int) -> bool:
+        """Whether llama-server opens a device, whatever is on it."""
+        return self.opened is None or device in self.opened
 
 
 def default_place(tensor: Tensor, layer_devices: Sequence[int]) -> int:

@@ -9,6 +9,8 @@ from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import Machine
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
+from kvtui.memory.beside import Beside, BesideModel
+from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.estimate import Estimate, estimate
 from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.refusals import refusals
@@ -32,9 +34,19 @@ class Described:
     findings: tuple[Finding, ...]
 
 
-def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...], build: Build, flags: ServerFlags) -> Described:
-    """What `flags` would take. Raises UsageError for devices and buffers that are not there."""
+def describe_flags(
+    model: ModelSpec,
+    machine: Machine,
+    margins: tuple[int, ...],
+    build: Build,
+    flags: ServerFlags,
+    beside: Beside | None = None,
+    learned: Learned = NOTHING,
+) -> Described:
+    """What `flags` would take, with what is `beside` the model. Of what was `learned` here the overhead alone counts.
+    Raises UsageError for devices and buffers that are not there."""
     assignment = assign(model, flags, machine)
+    others = BesideModel(beside or Beside(flags.beside), model, flags.context, machine, str(build), main=flags)
     memory = estimate(
         model,
         flags.context,
@@ -43,9 +55,12 @@ def describe_flags(model: ModelSpec, machine: Machine, margins: tuple[int, ...],
         str(build),
         cache_ram_bytes=max(flags.cache_ram_mib, 0) * _MIB,
         checkpoints=max(flags.checkpoints, 0),
+        learned=Learned(overhead_bytes=learned.overhead_bytes),
+        beside=others,
     )
     found = list(refusals(model, flags.context))
     found += _split_mode(flags)
+    found += others.findings
     if build.standing:
         found.append(Finding("unmeasured-build", "note", build.standing))
     if not model.known:

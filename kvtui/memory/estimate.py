@@ -6,8 +6,10 @@ from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
+from kvtui.memory.beside import Beside, BesideModel, Part
 from kvtui.memory.compute import DEFAULT_BUILD, ComputeModel
 from kvtui.memory.corrections import NOTHING, Learned
+from kvtui.memory.overhead import NONE, overhead_of
 from kvtui.memory.weights import weights
 from kvtui.model.spec import ModelSpec
 
@@ -20,17 +22,19 @@ class DeviceMemory:
     cache_bytes: int  # every K/V and indexer cache
     recurrent_bytes: int
     compute_bytes: int
+    beside_bytes: int = 0  # an MTP context, a projector, a draft model with its cache
     overhead_bytes: int = 0  # what the back end takes and nobody lists (CUDA context)
+    growth_bytes: int = 0  # what a first long prompt was seen to add; not in used_bytes
 
     @property
     def working_bytes(self) -> int:
         """What a device needs beside what is placed on it."""
-        return self.compute_bytes + self.overhead_bytes
+        return self.compute_bytes + self.beside_bytes + self.overhead_bytes
 
     @property
     def used_bytes(self) -> int:
         """Sum of the parts."""
-        return self.weights_bytes + self.cache_bytes + self.recurrent_bytes + self.compute_bytes + self.overhead_bytes
+        return self.weights_bytes + self.cache_bytes + self.recurrent_bytes + self.working_bytes
 
 
 @dataclass(frozen=True)
@@ -41,22 +45,25 @@ class HostUse:
     cache_bytes: int
     recurrent_bytes: int
     compute_bytes: int
+    beside_bytes: int = 0
     prompt_cache_bytes: int = 0  # ceiling of --cache-ram
     checkpoint_bytes: int = 0  # ceiling of context checkpoints
 
     @property
     def used_bytes(self) -> int:
         """What is taken at start; the ceilings are not in it."""
-        return self.weights_bytes + self.cache_bytes + self.recurrent_bytes + self.compute_bytes
+        return self.weights_bytes + self.cache_bytes + self.recurrent_bytes + self.compute_bytes + self.beside_bytes
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Memory of one configuration; `devices` in the machine's order. `basis`: what the compute figures rest on."""
+    """Memory of one configuration; `devices` in the machine's order. `basis`: what the compute figures rest on; `beside`:
+    the parts that their beside_bytes are the sums of."""
 
     devices: tuple[DeviceMemory, ...]
     host: HostUse
     basis: str
+    beside: tuple[Part, ...] = ()
 
 
 def estimate(
@@ -71,11 +78,14 @@ def estimate(
     cache_ram_bytes: int = 0,
     checkpoints: int = 0,
     learned: Learned = NOTHING,
+    beside: BesideModel | None = None,
 ) -> Estimate:
-    """Memory of `model` under `assignment`. `compute` and `layout` may be given where many assignments are tried;
-    `learned` corrects compute and adds overhead."""
+    """Memory of `model` under `assignment`. `compute`, `layout` and `beside` may be given where many assignments are tried;
+    without `beside` nothing but the model's own MTP context is beside it. `learned` corrects compute, and says the
+    overhead where it is known; elsewhere that is what was measured on such cards."""
     compute = compute or ComputeModel(model, context, machine, build)
     layout = layout or cache_layout(model, context)
+    beside = beside or BesideModel(Beside(), model, context, machine, build)
     held = weights(model, assignment, machine)
     buffers = compute.bytes(assignment)
     cache, state = [0] * (len(machine.devices) + 1), [0] * (len(machine.devices) + 1)  # CPU is -1: the last
@@ -83,20 +93,27 @@ def estimate(
         place = home if context.offload_kqv else CPU
         cache[place] += layer.cache_bytes
         state[place] += layer.state_bytes
+    others = beside.parts(assignment)
+    near = [0] * (len(machine.devices) + 1)
+    for part in others:
+        near[part.device] += part.n_bytes
     devices = []
-    for i in range(len(machine.devices)):
+    for i, device in enumerate(machine.devices):
         working = learned.compute(i, buffers.devices[i])
-        overhead = learned.overhead(i, held.devices[i] + cache[i] + state[i] + working)
-        devices.append(DeviceMemory(held.devices[i], cache[i], state[i], working, overhead))
+        used = held.devices[i] + cache[i] + state[i] + working + near[i]
+        known = overhead_of(device) if used or assignment.opens(i) else NONE
+        overhead = learned.overhead(i, used) or known.load_bytes
+        devices.append(DeviceMemory(held.devices[i], cache[i], state[i], working, near[i], overhead, known.growth_bytes))
     host = HostUse(
         held.host,
         cache[CPU],
         state[CPU],
         max(buffers.host + learned.host_compute_bytes, 0),
+        near[CPU],
         prompt_cache_bytes=cache_ram_bytes,
         checkpoint_bytes=checkpoint_bytes(model, context, checkpoints),
     )
-    return Estimate(tuple(devices), host, learned.said or buffers.basis)
+    return Estimate(tuple(devices), host, learned.said or buffers.basis, others)
 
 
 def checkpoint_bytes(model: ModelSpec, context: ContextParams, checkpoints: int) -> int:

@@ -90,6 +90,7 @@ class Family:
     mtp_needs_tensor: bool = False  # MTP blocks count only where their tensors are in the file
     mtp_head_kept: bool = False  # their embeddings and head are loaded even without draft-mtp
     mtp_cached: bool = False  # create_memory does not filter them out of the main cache, loaded or not
+    norm_named_embd: bool = False  # the output's norm is called token_embd_norm (LLM_TENSOR_OUTPUT_NORM_LFM2)
     rollback: bool = False  # llm_arch_supports_rs_rollback (src/llama-arch.cpp): drafting keeps further recurrent rows
 
 
@@ -172,10 +173,19 @@ FAMILIES: dict[str, Family] = {
         recurrent="no-kv-heads",
         state="shortconv",
         window=Window(needs_key=True, attention_blocks=True),
+        norm_named_embd=True,
         rollback=True,
         mtp_cached=True,
     ),
-    "lfm2moe": Family("lfm2moe", memory="hybrid", recurrent="no-kv-heads", state="shortconv", rollback=True, mtp_cached=True),
+    "lfm2moe": Family(
+        "lfm2moe",
+        memory="hybrid",
+        recurrent="no-kv-heads",
+        state="shortconv",
+        norm_named_embd=True,
+        rollback=True,
+        mtp_cached=True,
+    ),
     "nemotron_h": Family("nemotron-h", memory="hybrid", recurrent="no-kv-heads-no-ff", rollback=True, mtp_cached=True, mtp=True),
     "nemotron_h_moe": Family(
         "nemotron-h", memory="hybrid", recurrent="no-kv-heads-no-ff", rollback=True, mtp_cached=True, mtp=True

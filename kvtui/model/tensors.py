@@ -28,7 +28,9 @@ _UNUSED = re.compile(r"^masked_embd_(centroids|ordering)|\.cross_attn_rel_b\.")
 _MTP_HEAD = re.compile(r"\.nextn\.(embed_tokens|shared_head_head|shared_head_norm)\.")
 
 
-def _kind(name: str, block: int | None) -> TensorClass:
+def _kind(name: str, block: int | None, family: Family) -> TensorClass:
+    if family.norm_named_embd and name == "token_embd_norm.weight":
+        return "output"
     if block is not None or name.rpartition(".")[0] in _FIRST_BLOCK:
         return "repeating"
     return "input" if name in _INPUT else "output"
@@ -59,7 +61,7 @@ def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: 
                 type_name=info.type_name,
                 n_bytes=info.n_bytes,
                 block=block,
-                kind=_kind(info.name, block),
+                kind=_kind(info.name, block, family),
                 loaded=loaded(info.name, block),
                 looked_up=info.name in _INPUT,
                 active=share(block) if expert else 1.0,

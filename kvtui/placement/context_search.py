@@ -28,13 +28,24 @@ def largest_context(request: Request, most: int) -> int | None:
 
 def largest_in_place(request: Request, assignment: Assignment, most: int) -> int | None:
     """The most tokens up to `most` with everything where `assignment` has it."""
+    from kvtui.placement.solve.problem import beside_model
+
     machine, model = request.machine, request.model
 
     def fits(cells: int) -> bool:
         context = replace(request.context, n_ctx=cells)
         layout: CacheLayout = cache_layout(model, context)
         compute = ComputeModel(model, context, machine, str(request.build))
-        memory = estimate(model, context, assignment, machine, compute=compute, layout=layout, learned=request.learned)
+        memory = estimate(
+            model,
+            context,
+            assignment,
+            machine,
+            compute=compute,
+            layout=layout,
+            learned=request.learned,
+            beside=beside_model(replace(request, context=context)),
+        )
         return not lacking(machine, request.capacities, memory, request.ram_capacity)
 
     return _last(fits, most)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from kvtui.base.findings import DOES_NOT_FIT, Finding
 from kvtui.base.sizes import mib
+from kvtui.flags.beside import beside_argv
 from kvtui.flags.context import ContextParams
 from kvtui.flags.overrides import Override
 from kvtui.hardware.device import CPU
@@ -180,7 +181,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
     fits = candidate.over_bytes == 0
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
-    findings = [*notes, *refusals(request.model, request.context), *_warnings(request)]
+    findings = [*notes, *refusals(request.model, request.context), *problem.beside.findings, *_warnings(request)]
     if not fits:
         findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
@@ -192,7 +193,13 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         request=request,
         assignment=assignment,
         estimate=memory,
-        argv=(*context_flags(request.model.n_ctx_train, request.context), *flags.argv, "-lm", load_mode, *_beside_flags(request)),
+        argv=(
+            *context_flags(request.model.n_ctx_train, request.context),
+            *flags.argv,
+            "-lm",
+            load_mode,
+            *beside_argv(request.beside.flags),
+        ),
         env=(("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),) if any(d.backend == "CUDA" for d in request.machine.devices) else (),
         overrides=flags.overrides,
         fits=fits and not any(f.severity == "error" for f in findings),
@@ -202,13 +209,6 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         found=found,
         notes=notes,
     )
-
-
-def _beside_flags(request: Request) -> tuple[str, ...]:
-    """Files that llama-server loads beside the model."""
-    found = ["--mmproj", request.mmproj] if request.mmproj else []
-    found += ["-md", request.model_draft] if request.model_draft else []
-    return tuple(found)
 
 
 def _load_mode(candidate: Candidate, fits: bool) -> str:
@@ -225,6 +225,7 @@ def context_flags(trained: int, context: ContextParams) -> tuple[str, ...]:
     flags += [] if context.offload_kqv else ["-nkvo"]
     flags += [] if context.op_offload else ["--no-op-offload"]
     flags += ["--spec-type", ",".join(context.spec_types)] if context.spec_types else []
+    flags += ["--spec-draft-n-max", str(context.n_draft)] if context.n_draft is not None else []
     return tuple(flags)
 
 
@@ -251,9 +252,6 @@ def _warnings(request: Request) -> list[Finding]:
         )
     if any(d.backend == "RPC" and d.endpoint is None for d in devices):
         found.append(Finding("no-endpoint", "note", "RPC devices without host:port: the command can't run as it is"))
-    for file in filter(None, (request.mmproj, request.model_draft)):
-        text = f"{file}: loaded beside the model, and its memory is not in these figures: raise --margin by what it takes"
-        found.append(Finding("not-counted", "warning", text))
     for device, margin in zip(devices, request.margin_bytes, strict=True):
         if device.free_bytes <= margin and device.name not in request.excluded:
             text = f"{device.name} is not used: of {mib(device.free_bytes)} free its margin leaves nothing ({mib(margin)})"

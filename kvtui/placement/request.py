@@ -6,6 +6,7 @@ from functools import cached_property
 from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
+from kvtui.memory.beside import Beside
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.fits import capacities
 from kvtui.model.spec import ModelSpec
@@ -34,8 +35,7 @@ class Request:
     excluded: tuple[str, ...] = ()  # devices not to use
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None
-    mmproj: str | None = None  # a projector's file
-    model_draft: str | None = None  # a draft model's file
+    beside: Beside = field(default_factory=Beside)  # a projector, a draft model
     build: Build = DEFAULT_BUILD
     server: str = ""  # identity of the llama-server that will run it; "": none is known yet
     fa_quants: tuple[str, ...] | None = None  # K/V pairs of the binary, as it says them; None: the default set

@@ -68,6 +68,7 @@ def _parts(use: DeviceMemory | HostUse) -> str:
         "K/V": use.cache_bytes,
         "recurrent state": use.recurrent_bytes,
         "compute buffers": use.compute_bytes,
+        "what loads beside the model": use.beside_bytes,
     }
     largest = sorted((part for part in parts.items() if part[1]), key=lambda p: -p[1])[:2]
     return " and ".join(f"{name} {mib(size)}" for name, size in largest)
@@ -87,6 +88,10 @@ def _changes(request: Request) -> Iterator[tuple[str, Request]]:
         yield f"using {name}", replace(request, excluded=tuple(e for e in request.excluded if e != name))
     if request.no_ram:
         yield "RAM for some of the weights", replace(request, no_ram=False)
+    flags = request.beside.flags
+    if flags.mmproj is not None and flags.mmproj_name != "none":
+        in_ram = replace(request.beside, flags=replace(flags, mmproj_offload=False, mmproj_device=None))
+        yield "the projector in RAM (--no-mmproj-offload)", replace(request, beside=in_ram)
     if context.slots > 1:
         yield "one slot (-np 1)", replace(request, context=replace(context, n_parallel=1))
     if not context.offload_kqv:

@@ -70,6 +70,23 @@ def host_json(machine: Machine, estimate: Estimate) -> Json:
     return {"free_bytes": machine.ram.free_bytes, **values(estimate.host, OF_THE_HOST)}
 
 
+def beside_json(machine: Machine, estimate: Estimate) -> list[Json]:
+    """What is loaded beside the model, one object a thing and device; bytes."""
+    return [
+        {
+            "what": part.what,
+            "device": "CPU" if part.device == CPU else machine.devices[part.device].name,
+            "bytes": part.n_bytes,
+            "weights_bytes": part.weights_bytes,
+            "cache_bytes": part.cache_bytes,
+            "recurrent_bytes": part.recurrent_bytes,
+            "compute_bytes": part.compute_bytes,
+            "output_bytes": part.output_bytes,
+        }
+        for part in estimate.beside
+    ]
+
+
 def layer_devices_json(machine: Machine, assignment: Assignment) -> list[str]:
     """A device name a block, the output last."""
     return ["CPU" if d == CPU else machine.devices[d].name for d in assignment.layer_devices]
@@ -84,6 +101,7 @@ def estimate_json(described: "Described", path: str, argv: Sequence[str], timing
         "model": model_json(model, path),
         "context": context_json(model, context),
         "devices": devices_json(machine, described.margins, described.estimate),
+        "beside": beside_json(machine, described.estimate),
         "host": host_json(machine, described.estimate),
         "layer_devices": layer_devices_json(machine, described.assignment),
         "fits": described.fits,
@@ -106,6 +124,7 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
         "model": model_json(request.model, path),
         "context": context_json(request.model, request.context),
         "devices": devices_json(request.machine, request.margin_bytes, plan.estimate),
+        "beside": beside_json(request.machine, plan.estimate),
         "host": {**host_json(request.machine, plan.estimate), "margin_bytes": request.ram_margin_bytes},
         "layer_devices": layer_devices_json(request.machine, plan.assignment),
         "fits": plan.fits,

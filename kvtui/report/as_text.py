@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kvtui.base.shell import shell_line, shell_word
-from kvtui.base.sizes import MIB, gib
-from kvtui.hardware.device import HostMemory, Machine
+from kvtui.base.sizes import MIB, gib, mib
+from kvtui.hardware.device import CPU, HostMemory, Machine
 from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
+from kvtui.memory.beside import Part
 from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
@@ -26,7 +27,20 @@ def memory_lines(machine: Machine, margins: Sequence[int], memory: Estimate) -> 
     for device, margin, use in zip(machine.devices, margins, memory.devices, strict=True):
         lines.append(_row(device.name, [*values(use, IN_TEXT).values(), device.free_bytes, margin]))
     lines.append(_row(RAM, [*values(memory.host, IN_TEXT).values(), machine.ram.free_bytes]))
-    return [*lines, "all in MiB"]
+    names = {CPU: RAM, **dict(enumerate(d.name for d in machine.devices))}
+    return [*lines, "all in MiB", *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
+
+
+def beside_line(part: Part, where: str) -> str:
+    """`mtp on CUDA1: K/V 1,024 MiB, compute 1,226 MiB`."""
+    sizes = (
+        ("weights", part.weights_bytes),
+        ("K/V", part.cache_bytes),
+        ("state", part.recurrent_bytes),
+        ("compute", part.compute_bytes),
+        ("logits", part.output_bytes),
+    )
+    return f"{part.what} on {where}: {', '.join(f'{name} {mib(n_bytes)}' for name, n_bytes in sizes if n_bytes)}"
 
 
 def _row(name: str, sizes: Sequence[int]) -> str:
@@ -71,8 +85,11 @@ def estimate_lines(described: Described, path: str, *, explain: bool) -> list[st
     ]
     if explain:
         from kvtui.report.formulas import explain_lines
+        from kvtui.report.peaks import peak_lines, peaks_of
 
-        lines += ["", *explain_lines(described.model, described.flags.context)]
+        flags = described.flags
+        peaks = peaks_of(described.model, flags.context, described.assignment, described.machine)
+        lines += ["", *explain_lines(described.model, flags.context, flags.beside), *peak_lines(peaks)]
     return lines + [f"{f.severity}: {f.message}" for f in described.findings]
 
 

@@ -7,22 +7,25 @@ from typing import Any
 
 from kvtui.base.sizes import GIB, MIB
 from kvtui.cache.layout import F32_BYTES, CacheLayout, LayerCache, cache_layout, draft_layout, rollback_rows
+from kvtui.flags.beside import BesideFlags
 from kvtui.flags.cache_types import CACHE_TYPES, CacheType
 from kvtui.flags.context import ContextParams
 from kvtui.model.spec import ModelSpec
 
 
-def explain_lines(model: ModelSpec, ctx: ContextParams) -> list[str]:
+def explain_lines(model: ModelSpec, ctx: ContextParams, beside: BesideFlags | None = None) -> list[str]:
     """`K: 61 blocks x 132,096 cells x 576 values x 34/32 B = 4,701.0 MiB`, a line a kind of block."""
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
+    beside = beside or BesideFlags()
     lines = [str(f) for f in cache_formulas(model, cache_layout(model, ctx), k, v)]
     kept = rollback_rows(model, ctx)
     if kept and model.recurrent:
         lines.append(f"(states: {ctx.slots} slots x (1 + {kept} kept while drafting))")
-    if model.mtp:
+    if model.mtp and beside.draft is None:
         lines.append("beside them, the MTP context that drafts:")
-        draft = CACHE_TYPES["f16"]  # -ctkd and -ctvd by default
-        lines += [f"  {f}" for f in cache_formulas(model, draft_layout(model, ctx), draft, draft)]
+        types = (beside.draft_type_k, beside.draft_type_v)
+        layout = draft_layout(model, ctx, *types)
+        lines += [f"  {f}" for f in cache_formulas(model, layout, *(CACHE_TYPES[t] for t in types))]
     blocks, tokens = model.n_layer, ctx.n_ctx or model.n_ctx_train
     full = 2 * blocks * model.n_embd * tokens * 2
     lines.append(

@@ -19,13 +19,14 @@ _SHARED = (
     Part("cache_bytes", "K/V", 9),
     Part("recurrent_bytes", "state", 8),
     Part("compute_bytes", "compute", 9),
+    Part("beside_bytes", "beside", 9),
 )
 _USED = Part("used_bytes", "used", 10)
-OF_DEVICES = (*_SHARED, Part("overhead_bytes"), _USED)
+OF_DEVICES = (*_SHARED, Part("overhead_bytes", "overhead", 9), Part("growth_bytes"), _USED)
 OF_THE_HOST = (*_SHARED, Part("prompt_cache_bytes"), Part("checkpoint_bytes"), _USED)
 IN_TEXT = tuple(p for p in OF_DEVICES if p.heading)
 
 
 def values(use: DeviceMemory | HostUse, parts: tuple[Part, ...]) -> dict[str, int]:
-    """Bytes of each part, by its key."""
-    return {part.key: int(getattr(use, part.key)) for part in parts}
+    """Bytes of each part, by its key; 0 where there is none of it in RAM."""
+    return {part.key: int(getattr(use, part.key, 0)) for part in parts}

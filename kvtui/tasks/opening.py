@@ -1,17 +1,20 @@
 """From options to what they mean: the model, the machine, the request. The heavy parts are imported where they are needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvtui.base.build import DEFAULT_BUILD, build_in, parse_build
 from kvtui.base.findings import UsageError
-from kvtui.tasks.options import DRAFT_MTP, Options, context_params, spec_types
+from kvtui.tasks.options import DRAFT_MTP, Options, beside_flags, context_params, spec_types
 
 if TYPE_CHECKING:
+    from kvtui.flags.beside import BesideFlags
     from kvtui.flags.read import ServerFlags
     from kvtui.hardware.device import Device, Machine
     from kvtui.header.address import ModelAddress
+    from kvtui.memory.beside import Beside
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Request
     from kvtui.server.binary.inspect import ServerBinary
@@ -38,12 +41,33 @@ def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]
     return spec
 
 
+def beside_of(flags: "BesideFlags", drafts: Sequence[str]) -> "Beside":
+    """What is loaded beside the model, its headers read. `drafts`: types of speculative decoding. Raises UsageError."""
+    from kvtui.header.reader import HeaderError
+    from kvtui.memory.beside import Beside
+    from kvtui.model.load import load_model
+    from kvtui.model.projector import load_projector
+
+    for flag, file in (("--mmproj", flags.mmproj), ("-md", flags.draft)):
+        if file is not None and not Path(file).is_file():
+            raise UsageError(f"{flag} {file}: no such file")
+    try:
+        projector = load_projector(Path(flags.mmproj)) if flags.mmproj is not None else None
+    except HeaderError as e:
+        raise UsageError(f"--mmproj {flags.mmproj}: {e}") from None
+    try:
+        draft = load_model(Path(flags.draft), drafts) if flags.draft is not None else None
+    except HeaderError as e:
+        raise UsageError(f"-md {flags.draft}: {e}") from None
+    return Beside(flags, draft, projector)
+
+
 def flags_of(options: Options) -> "ServerFlags":
     """What exact flags start from: the options that llama-server has too. Raises UsageError."""
     from kvtui.flags.read import ServerFlags
 
     plain = ServerFlags(context=context_params(options))
-    return replace(plain, load_mode=options.load_mode or plain.load_mode, mmproj=options.mmproj, model_draft=options.model_draft)
+    return replace(plain, load_mode=options.load_mode or plain.load_mode, beside=beside_flags(options))
 
 
 def machine_of(options: Options) -> "Machine":
@@ -62,12 +86,23 @@ def machine_of(options: Options) -> "Machine":
             raise UsageError(f"--rpc {options.rpc}: its devices are numbered from RPC0; leave out --device {twice}")
     if options.device and options.ram:
         return Machine((*remote, *devices), parse_ram(options.ram))
-    from kvtui.hardware.probe import find_machine
-
-    found = find_machine()
+    found = _found(options.llama_server)
     local = devices or found.devices
     # llama.cpp takes RPC devices first (src/llama.cpp, llama_prepare_model_devices)
     return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram)
+
+
+def _found(server: str | None) -> "Machine":
+    """What is here: by its vendors' own means, and what only the llama-server that was named can see."""
+    from kvtui.hardware.device import Machine
+    from kvtui.hardware.probe import find_machine
+    from kvtui.server.binary.inspect import list_devices
+
+    binary = _named_server(server)
+    found = find_machine(binary.backends if binary else None)
+    if binary is None or found.devices:
+        return found
+    return Machine(tuple(d for d in list_devices(binary) if d.backend not in ("", "RPC")), found.ram)
 
 
 def request_of(model: "ModelSpec", options: Options) -> "Request":
@@ -76,7 +111,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin
     from kvtui.placement.request import Pin, Request
 
-    machine = machine_of(options)
+    machine, context = machine_of(options), context_params(options)
     margins = parse_margins(options.margin, len(machine.devices), DEFAULT_MARGIN_BYTES)
     pins = []
     for text in options.pin:
@@ -95,7 +130,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     of_server = build_in(server.build) if server else None
     request = Request(
         model=model,
-        context=context_params(options),
+        context=context,
         machine=machine,
         margins=margins,
         ram_margin_bytes=parse_ram_margin(options.ram_margin, machine.ram, DEFAULT_MARGIN_BYTES),
@@ -103,8 +138,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
-        mmproj=options.mmproj,
-        model_draft=options.model_draft,
+        beside=beside_of(beside_flags(options), context.spec_types),
         server=server.identity if server else "",
         build=asked or of_server or DEFAULT_BUILD,
         fa_quants=server.fa_quants if server and asked in (None, of_server) else None,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kvtui.base.findings import UsageError
+from kvtui.flags.beside import BesideFlags
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams, FlashAttention
 from kvtui.flags.read import parse_flags
@@ -41,6 +42,16 @@ class Options:
     mmproj: str | None = None
     model_draft: str | None = None
     spec_type: str | None = None
+    spec_draft_n_max: int | None = None
+    no_mmproj_offload: bool = False
+    mmproj_device: str | None = None
+    gpu_layers_draft: str | None = None
+    cache_type_k_draft: str | None = None
+    cache_type_v_draft: str | None = None
+    device_draft: str | None = None
+    override_tensor_draft: tuple[str, ...] = ()
+    cpu_moe_draft: bool = False
+    n_cpu_moe_draft: int | None = None
     pin: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     no_ram: bool = False
@@ -108,7 +119,29 @@ def context_params(options: Options, base: ContextParams | None = None) -> Conte
         given["offload_kqv"] = False
     if options.spec_type is not None:
         given["spec_types"] = spec_types(options.spec_type)
+    if options.spec_draft_n_max is not None:
+        given["n_draft"] = parse_flags(("--spec-draft-n-max", str(options.spec_draft_n_max))).context.n_draft
     return replace(base or ContextParams(), **given)
+
+
+def beside_flags(options: Options) -> BesideFlags:
+    """What is to be loaded beside the model. Raises UsageError."""
+    argv: list[str] = []
+    for flag, value in (
+        ("--mmproj", options.mmproj),
+        ("-mmdev", options.mmproj_device),
+        ("-md", options.model_draft),
+        ("-ngld", options.gpu_layers_draft),
+        ("-ctkd", options.cache_type_k_draft),
+        ("-ctvd", options.cache_type_v_draft),
+        ("-devd", options.device_draft),
+        *(("-otd", text) for text in options.override_tensor_draft),
+        ("-ncmoed", options.n_cpu_moe_draft),
+    ):
+        argv += [flag, str(value)] if value is not None else []
+    argv += ["-cmoed"] if options.cpu_moe_draft else []
+    argv += ["--no-mmproj-offload"] if options.no_mmproj_offload else []
+    return parse_flags(argv).beside
 
 
 def spec_types(text: str) -> tuple[str, ...]:
@@ -122,6 +155,7 @@ def spec_types(text: str) -> tuple[str, ...]:
 def check_options(options: Options) -> None:
     """What can be told wrong of options before a model or a machine is looked at. Raises UsageError."""
     context_params(options)
+    beside_flags(options)
     if options.load_mode is not None:
         parse_flags(("-lm", options.load_mode))
     if options.build is not None and not _BUILD.match(options.build):

@@ -22,6 +22,20 @@ def model(headers: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return headers.write("llama-3.1-8b-q4_k_m", tmp_path_factory.mktemp("models"))
 
 
+@pytest.fixture(scope="module")
+def files(headers: Any, beside_headers: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What stands beside a model."""
+    folder = tmp_path_factory.mktemp("beside")
+    return {
+        "PROJECTOR": str(beside_headers.write("mmproj-qwen3.6-27b-f16", folder)),
+        "DRAFT": str(headers.write("llama-dense", folder)),
+    }
+
+
+def named(files: dict[str, str], given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(files.get(g, g) for g in given)
+
+
 def run(*args: str | Path) -> Result:
     return CliRunner().invoke(cli, [*map(str, args)], standalone_mode=False)
 
@@ -75,8 +89,30 @@ OBEYED: dict[str, tuple[tuple[str, ...], Callable[[Json], Any], Any]] = {
     "swa_full": (("--swa-full",), has("--swa-full"), True),
     "no_kv_offload": (("-nkvo",), has("-nkvo"), True),
     "load_mode": (("-lm", "mmap+mlock"), after("-lm"), "mmap+mlock"),
-    "mmproj": (("--mmproj", "MODEL"), has("--mmproj"), True),
-    "model_draft": (("-md", "MODEL"), has("-md"), True),
+    "mmproj": (("--mmproj", "PROJECTOR"), device("CUDA0", "beside_bytes"), round(1132.7140502929688 * MIB)),
+    "no_mmproj_offload": (
+        ("--mmproj", "PROJECTOR", "--no-mmproj-offload"),
+        lambda p: p["beside"] and p["beside"][0]["device"],
+        "CPU",
+    ),
+    "mmproj_device": (
+        ("--mmproj", "PROJECTOR", "-mmdev", "CUDA1"),
+        lambda p: p["beside"] and p["beside"][0]["device"],
+        "CUDA1",
+    ),
+    "model_draft": (("-md", "DRAFT"), lambda p: {x["what"] for x in p["beside"]}, {"draft"}),
+    "gpu_layers_draft": (("-md", "DRAFT", "-ngld", "0"), after("-ngld"), "0"),
+    "cache_type_k_draft": (("-md", "DRAFT", "-ctkd", "q8_0"), after("-ctkd"), "q8_0"),
+    "cache_type_v_draft": (("-md", "DRAFT", "-ctvd", "q4_0"), after("-ctvd"), "q4_0"),
+    "device_draft": (
+        ("-md", "DRAFT", "-devd", "CUDA1"),
+        lambda p: {x["device"] for x in p["beside"]},
+        {"CUDA1", "CPU"},
+    ),
+    "override_tensor_draft": (("-md", "DRAFT", "-otd", "ffn_up=CPU"), after("-otd"), "ffn_up=CPU"),
+    "cpu_moe_draft": (("-md", "DRAFT", "-cmoed"), has("-otd"), True),
+    "n_cpu_moe_draft": (("-md", "DRAFT", "-ncmoed", "1"), has("-otd"), True),
+    "spec_draft_n_max": (("--spec-draft-n-max", "5"), after("--spec-draft-n-max"), "5"),
     "spec_type": (("--spec-type", "ngram-mod"), after("--spec-type"), "ngram-mod"),
     "pin": (("--pin", r"^output\.weight$=CPU"), lambda p: p["host"]["weights_bytes"] > 600 * MIB, True),
     "exclude": (("--exclude", "CUDA1"), device("CUDA1", "used_bytes"), 0),
@@ -100,6 +136,14 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "load_mode": [(("-lm", "bogus"), "-lm bogus: one of auto, none, mmap")],
     "mmproj": [(("--mmproj", "/no/such.gguf"), "--mmproj /no/such.gguf: no such file")],
     "model_draft": [(("-md", "/no/such.gguf"), "-md /no/such.gguf: no such file")],
+    "mmproj_device": [(("-mmdev", "CUDA0,CUDA1"), "-mmdev CUDA0,CUDA1: a projector takes one device")],
+    "gpu_layers_draft": [(("-ngld", "many"), "-ngld many: not a number")],
+    "cache_type_k_draft": [(("-ctkd", "bogus"), "-ctkd bogus: no such cache type")],
+    "cache_type_v_draft": [(("-ctvd", "bogus"), "-ctvd bogus: no such cache type")],
+    "device_draft": [(("-md", "DRAFT", "-devd", "CUDA9"), "the draft model's -dev CUDA9: no such device")],
+    "override_tensor_draft": [(("-otd", "x"), "-otd")],
+    "n_cpu_moe_draft": [(("-ncmoed", "-1"), "-ncmoed -1: a number of blocks is 0 or more")],
+    "spec_draft_n_max": [(("--spec-draft-n-max", "-1"), "a draft is 0 tokens or more")],
     "spec_type": [
         (("--spec-type", "foo"), "--spec-type foo: one of"),
         (("--spec-type", "mtp"), "--spec-type mtp: today it is called draft-mtp"),
@@ -129,17 +173,17 @@ def plain(model: Path) -> Json:
 
 
 @pytest.mark.parametrize("option", OBEYED)
-def test_it_is_obeyed(model: Path, plain: Json, option: str) -> None:
+def test_it_is_obeyed(model: Path, plain: Json, files: dict[str, str], option: str) -> None:
     given, look, expected = OBEYED[option]
-    plan = planned(model, *(str(model) if g == "MODEL" else g for g in given))
+    plan = planned(model, *named(files, given))
     assert look(plan) == expected
     if option not in ("seconds", "no_ram"):
         assert look(plain) != expected
 
 
 @pytest.mark.parametrize(("option", "given", "message"), [(o, g, m) for o, rows in REFUSED.items() for g, m in rows])
-def test_it_is_refused(model: Path, option: str, given: tuple[str, ...], message: str) -> None:
-    assert message in said(model, *given), option
+def test_it_is_refused(model: Path, files: dict[str, str], option: str, given: tuple[str, ...], message: str) -> None:
+    assert message in said(model, *named(files, given)), option
 
 
 @pytest.mark.parametrize(

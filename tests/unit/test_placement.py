@@ -147,7 +147,7 @@ def test_a_smaller_physical_batch_is_taken_only_where_it_decides() -> None:
     assert "-ub" in wide.argv
     assert wide.argv[wide.argv.index("-ub") + 1] == "4096"
     everything = wide.estimate.devices[0].used_bytes + wide.estimate.host.used_bytes
-    tight = replace(request.machine, ram=HostMemory(everything - 23 * 2**30 - 2 * 2**30, 700 * 2**30, bandwidth=60e9))
+    tight = replace(request.machine, ram=HostMemory(everything - 23 * 2**30 - 2**30, 700 * 2**30, bandwidth=60e9))
     narrow = quick_plan(replace(request, machine=tight))
     assert narrow.fits
     assert int(narrow.argv[narrow.argv.index("-ub") + 1]) < 4096

@@ -13,7 +13,8 @@ Adding a family. Write families/NAME.py with
   shared_or_dense with a Routing; recurrent.hybrid, mamba.mamba2, delta.delta_net; mla.mla. g.w(role, block) is None where
   the file lacks a tensor, so biases, norms and shared experts follow from the file;
 - repeats(model) -> bool, only where equal blocks do not take the same memory (a block reads a part of its own of an input,
-  or another block's cache).
+  or another block's cache);
+- alibi(model) -> bool, only where attention is biased by distance and the header does not say so.
 What counts is the order of ggml_build_forward_expand, which source is first, what is a view, and what goes through build_norm
 with its block (it stays on that block's device). A name that a node is given is what people read.
 """

@@ -28,29 +28,47 @@ class Caches:
     window: Cache
 
 
-def caches(g: Build, iswa: bool = False) -> Caches:
-    """build_attn_inp_kv, or with `iswa` build_attn_inp_kv_iswa."""
-    full = _cache(g, g.at.cells, False if iswa else None)
-    return Caches(full, _cache(g, g.at.swa_cells, True) if iswa else full)
+def caches(g: Build, iswa: bool = False, rotated: bool = True) -> Caches:
+    """build_attn_inp_kv, or with `iswa` build_attn_inp_kv_iswa. `rotated`: whether quantised caches hold K and V turned."""
+    full = _cache(g, g.at.cells, False if iswa else None, rotated)
+    return Caches(full, _cache(g, g.at.swa_cells, True, rotated) if iswa else full)
 
 
-def _cache(g: Build, cells: int, swa: bool | None) -> Cache:
+def uncached(g: Build, windows: bool = False) -> tuple[Node, Node]:
+    """build_attn_inp_no_cache: the masks of the batch alone, the full one and that of a window."""
+
+    def mask() -> Node:
+        return g.input(F16 if g.at.flash else F32, g.tokens, g.tokens, name="KQ mask")
+
+    full = mask()
+    return full, mask() if windows else full
+
+
+def attend_uncached(g: Build, masks: tuple[Node, Node], il: int, q: Node, k: Node, v: Node, *, out: bool = True) -> Node:
+    """build_attn without a cache."""
+    for part in (q, k, v):
+        g.expand(part)
+    cur = mha(g, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il))
+    return project(g, cur, il) if out else cur
+
+
+def _cache(g: Build, cells: int, swa: bool | None, rotated: bool) -> Cache:
     at = g.at
     mask = g.input(F16 if at.flash else F32, cells, at.tokens // at.streams, 1, at.streams, name="KQ mask")
-    v_rows = 1 if at.flash else g.model.n_embd_v_gqa_max
+    v_rows = g.model.n_embd_v_gqa_max if at.transposed else 1
     return Cache(
         cells=cells,
         k_ids=g.input(I64, at.tokens, name="k_idxs"),
         v_ids=g.input(I64, at.tokens * v_rows, name="v_idxs"),
         mask=mask,
-        k_rot=_rotation(g, swa, at.type_k, of_k=True),
-        v_rot=_rotation(g, swa, at.type_v, of_k=False),
+        k_rot=_rotation(g, swa, at.type_k, of_k=True) if rotated else None,
+        v_rot=_rotation(g, swa, at.type_v, of_k=False) if rotated else None,
     )
 
 
 def _rotation(g: Build, swa: bool | None, dtype: Dtype, of_k: bool) -> Node | None:
     """The matrix that K or V is turned by before it is quantised (llama_kv_cache's constructor)."""
-    layers = [x for x in g.model.layers[: g.model.n_layer] if x.has_cache and swa in (None, x.is_swa)]
+    layers = [x for x in g.cached_layers if swa in (None, x.is_swa)]
     heads = {x.head_k if of_k else x.head_v for x in layers}
     first = g.layer(0)
     if not dtype.quantized or len(heads) != 1 or (first.head_k if of_k else first.head_v) % _ROTATED:
@@ -61,7 +79,7 @@ def _rotation(g: Build, swa: bool | None, dtype: Dtype, of_k: bool) -> Node | No
     return g.input(F32, side, side, name="k_rot" if of_k else "v_rot")
 
 
-def _turn(g: Build, cur: Node, matrix: Node) -> Node:
+def turn(g: Build, cur: Node, matrix: Node) -> Node:
     """llama_mul_mat_hadamard."""
     n = matrix.ne[0]
     flat = (n, cur.elements // n)
@@ -69,32 +87,47 @@ def _turn(g: Build, cur: Node, matrix: Node) -> Node:
     return g.reshape(g.mul_mat(matrix, rows), *cur.ne)
 
 
-def qkv(g: Build, cur: Node, il: int, head: int = 0, n_head: int = 0, n_head_kv: int = 0) -> tuple[Node, Node, Node]:
-    """build_qkv: from one tensor or three, with biases where the file has them."""
+def qkv(
+    g: Build, cur: Node, il: int, head: int = 0, n_head: int = 0, n_head_kv: int = 0, *, bare: bool = False
+) -> tuple[Node, Node, Node]:
+    """build_qkv: from one tensor or three, with biases where the file has them. `bare`: without biases and scales."""
     x = g.layer(il)
-    head, n_head, n_head_kv = head or x.head_k, n_head or x.n_head, n_head_kv or x.n_head_kv
+    head_k, head_v = head or x.head_k, head or x.head_v
+    n_head, n_head_kv = n_head or x.n_head, n_head_kv or x.n_head_kv
     clamped = g.number("attention.clamp_kqv") > 0
     fused = g.w("attn_qkv", il)
     if fused is not None:
-        mixed = g.proj("attn_qkv", il, cur)
-        bias = g.w("attn_qkv", il, "bias")
-        if bias is not None:
-            mixed = g.add(mixed, bias)
+        mixed = g.mm(fused, cur) if bare else project(g, cur, il, "attn_qkv")
         if clamped:
             mixed = g.clamp(mixed)
-        row, parts, offset = mixed.dtype.row_bytes(head), [], 0
-        for heads in (n_head, n_head_kv, n_head_kv):
-            parts.append(g.view(mixed, (head, heads, g.tokens), (4, row, mixed.nb[1]), offset))
+        parts, offset = [], 0
+        for values, heads in ((head_k, n_head), (head_k, n_head_kv), (head_v, n_head_kv)):
+            row = mixed.dtype.row_bytes(values)
+            parts.append(g.view(mixed, (values, heads, g.tokens), (4, row, mixed.nb[1]), offset))
             offset += row * heads
         return parts[0], parts[1], parts[2]
-    flat = [g.clamp(x) if clamped else x for x in separate(g, cur, il)]
+    flat = [g.clamp(x) if clamped else x for x in separate(g, cur, il, bare)]
     counts = (n_head, n_head_kv, n_head_kv)
     q, k, v = (g.reshape(p, p.ne[0] // n, n, g.tokens) for p, n in zip(flat, counts, strict=True))
     return q, k, v
 
 
-def separate(g: Build, cur: Node, il: int) -> list[Node]:
+def rows(g: Build, cur: Node, il: int) -> list[Node]:
+    """build_qkv without its reshape: Q, K and V as rows of all heads."""
+    if g.w("attn_qkv", il) is None:
+        return separate(g, cur, il)
+    x = g.layer(il)
+    mixed, offset, parts = project(g, cur, il, "attn_qkv"), 0, []
+    for values in (x.head_k * x.n_head, x.n_embd_k_gqa, x.n_embd_v_gqa):
+        parts.append(g.cont(g.view(mixed, (values, g.tokens), mixed.nb[:2], offset)))
+        offset += mixed.dtype.row_bytes(values)
+    return parts
+
+
+def separate(g: Build, cur: Node, il: int, bare: bool = False) -> list[Node]:
     """Q, K and V as rows, with their biases."""
+    if bare:
+        return [g.mm(g.w(role, il), cur) for role in ("attn_q", "attn_k", "attn_v")]
     parts = []
     for role in ("attn_q", "attn_k", "attn_v"):
         part, bias = g.proj(role, il, cur), g.w(role, il, "bias")
@@ -103,16 +136,25 @@ def separate(g: Build, cur: Node, il: int) -> list[Node]:
 
 
 def attend(
-    g: Build, inp: Caches, il: int, q: Node, k: Node | None, v: Node | None, *, out: bool = True, source: int | None = None
+    g: Build,
+    inp: Caches,
+    il: int,
+    q: Node,
+    k: Node | None,
+    v: Node | None,
+    *,
+    out: bool = True,
+    source: int | None = None,
+    mask: Node | None = None,
 ) -> Node:
     """build_attn: store K and V, attend, project. `source`: the block whose cache is read, where it is another's;
-    `out`: whether the output's projection follows."""
+    `out`: whether the output's projection follows; `mask`: another than the cache's."""
     x = g.layer(il)
     c = inp.window if x.is_swa else inp.full
     if c.k_rot is not None:
-        q, k = _turn(g, q, c.k_rot), _turn(g, k, c.k_rot) if k is not None else None
+        q, k = turn(g, q, c.k_rot), turn(g, k, c.k_rot) if k is not None else None
     if c.v_rot is not None and v is not None:
-        v = _turn(g, v, c.v_rot)
+        v = turn(g, v, c.v_rot)
     swa = inp.window is not inp.full
     # build_attn of the windowed caches puts K before V
     for part in (q, k, v) if swa else (q, v, k):
@@ -120,17 +162,17 @@ def attend(
             g.expand(part)
     at = g.at
     held = g.layer(il if source is None else source)
-    n_k, n_v = held.n_embd_k_gqa, held.n_embd_v_gqa if at.flash else g.model.n_embd_v_gqa_max
+    n_k, n_v = held.n_embd_k_gqa, g.model.n_embd_v_gqa_max if at.transposed else held.n_embd_v_gqa
     cache_k = g.cached("k", held.index, at.type_k, n_k, c.cells, at.streams)
     cache_v = g.cached("v", held.index, at.type_v, n_v, c.cells, at.streams)
     if k is not None:
-        g.expand(_store(g, cache_k, k, c.k_ids, c.cells))
+        g.expand(store(g, cache_k, k, c.k_ids, c.cells))
     if v is not None:
-        g.expand(_store(g, cache_v, v, c.v_ids, c.cells) if at.flash else _store_transposed(g, cache_v, v, c.v_ids))
+        g.expand(_store_transposed(g, cache_v, v, c.v_ids) if at.transposed else store(g, cache_v, v, c.v_ids, c.cells))
     type_k, type_v = at.type_k, at.type_v
     row, rows = type_k.row_bytes(n_k), type_k.row_bytes(n_k * c.cells)
     view_k = g.view(cache_k, (x.head_k, x.n_head_kv, c.cells, at.streams), (cache_k.nb[0], type_k.row_bytes(x.head_k), row, rows))
-    if at.flash:
+    if not at.transposed:
         row, rows = type_v.row_bytes(n_v), type_v.row_bytes(n_v * c.cells)
         view_v = g.view(
             cache_v, (x.head_v, x.n_head_kv, c.cells, at.streams), (cache_v.nb[0], type_v.row_bytes(x.head_v), row, rows)
@@ -140,9 +182,9 @@ def attend(
         view_v = g.view(
             cache_v, (c.cells, x.n_head_kv, x.head_v, at.streams), (cache_v.nb[0], column * x.head_v, column, column * n_v)
         )
-    cur = mha(g, q, view_k, view_v, c.mask, g.w("attn_sinks", il))
+    cur = mha(g, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il))
     if c.v_rot is not None:
-        cur = _turn(g, cur, c.v_rot)
+        cur = turn(g, cur, c.v_rot)
     return project(g, cur, il) if out else cur
 
 
@@ -154,7 +196,7 @@ def project(g: Build, cur: Node, il: int, role: str = "attn_output") -> Node:
     return g.add(cur, bias) if bias is not None else cur
 
 
-def _store(g: Build, cache: Node, rows: Node, ids: Node, cells: int) -> Node:
+def store(g: Build, cache: Node, rows: Node, ids: Node, cells: int) -> Node:
     """llama_kv_cache::cpy_k, and cpy_v of a cache that is not transposed."""
     rows = g.view(rows, (rows.ne[0] * rows.ne[1], rows.ne[2]), (rows.nb[0], rows.nb[2]))
     if cache.ne[2] > 1:

@@ -5,7 +5,7 @@ A `Build` is one graph under way. Methods stand for those of the same name there
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kvtui.cache.layout import cache_layout, physical_batch
+from kvtui.cache.layout import cache_layout, flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.memory.compute.tape import (
@@ -25,6 +25,8 @@ from kvtui.memory.compute.tape import (
 from kvtui.model.spec import Layer, ModelSpec, Tensor
 
 _FLOATS = {"f32": F32, "f16": F16}
+# text or embeddings, never both in a batch (src/llama-arch.cpp, llm_arch_supports_mixed_batch)
+_UNMIXED = frozenset(("deepseek4", "cogvlm", "graniteswitch"))
 _PLAIN = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
 
 
@@ -38,17 +40,19 @@ class Shapes:
     cells: int  # of a stream
     swa_cells: int
     streams: int
+    slots: int  # that recurrent state is kept for: `seqs`, or more
     flash: bool
+    transposed: bool  # how the cache holds V: without flash attention, where that was known before there was a cache
     type_k: Dtype
     type_v: Dtype
 
 
-def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> Shapes:
-    """The prompt's graph, or the one of a token a slot."""
+def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, alone: bool = False) -> Shapes:
+    """The prompt's graph, or the one of a token a slot. `alone`: the prompt's is one slot's."""
     layout = cache_layout(model, ctx)
-    seqs = ctx.slots
+    seqs = 1 if alone else ctx.slots
     tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
-    outputs = min(tokens, seqs)
+    outputs = min(tokens, ctx.slots)
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
     return Shapes(
         tokens=-(-tokens // seqs) * seqs,
@@ -56,8 +60,10 @@ def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool) -> S
         outputs=outputs,
         cells=ctx.cells_per_slot(model.n_ctx_train),
         swa_cells=layout.swa_cells // layout.streams,
-        streams=layout.streams,
+        streams=1 if alone else layout.streams,
+        slots=ctx.slots,
         flash=flash,
+        transposed=not flash_attention(model, ctx),
         type_k=_cache_dtype(k.name),
         type_v=_cache_dtype(v.name),
     )
@@ -95,11 +101,14 @@ class Weights:
 class Build(Tape):
     """One graph of `model`: `blocks` are those that are built, in order."""
 
+    SECTIONS = 4  # positions a token where rope is in sections (GGML_MROPE_SECTIONS)
+
     def __init__(self, model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> None:
         super().__init__()
         self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, blocks
         self._weights = Weights.of(model).by_name
         self._made: dict[str, Node] = {}
+        self.token_ids: Node | None = None  # of inp_embd
 
     # what the header says
 
@@ -117,6 +126,13 @@ class Build(Tape):
         """The block's shapes."""
         return self.model.layers[il]
 
+    @property
+    def cached_layers(self) -> list[Layer]:
+        """Blocks whose K/V the context keeps: the model's own, or in an MTP context those that draft."""
+        if self.blocks and self.blocks[0] >= self.model.n_layer:
+            return [x for x in self.model.layers if x.drafts]
+        return [x for x in self.model.layers[: self.model.n_layer] if x.has_cache]
+
     def last(self, il: int) -> bool:
         """Whether `il` is the model's last block."""
         return il == self.model.n_layer - 1
@@ -127,6 +143,20 @@ class Build(Tape):
         if isinstance(value, (list, tuple)):
             return max((float(x) for x in value), default=default)
         return float(value) if isinstance(value, (int, float)) else default
+
+    def number_of(self, key: str, il: int, default: float = 0) -> float:
+        """A number of block `il`, where the header has a list of them."""
+        value = self.model.header.metadata.get(f"{self.model.architecture}.{key}", default)
+        return float(value[il]) if isinstance(value, (list, tuple)) and il < len(value) else self.number(key, default)
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """A truth value of the header."""
+        return bool(self.model.header.metadata.get(f"{self.model.architecture}.{key}", default))
+
+    @property
+    def deepstack(self) -> int:
+        """First blocks that an image's embeddings are added to again, each a row of its own (n_deepstack_layers)."""
+        return int(self.number("n_deepstack_layers"))
 
     def has(self, name: str) -> bool:
         """Whether the file has this tensor."""
@@ -182,17 +212,28 @@ class Build(Tape):
     def inp_embd(self, scaled: bool = False) -> Node:
         """build_inp_embd: text, embeddings, or both in one batch."""
         rows, n = self.tokens, int(self.n_embd)
+        wide = n * (1 + self.deepstack)  # n_embd_inp
         embd = self.weight("token_embd.weight")
         assert embd is not None
         ids = self.input(I32, rows, name="inp_tokens")
-        raw = self.input(F32, n, rows, name="inp_embd")
-        cur = self.get_rows(embd, ids)
+        self.token_ids = ids
+        raw = self.input(F32, wide, rows, name="inp_embd")
+
+        def text(ids: Node) -> Node:
+            cur = self.get_rows(embd, ids)
+            return self.pad(cur, wide - n) if wide > n else cur
+
+        cur = text(ids)
         self.expand(cur)
         self.expand(raw)
+        if self.model.architecture in _UNMIXED:
+            return self.scaled_embd(cur, scaled)
         mixed_ids = self.input(I32, rows, name="inp_mixed_tokens")
         slots = self.input(I64, rows, name="inp_mixed_slots")
-        mixed = self.input(F32, n, rows, name="inp_mixed_embd")
-        self.expand(self.set_rows(self.dup(mixed), self.get_rows(embd, mixed_ids), slots))
+        mixed = self.input(F32, wide, rows, name="inp_mixed_embd")
+        self.expand(self.set_rows(self.dup(mixed), text(mixed_ids), slots))
+        if wide > n:
+            cur = self.view(cur, (n, rows), cur.nb[:2])
         return self.scaled_embd(cur, scaled)
 
     def scaled_embd(self, cur: Node, by_row: bool) -> Node:
@@ -244,11 +285,24 @@ class Build(Tape):
         """After the last block's attention only the rows that are asked for go on."""
         return tuple([self.get_rows(x, out_ids) for x in rows]) if self.last(il) else rows
 
-    def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False) -> None:
-        """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between."""
-        cur = self.build_norm(cur, self.weight("output_norm.weight"), -1, self.weight("output_norm.bias"), kind)
+    def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False, out_ids: Node | None = None) -> None:
+        """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between;
+        `out_ids`: rows that are asked for, where all are normed."""
+        name = "token_embd_norm" if self.model.family.norm_named_embd else "output_norm"
+        cur = self.build_norm(cur, self.weight(f"{name}.weight"), -1, self.weight(f"{name}.bias"), kind)
+        if out_ids is not None:
+            cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
+            cur = self.get_rows(cur, out_ids)
         cur.name, cur.output = "result_norm", True
         self.head(cur, scaled, capped)
+
+    def finish_late(self, cur: Node, out_ids: Node) -> None:
+        """The same where all rows are normed, for an MTP head, and only then those that are asked for go on."""
+        cur = self.build_norm(cur, self.weight("output_norm.weight"), -1)
+        cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
+        cur = self.get_rows(cur, out_ids)
+        cur.output = True
+        self.head(cur)
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:
         """The logits of rows that are normed already."""

@@ -52,7 +52,18 @@ def kinds(model: ModelSpec) -> tuple[Kind, ...]:
 
 
 def _shape(x: Layer) -> Hashable:
-    return (x.n_head, x.n_head_kv, x.head_k, x.head_v, x.is_swa, x.is_recurrent, x.has_cache, x.is_sparse, x.compress_ratio)
+    return (
+        x.n_head,
+        x.n_head_kv,
+        x.head_k,
+        x.head_v,
+        x.is_swa,
+        x.is_recurrent,
+        x.has_cache,
+        x.is_sparse,
+        x.compress_ratio,
+        x.index_k,
+    )
 
 
 def sequence(model: ModelSpec, layer_devices: Sequence[int], tensor_devices: Sequence[int]) -> list[Hashable]:
@@ -68,7 +79,7 @@ def sequence(model: ModelSpec, layer_devices: Sequence[int], tensor_devices: Seq
     return out
 
 
-def representatives(keys: Sequence[Hashable]) -> tuple[int, ...]:
+def representatives(keys: Sequence[Hashable], kept: int = KEPT) -> tuple[int, ...]:
     """Blocks that stand for all: of every run of a repeated pattern its first turns, and what is left over at its end."""
     chosen: list[int] = []
     i, n = 0, len(keys)
@@ -78,10 +89,10 @@ def representatives(keys: Sequence[Hashable]) -> tuple[int, ...]:
             turns = 1
             while keys[i + turns * period : i + (turns + 1) * period] == keys[i : i + period]:
                 turns += 1
-            if turns > KEPT and (turns - KEPT) * period > max(0, best_turns - KEPT) * best:
+            if turns > kept and (turns - kept) * period > max(0, best_turns - kept) * best:
                 best_turns, best = turns, period
-        if best_turns > KEPT:
-            chosen.extend(range(i, i + KEPT * best))
+        if best_turns > kept:
+            chosen.extend(range(i, i + kept * best))
             i += best_turns * best
         else:
             chosen.append(i)

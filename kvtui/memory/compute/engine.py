@@ -16,16 +16,17 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import families
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Build, Shapes, shapes
-from kvtui.memory.compute.collapse import representatives, sequence
+from kvtui.memory.compute.collapse import KEPT, representatives, sequence
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
+from kvtui.memory.compute.sched import assign as place
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
 from kvtui.memory.compute.terms import Term, terms
 from kvtui.model.spec import ModelSpec
 
 CUDA_BACKENDS = ("CUDA", "ROCm")
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
-_DEVICE_ALIGNMENT, _HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
 
 
@@ -41,6 +42,10 @@ class Family(Protocol):
     def graph(g: Build) -> None:
         """Expand the whole graph."""
 
+    @staticmethod
+    def mtp_graph(g: Build) -> None:
+        """The MTP context's; not every family has one."""
+
 
 @cache
 def _families() -> dict[str, Family]:
@@ -51,17 +56,23 @@ def _families() -> dict[str, Family]:
     return found
 
 
-def covered(model: ModelSpec) -> bool:
-    """Whether the model's family has a graph here."""
-    return model.architecture in _families()
+def covered(model: ModelSpec, drafts: bool = False) -> bool:
+    """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
+    family = _families().get(model.architecture)
+    return family is not None and (not drafts or hasattr(family, "mtp_graph"))
 
 
 @lru_cache(maxsize=64)
-def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
-    """The graph of these blocks."""
+def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...], drafts: bool = False) -> Graph:
+    """The graph of these blocks; `drafts`: of the MTP context."""
     g = Build(model, ctx, sizes, blocks)
-    _families()[model.architecture].graph(g)
-    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0)
+    family = _families()[model.architecture]
+    if drafts:
+        family.mtp_graph(g)
+    else:
+        family.graph(g)
+    biased = getattr(family, "alibi", None)
+    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
 
 
 @lru_cache(maxsize=1024)
@@ -82,6 +93,7 @@ class Engine:
     context: ContextParams
     machine: Machine
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
+    drafts: bool = False  # the MTP context of the model, not its main one
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
@@ -115,9 +127,11 @@ class Engine:
 
     def peaks(self, assignment: Assignment) -> tuple[int, ...]:
         """Bytes of every back end's buffer, the CPU's last: the larger of what the prompt's graph and a token's need."""
+        if self.drafts:
+            return self._draft_peaks(assignment)
         places = assignment.tensor_devices
         keys = sequence(self.model, assignment.layer_devices, places)
-        blocks = representatives(keys) if self._repeats else tuple(range(self.model.n_layer))
+        blocks = representatives(keys, self._turns) if self._repeats else tuple(range(self.model.n_layer))
         asked = (
             tuple([keys[i] for i in blocks]),
             tuple([places[i] for i in self._loose]),
@@ -127,27 +141,74 @@ class Engine:
             self.pipelined(assignment),
         )
         if asked not in self._known:
+            if self._copies_caches(assignment, blocks):
+                blocks = tuple(range(self.model.n_layer))
             self._known[asked] = self.peaks_of(assignment, blocks)
+        return self._known[asked]
+
+    @cached_property
+    def _drafting(self) -> tuple[int, ...]:
+        """MTP blocks."""
+        return tuple([x.index for x in self.model.layers if x.drafts])
+
+    @cached_property
+    def _draft_tensors(self) -> tuple[int, ...]:
+        """Tensors of MTP blocks."""
+        return tuple([t.index for t in self.model.tensors if t.loaded and t.block is not None and t.block >= self.model.n_layer])
+
+    def _draft_peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """The same of the MTP context, which knows the model's other blocks by where they are alone."""
+        places = assignment.tensor_devices
+        asked = (
+            tuple([places[i] for i in self._loose]),
+            tuple([places[i] for i in self._draft_tensors]),
+            assignment.layer_devices[self.model.n_layer :],
+            assignment.tied_output,
+            CPU in assignment.layer_devices,
+            self.pipelined(assignment),
+        )
+        if asked not in self._known:
+            self._known[asked] = self.peaks_of(assignment, self._drafting)
         return self._known[asked]
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
         """The prompt's peaks by what is alive, a back end each."""
-        blocks = tuple(range(self.model.n_layer))
-        _, _, peaks = self.run(assignment, blocks, prompt=True)
-        g, planned, peaks = self.run(assignment, blocks, prompt=True, watch=[p.step for p in peaks])
+        blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
+        alone = self._alone
+        _, _, peaks = self.run(assignment, blocks, prompt=True, alone=alone)
+        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks])
         return tuple([terms(g, planned, p) for p in peaks])
 
     def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
         """The same of these blocks alone."""
-        graphs = (True, False) if self._token_counts(assignment) else (True,)
-        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt)[2]] for prompt in graphs]
+        graphs = [(True, False)]
+        if self._token_counts(assignment):
+            graphs.append((False, False))
+        if self._alone:
+            graphs.append((True, True))
+        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]] for prompt, alone in graphs]
         return tuple([max(x) for x in zip(*peaks, strict=True)])
 
     @cached_property
     def _repeats(self) -> bool:
         repeats = getattr(_families()[self.model.architecture], "repeats", None)
         # caches in RAM are copied for every block: what one leaves behind is not what it found
-        return self.context.offload_kqv and (repeats is None or repeats(self.model))
+        if not self.context.offload_kqv or (repeats is not None and not repeats(self.model)):
+            return False
+        # nor are copies for what no GPU runs, where several batches are under way
+        sizes = shapes(self.model, self.context, flash_attention(self.model, self.context), prompt=True)
+        return not build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer))).left_to_cpu
+
+    @cached_property
+    def _alone(self) -> bool:
+        """Whether a batch of one slot is reserved for too (families/: ALONE, architectures; llama-context.cpp, sched_reserve)."""
+        architecture = self.model.architecture
+        return self.context.slots > 1 and architecture in getattr(_families()[architecture], "ALONE", ())
+
+    @cached_property
+    def _turns(self) -> int:
+        """Turns of a run that are built (families/: TURNS, where more are needed until nothing changes)."""
+        return getattr(_families()[self.model.architecture], "TURNS", KEPT)
 
     def _token_counts(self, assignment: Assignment) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
@@ -156,45 +217,83 @@ class Engine:
         return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
 
     def run(
-        self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, watch: Sequence[int] = ()
+        self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, alone: bool = False, watch: Sequence[int] = ()
     ) -> tuple[Graph, Schedule, list[Peak]]:
-        """One graph, scheduled and allocated."""
+        """One graph, scheduled and allocated. `alone`: a prompt of one slot."""
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
-        sizes = shapes(model, ctx, flash, prompt)
-        g = build_graph(model, ctx, sizes, blocks)
-        if self._turned_off(g, assignment):
-            sizes = shapes(model, ctx, False, prompt)
-            g = build_graph(model, ctx, sizes, blocks)
-        cpu = self.n - 1
-        homes = self._homes(g, assignment)
-        layers = assignment.layer_devices
-        full = CPU not in layers
-        pins = [(i, layers[il] % self.n) for i, il in g.pinned] if full or sizes.tokens < _SMALL_BATCH else []
-        gpus = frozenset(i for i, d in enumerate(self.machine.devices) if d.backend in CUDA_BACKENDS)
-        ends = Backends(
-            n=self.n,
-            copies=COPIES if self.pipelined(assignment) else 1,
-            offloads=gpus if ctx.op_offload else frozenset(),
-            fuses=gpus,
-            refuses=lambda backend, i: i in g.attention and backend != cpu and not self._runs(g, i, backend),
-        )
+        sizes = shapes(model, ctx, flash, prompt, alone)
+        g = build_graph(model, ctx, sizes, blocks, self.drafts)
+        if self._turned_off(g, assignment) or self._strays(assignment):
+            sizes = shapes(model, ctx, False, prompt, alone)
+            g = build_graph(model, ctx, sizes, blocks, self.drafts)
+        cpu, homes = self.n - 1, self._homes(g, assignment)
+        pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
+        gpus = ends.fuses
         extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in gpus}
         planned = schedule(g, homes, pins, ends, extra)
-        return g, planned, allocate(planned.plan, [_DEVICE_ALIGNMENT] * cpu + [_HOST_ALIGNMENT], watch)
+        return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
+
+    def _ends(self, g: Graph, assignment: Assignment) -> Backends:
+        cpu = self.n - 1
+        gpus = frozenset(i for i, d in enumerate(self.machine.devices) if d.backend in CUDA_BACKENDS)
+        return Backends(
+            n=self.n,
+            copies=COPIES if self.pipelined(assignment) else 1,
+            offloads=gpus if self.context.op_offload else frozenset(),
+            fuses=gpus,
+            refuses=lambda backend, i: backend != cpu and not self._runs(g, i, backend),
+        )
+
+    def _pins(self, g: Graph, assignment: Assignment, tokens: int) -> list[tuple[int, int]]:
+        """Norms that stay on their block's device."""
+        layers = assignment.layer_devices
+        if CPU in layers and tokens >= _SMALL_BATCH:
+            return []
+        return [(i, layers[il] % self.n) for i, il in g.pinned]
 
     def _runs(self, g: Graph, i: int, device: int) -> bool:
-        """Whether a device has a kernel for this attention."""
-        a = g.attention[i]
-        return _has_kernel(self.cards[device], a.attention, a.batch)
+        """Whether a device has a kernel for this operation."""
+        a = g.attention.get(i)
+        return i not in g.left_to_cpu if a is None else _has_kernel(self.cards[device], a.attention, a.batch)
 
     def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
         """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,
         resolve_fused_ops). Quantised V is read by nothing else: it keeps it on."""
-        if self.context.flash_attn != "auto" or CACHE_TYPES[self.context.type_v].quantized:
+        if not self._may_turn_off:
             return False
+        return self._refused(g, assignment)
+
+    def _refused(self, g: Graph, assignment: Assignment) -> bool:
+        """Whether a block's device has no kernel for its attention."""
         homes = assignment.layer_devices
         return any(homes[a.block] != CPU and not self._runs(g, i, homes[a.block]) for i, a in g.attention.items())
+
+    def _copies_caches(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+        """Whether attention is left to the CPU, which then copies every block's cache: no block stands for another."""
+        flash = flash_attention(self.model, self.context)
+        if not flash or len(blocks) == self.model.n_layer:
+            return False
+        g = build_graph(self.model, self.context, shapes(self.model, self.context, flash, prompt=True), blocks)
+        return self._refused(g, assignment) and not self._turned_off(g, assignment)
+
+    @cached_property
+    def _may_turn_off(self) -> bool:
+        return self.context.flash_attn == "auto" and not CACHE_TYPES[self.context.type_v].quantized
+
+    def _strays(self, assignment: Assignment) -> bool:
+        """The same where a block in RAM has the kernel, but a device takes the operation: what a scan of the next block
+        reads comes right behind it, before the rest of its own block."""
+        layers, blocks = assignment.layer_devices, self.model.layers
+        if not self._may_turn_off or not any(
+            layers[il] == CPU != layers[il + 1] and blocks[il].has_cache and blocks[il + 1].is_recurrent
+            for il in range(self.model.n_layer - 1)
+        ):
+            return False
+        sizes = shapes(self.model, self.context, True, prompt=False)
+        g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
+        at = place(g, self._homes(g, assignment), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment))
+        return any(at[i] != layers[a.block] % self.n for i, a in g.attention.items() if a.block >= 0)
 
     def _homes(self, g: Graph, assignment: Assignment) -> list[int]:
         homes = [-1] * len(g.nodes)
@@ -211,4 +310,7 @@ class Engine:
                 assert kind == CACHE
                 home = layers[number] if self.context.offload_kqv else CPU
             homes[i] = home % n
+        for i in g.weights_left:
+            if g.nodes[i].home.kind == WEIGHT:  # type: ignore[union-attr] # weights have one
+                homes[i] = n - 1
         return homes

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kvtui.cache.kernels import Attention, Batch
+from kvtui.memory.compute.support import on_cuda
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Home, Node, Tape
 
 # ggml-alloc.c, ggml_op_can_inplace
@@ -130,6 +131,17 @@ class Graph:
     def attention(self) -> dict[int, Attended]:
         """Flash attention's nodes."""
         return {n.id: _attention(n, self.alibi) for n in self.nodes if n.op == "flash_attn_ext"}
+
+    @cached_property
+    def left_to_cpu(self) -> frozenset[int]:
+        """Operations that no GPU runs."""
+        return frozenset([i for i in self.work if not on_cuda(self.nodes[i])])
+
+    @cached_property
+    def weights_left(self) -> tuple[int, ...]:
+        """Weights that only such operations read: they stay in RAM (src/llama-model-loader.cpp, weight_buft_supported)."""
+        scans = [i for i in self.left_to_cpu if self.nodes[i].op in ("ssm_scan", "ssm_conv")]
+        return tuple([s for i in scans for s in self.sources[i] if self.nodes[s].home is not None])
 
     @cached_property
     def uses(self) -> list[int]:

@@ -17,11 +17,12 @@ class ComputeModel(Formulas):
     """Built once, asked for many assignments."""
 
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
+    drafts: bool = False  # the MTP context of the model, not its main one
 
     @property
     def derived(self) -> bool:
         """Whether figures follow from the graph."""
-        return any(d.backend in CUDA_BACKENDS for d in self.machine.devices) and covered(self.model)
+        return any(d.backend in CUDA_BACKENDS for d in self.machine.devices) and covered(self.model, self.drafts)
 
     def bytes(self, assignment: Assignment) -> ComputeBytes:
         """Compute buffers under `assignment`."""
@@ -56,7 +57,7 @@ class ComputeModel(Formulas):
     def _engine(self, opened: tuple[int, ...]) -> Engine:
         if opened not in self._engines:
             machine = Machine(tuple([self.machine.devices[i] for i in opened]), self.machine.ram)
-            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants)
+            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts)
         return self._engines[opened]
 
 
@@ -71,4 +72,5 @@ def _among(assignment: Assignment, opened: tuple[int, ...]) -> Assignment:
         tensor_devices=tuple([number[d] for d in assignment.tensor_devices]),
         tied_output=None if assignment.tied_output is None else number[assignment.tied_output],
         opened=None,
+        named=None,
     )

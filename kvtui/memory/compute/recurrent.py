@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kvtui.cache.layout import rollback_rows
 from kvtui.memory.compute.attention import Caches, caches
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.mla import k_cache
 from kvtui.memory.compute.tape import F32, I32, Node
 
 
@@ -29,9 +30,9 @@ class Hybrid:
 
 def states(g: Build) -> States:
     """build_rs_inp."""
-    seqs = g.at.seqs
-    copy = g.input(I32, seqs, name="rs_s_copy")
-    return States(copy, g.view(copy, (seqs,)), g.view(copy, (seqs - 1,), None, 4), seqs * snapshots(g))
+    seqs, slots = g.at.seqs, g.at.slots
+    copy = g.input(I32, slots, name="rs_s_copy")
+    return States(copy, g.view(copy, (seqs,)), g.view(copy, (slots - 1,), None, 4), slots * snapshots(g))
 
 
 def snapshots(g: Build) -> int:
@@ -39,10 +40,16 @@ def snapshots(g: Build) -> int:
     return 1 + rollback_rows(g.model, g.ctx)
 
 
-def hybrid(g: Build, iswa: bool = False) -> Hybrid:
-    """build_inp_mem_hybrid."""
+def hybrid_k(g: Build) -> Hybrid:
+    """build_inp_mem_hybrid_k: the cache has no V."""
     first = states(g)
-    return Hybrid(first, caches(g, iswa))
+    return Hybrid(first, k_cache(g))
+
+
+def hybrid(g: Build, iswa: bool = False) -> Hybrid:
+    """build_inp_mem_hybrid, or with `iswa` build_inp_mem_hybrid_iswa, which turns nothing."""
+    first = states(g)
+    return Hybrid(first, caches(g, iswa, rotated=not iswa))
 
 
 def state(g: Build, part: str, il: int, values: int, rows: int) -> Node:
@@ -59,6 +66,7 @@ def build_rs(g: Build, inp: States, s: Node, read: Callable[[Node, Node], Node] 
     gathered = g.get_rows(flat, ids)
     out = read(flat, inp.main) if read is not None else g.view(gathered, (values, seqs))
     g.expand(out)
-    extra = g.view(gathered, (values, 0), gathered.nb[:2])
-    g.expand(g.cpy(extra, g.view(s, (values, 0), s.nb[:2])))
+    others = g.at.slots - seqs
+    extra = g.view(gathered, (values, others), gathered.nb[:2], (seqs if read is None else seqs - 1) * gathered.nb[1])
+    g.expand(g.cpy(extra, g.view(s, (values, others), s.nb[:2])))
     return out

@@ -45,7 +45,23 @@ class Home(NamedTuple):
 class Node:
     """A ggml_tensor. `ne`: values a dimension, `nb`: bytes between them. `view` is the root that it looks into."""
 
-    __slots__ = ("dtype", "home", "id", "input", "layer", "name", "nb", "ne", "offset", "op", "output", "src", "unary", "view")
+    __slots__ = (
+        "dtype",
+        "exact",
+        "home",
+        "id",
+        "input",
+        "layer",
+        "name",
+        "nb",
+        "ne",
+        "offset",
+        "op",
+        "output",
+        "src",
+        "unary",
+        "view",
+    )
 
     def __init__(self, op: str, dtype: Dtype, ne: Shape, nb: Shape, src: tuple["Node", ...] = (), view: "Node | None" = None):
         self.op, self.dtype, self.ne, self.nb, self.src, self.view = op, dtype, ne, nb, src, view
@@ -54,6 +70,7 @@ class Node:
         self.layer = -1
         self.offset = 0
         self.input = self.output = False
+        self.exact = False  # its second source is read as f32 (ggml_prec_set_src)
         self.home: Home | None = None
 
     @property
@@ -222,13 +239,53 @@ class Tape:
     def sum_rows(self, a: Node) -> Node:
         return self._result("sum_rows", a, a, ne=(1, *a.ne[1:]))
 
+    def argsort(self, a: Node) -> Node:
+        return self._result("argsort", a, a, dtype=I32)
+
+    def cumsum(self, a: Node) -> Node:
+        return self._result("cumsum", a, a)
+
+    def mean(self, a: Node) -> Node:
+        return self._result("mean", a, a, ne=(1, *a.ne[1:]))
+
     def argsort_top_k(self, a: Node, k: int) -> Node:
-        order = self._result("argsort", a, a, dtype=I32)
+        order = self.argsort(a)
         return self.view(order, (k, *order.ne[1:]), order.nb)
+
+    def add_inplace(self, a: Node, b: Node) -> Node:
+        return Node("add", a.dtype, a.ne, a.nb, (a, b), a.view or a)
+
+    def pool_2d(self, a: Node, width: int) -> Node:
+        """Along rows, `width` values at a time."""
+        return self._result("pool_2d", a, a, dtype=F32, ne=(a.ne[0] // width, *a.ne[1:]))
+
+    def arange(self, values: int) -> Node:
+        """Numbers that are computed, from no source."""
+        dims = shape(values)
+        return Node("arange", F32, dims, strides(F32, dims))
+
+    def top_k(self, a: Node, k: int) -> Node:
+        return self._result("top_k", a, a, dtype=I32, ne=(k, *a.ne[1:]))
+
+    def lightning_indexer(self, q: Node, k: Node, weights: Node, mask: Node) -> Node:
+        return self._result("lightning_indexer", q, q, k, weights, mask, dtype=F32, ne=(k.ne[2], q.ne[2], 1, q.ne[3]))
 
     def flash_attn_ext(self, q: Node, k: Node, v: Node, mask: Node, sinks: Node | None = None) -> Node:
         ne = (v.ne[0], q.ne[2], q.ne[1], q.ne[3])
         return self._result("flash_attn_ext", q, q, k, v, mask, *([sinks] if sinks else []), dtype=F32, ne=ne)
+
+    def hc_pre(self, x: Node, weights: Node) -> Node:
+        """ggml_dsv4_hc_pre: the weighted sum of parallel streams."""
+        return self._result("dsv4_hc_pre", x, x, weights, dtype=F32, ne=(x.ne[0], x.ne[2], 1, 1))
+
+    def hc_comb(self, mixes: Node, scale: Node, base: Node, streams: int) -> Node:
+        """ggml_dsv4_hc_comb: how streams are combined."""
+        return self._result("dsv4_hc_comb", mixes, mixes, scale, base, dtype=F32, ne=(streams, streams, mixes.ne[1], 1))
+
+    def hc_post(self, x: Node, residual: Node, post: Node, comb: Node | None = None) -> Node:
+        """ggml_dsv4_hc_post: streams and their shares of `x`."""
+        more = (comb,) if comb is not None else ()
+        return self._result("dsv4_hc_post", x, x, residual, post, *more, dtype=F32, ne=(*residual.ne[:3], 1))
 
     def ssm_conv(self, x: Node, kernel: Node) -> Node:
         return self._result("ssm_conv", x, x, kernel, ne=(x.ne[1], x.ne[0] - kernel.ne[0] + 1, x.ne[2], 1))
@@ -236,6 +293,12 @@ class Tape:
     def ssm_scan(self, s: Node, x: Node, dt: Node, a: Node, b: Node, c: Node, ids: Node, snapshots: int = 1) -> Node:
         states = snapshots * s.ne[0] * s.ne[1] * s.ne[2] * ids.ne[0]
         return self._result("ssm_scan", x, s, x, dt, a, b, c, ids, dtype=F32, ne=shape(x.elements + states))
+
+    def recurrence(self, op: str, k: Node, *src: Node) -> Node:
+        """rwkv_wkv6, rwkv_wkv7, gated_linear_attn: rows and the new state behind them. `k` gives the shape; the state is
+        the last of `src`."""
+        values, heads, tokens = k.ne[:3]
+        return self._result(op, k, *src, dtype=F32, ne=shape(values * heads, tokens + values * src[-1].ne[1]))
 
     def gated_delta_net(self, q: Node, k: Node, v: Node, g: Node, beta: Node, state: Node, snapshots: int = 1) -> Node:
         values, heads, tokens, seqs = v.ne

@@ -35,6 +35,7 @@ def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> C
         compute=problem.compute,
         layout=problem.layout,
         learned=request.learned,
+        beside=problem.beside,
     )
     in_ram = sum(m.n_bytes for m, place in zip(problem.movables, places, strict=True) if place == CPU)
     in_ram += sum(size for size, home in zip(problem.home_bytes, homes, strict=True) if home == CPU)

@@ -10,6 +10,7 @@ from kvtui.flags.overrides import compiled
 from kvtui.hardware.backends import HOST, backend_of
 from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment, default_place
+from kvtui.memory.beside import BesideModel
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.weights import EMBEDDING, padded_bytes
 from kvtui.model.spec import ModelSpec, Tensor
@@ -38,6 +39,7 @@ class Problem:
     request: Request = field(repr=False)
     layout: CacheLayout = field(repr=False)
     compute: ComputeModel = field(repr=False)
+    beside: BesideModel = field(repr=False)
     home_bytes: tuple[int, ...]  # a block's fixed weights, caches and state
     home_read: tuple[float, ...]  # bytes of them read at each token
     movables: tuple[Movable, ...]
@@ -83,7 +85,14 @@ class Problem:
         for tensor, place in self.pinned:
             moved = moved or place != devices[tensor]
             devices[tensor] = place
-        return Assignment(tuple(homes), tuple(devices), overridden=moved, opened=self.request.opened)
+        return Assignment(tuple(homes), tuple(devices), overridden=moved, opened=self.request.opened, named=self.request.opened)
+
+
+def beside_model(request: Request) -> BesideModel:
+    """What is beside the model under the request's context."""
+    return BesideModel(
+        request.beside, request.model, request.context, request.machine, str(request.build), fa_quants=request.fa_quants
+    )
 
 
 def _pinned_homes(model: ModelSpec, places: Mapping[int, int]) -> list[int | None]:
@@ -156,6 +165,7 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
         request=request,
         layout=layout,
         compute=ComputeModel(model, request.context, machine, str(request.build)),
+        beside=beside_model(request),
         home_bytes=tuple(home_bytes),
         home_read=tuple(home_read),
         movables=tuple(movables),

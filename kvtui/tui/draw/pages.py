@@ -49,7 +49,7 @@ def command_page(plan: Plan, path: Path | None, width: int) -> tuple[Line, ...]:
 
 def explain_page(state: State, width: int) -> tuple[Line, ...]:
     """Formulas of the cache, the basis of the compute figures, and the server's own where it runs."""
-    formulas = explain_lines(state.request.model, state.request.context)
+    formulas = explain_lines(state.request.model, state.request.context, state.request.beside.flags)
     folded = (part for text in formulas for part in textwrap.wrap(text, max(width - 6, 20), subsequent_indent="    "))
     lines = [line(f"  {part}") for part in folded]
     if state.plan is not None:

@@ -2,28 +2,21 @@
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
-from kvtui.memory.compute.mla import Latent, k_cache, latent, mla
+from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.mla import Latent, compressed, k_cache, latent, mla
+from kvtui.memory.compute.mtp import finish_draft, joined
 from kvtui.memory.compute.tape import Node
 
-ARCHITECTURES = ("deepseek2",)
-_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
+ARCHITECTURES = ("deepseek2", "mistral4")
 
 
 def graph(g: Build) -> None:
     """llama_model_deepseek2::graph."""
-    d = latent(g)
+    d, routing = latent(g), _routing(g)
     cur = g.inp_embd()
     scale = g.inp_attn_scale() if g.number("attention.temperature_scale") else None
     pos = g.inp_pos()
     inp, out_ids = (k_cache(g) if g.model.is_mla else caches(g)), g.inp_out_ids()
-    key = int(g.number("expert_gating_func"))
-    routing = Routing(
-        gating=_GATING.get(key, "softmax"),  # type: ignore[arg-type]
-        norm=bool(g.model.header.metadata.get(f"{g.model.architecture}.expert_weights_norm")),
-        scaled=scaled(g),
-        scales=False,
-    )
     for il in g.blocks:
         residual = cur
         cur = g.normed(cur, "attn_norm", il)
@@ -46,6 +39,27 @@ def graph(g: Build) -> None:
     g.finish(cur)
 
 
+def mtp_graph(g: Build) -> None:
+    """llama_model_deepseek2::graph_mtp."""
+    il, d = g.blocks[0], latent(g)
+    cur = residual = joined(g, il)
+    pos, out_ids, inp = g.inp_pos(), g.inp_out_ids(), k_cache(g)
+    q, kv, k_pe = _projected(g, d, g.normed(cur, "attn_norm", il), pos, il)
+    inner = g.add(mla(g, d, inp, il, q, kv, k_pe, pos), residual)
+    cur = g.add(shared_or_dense(g, g.normed(inner, "ffn_norm", il), il, _routing(g)), inner)
+    finish_draft(g, cur, il, out_ids)
+
+
+def _routing(g: Build) -> Routing:
+    return Routing(
+        gating=GATING.get(int(g.number("expert_gating_func")), "softmax"),
+        norm=bool(g.model.header.metadata.get(f"{g.model.architecture}.expert_weights_norm")),
+        scaled=scaled(g),
+        exact=g.model.architecture == "mistral4",
+        scales=False,
+    )
+
+
 def _projected(g: Build, d: Latent, cur: Node, pos: Node, il: int) -> tuple[Node, Node, Node]:
     """Q, the compressed K/V, and K's part that rope turns."""
     low = g.w("attn_q_a", il)
@@ -54,8 +68,5 @@ def _projected(g: Build, d: Latent, cur: Node, pos: Node, il: int) -> tuple[Node
     else:
         q = g.mm(g.w("attn_q", il), cur)
     q = g.reshape(q, d.head_k, g.layer(il).n_head, g.tokens)
-    both = g.mm(g.w("attn_kv_a_mqa", il), cur)
-    row = both.dtype.row_bytes(d.rank + d.rope)
-    kv = g.view(both, (d.rank, g.tokens), (4, row))
-    k_pe = g.rope(g.view(both, (d.rope, 1, g.tokens), (4, row, row), d.rank * 4), pos)
-    return q, g.normed(kv, "attn_kv_a_norm", il), k_pe
+    kv, k_pe = compressed(g, d, cur, il)
+    return q, kv, g.rope(k_pe, pos)

@@ -19,7 +19,7 @@ def graph(g: Build) -> None:
     cur = g.inp_embd(scaled=True)
     pos = g.inp_pos()
     inp, out_ids = caches(g, iswa=True), g.inp_out_ids()
-    per_block = _per_block(g, cur)
+    per_block = per_block_embeddings(g, cur)
     for il in g.blocks:
         attended = g.normed(_attention(g, inp, g.normed(cur, "attn_norm", il), pos, il), "post_attention_norm", il)
         inner = g.add(attended, cur)
@@ -82,7 +82,7 @@ def _routed(g: Build, inner: Node, il: int) -> Node:
     return g.add(shared, g.normed(out, "post_ffw_norm_2", il))
 
 
-def _per_block(g: Build, embd: Node) -> Node | None:
+def per_block_embeddings(g: Build, embd: Node) -> Node | None:
     """build_inp_per_layer and project_per_layer_inputs: [values, tokens, blocks]."""
     table = g.weight("per_layer_token_embd.weight")
     if table is None:

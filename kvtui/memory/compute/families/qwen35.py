@@ -1,36 +1,45 @@
-"""src/models/qwen35.cpp, qwen35moe.cpp: delta nets, and gated attention every few blocks."""
+"""src/models/qwen35.cpp, qwen35moe.cpp, qwen3next.cpp: delta nets, and gated attention every few blocks."""
 
-from kvtui.memory.compute.attention import attend, project, separate
+from kvtui.memory.compute.attention import Caches, attend, caches, project, separate
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.delta import delta_net
 from kvtui.memory.compute.ffn import Routing, dense, moe, scaled
-from kvtui.memory.compute.recurrent import Hybrid, hybrid
+from kvtui.memory.compute.mtp import finish_draft, joined
+from kvtui.memory.compute.recurrent import hybrid
 from kvtui.memory.compute.tape import Node
 
-ARCHITECTURES = ("qwen35", "qwen35moe")
-_SECTIONS = 4  # positions a token: rope in sections
+ARCHITECTURES = ("qwen35", "qwen35moe", "qwen3next")
+_SECTIONS = {"qwen35": 4, "qwen35moe": 4}  # positions a token where rope is in sections
 
 
 def graph(g: Build) -> None:
     """llama_model_qwen35::graph."""
     cur = g.inp_embd()
-    inp, pos, out_ids = hybrid(g), g.inp_pos(_SECTIONS), g.inp_out_ids()
+    inp, pos, out_ids = hybrid(g), g.inp_pos(_SECTIONS.get(g.model.architecture, 1)), g.inp_out_ids()
     routing = Routing(scaled=scaled(g))
     for il in g.blocks:
         residual = cur
         cur = g.normed(cur, "attn_norm", il)
         g.expand(cur)
-        cur = delta_net(g, inp.states, cur, il) if g.layer(il).is_recurrent else _attention(g, inp, cur, pos, il)
+        cur = delta_net(g, inp.states, cur, il) if g.layer(il).is_recurrent else _attention(g, inp.caches, cur, pos, il)
         inner = g.add(cur, residual)
-        cur = g.add(_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
-    cur = g.build_norm(cur, g.weight("output_norm.weight"), -1)
-    cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
-    cur = g.get_rows(cur, out_ids)
-    cur.output = True
-    g.head(cur)
+        cur = g.add(gated_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
+    g.finish_late(cur, out_ids)
 
 
-def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:
+def mtp_graph(g: Build) -> None:
+    """llama_model_qwen35::graph_mtp."""
+    il = g.blocks[0]
+    cur = residual = joined(g, il)
+    pos, out_ids, inp = g.inp_pos(_SECTIONS.get(g.model.architecture, 1)), g.inp_out_ids(), caches(g)
+    cur = _attention(g, inp, g.normed(cur, "attn_norm", il), pos, il)
+    inner = g.add(cur, residual)
+    routing = Routing(scaled=scaled(g))
+    cur = g.add(gated_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
+    finish_draft(g, cur, il, out_ids)
+
+
+def _attention(g: Build, inp: Caches, cur: Node, pos: Node, il: int) -> Node:
     """build_layer_attn: Q and its gate come from one projection."""
     x = g.layer(il)
     full, k, v = separate(g, cur, il)
@@ -40,11 +49,11 @@ def _attention(g: Build, inp: Hybrid, cur: Node, pos: Node, il: int) -> Node:
     k = g.normed(g.reshape(k, x.head_k, x.n_head_kv, g.tokens), "attn_k_norm", il)
     gate = g.cont(gate, x.head_k * x.n_head, g.tokens)
     v = g.reshape(v, x.head_v, x.n_head_kv, g.tokens)
-    cur = attend(g, inp.caches, il, g.rope(q, pos), g.rope(k, pos), v, out=False)
+    cur = attend(g, inp, il, g.rope(q, pos), g.rope(k, pos), v, out=False)
     return project(g, g.mul(cur, g.unary("sigmoid", gate)), il)
 
 
-def _ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
+def gated_ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     """build_layer_ffn: shared experts are gated by a number a token."""
     if g.w("ffn_gate_inp", il) is None:
         return dense(g, cur, il)

@@ -1,0 +1,78 @@
+"""All that is beside the model, for one placement of it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from kvtui.base.findings import Finding
+from kvtui.flags.beside import BesideFlags
+from kvtui.flags.context import ContextParams
+from kvtui.flags.read import ServerFlags
+from kvtui.hardware.device import Machine
+from kvtui.memory.assignment import Assignment
+from kvtui.memory.beside.draft import DraftModel, draft_context
+from kvtui.memory.beside.mtp import MtpContext
+from kvtui.memory.beside.part import Part
+from kvtui.memory.beside.projector import ProjectorMemory
+from kvtui.memory.compute import DEFAULT_BUILD
+from kvtui.model.projector import Projector
+from kvtui.model.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a person loads beside the model: the flags, and the headers of the files that they name."""
+
+    flags: BesideFlags = field(default_factory=BesideFlags)
+    draft: ModelSpec | None = None
+    projector: Projector | None = None
+
+
+@dataclass(frozen=True)
+class BesideModel:
+    """Built once for a context, asked for many placements. `main`: the server's flags where they are exact."""
+
+    beside: Beside
+    model: ModelSpec
+    context: ContextParams
+    machine: Machine
+    build: str = DEFAULT_BUILD
+    fa_quants: tuple[str, ...] | None = None
+    main: ServerFlags | None = None
+
+    @cached_property
+    def draft(self) -> DraftModel | None:
+        """The draft model, if there is one."""
+        spec, flags = self.beside.draft, self.beside.flags
+        if spec is None:
+            return None
+        own = draft_context(self.context, self.model.n_ctx_train, flags)
+        return DraftModel(spec, own, self.machine, flags, self.main, self.build, self.fa_quants)
+
+    @cached_property
+    def mtp(self) -> MtpContext | None:
+        """The model's own MTP context: not where a draft model does the drafting."""
+        if not self.model.mtp or self.draft is not None:
+            return None
+        flags = self.beside.flags
+        types = (flags.draft_type_k, flags.draft_type_v)
+        return MtpContext(self.model, self.context, self.machine, *types, self.build, self.fa_quants)
+
+    @cached_property
+    def projector(self) -> ProjectorMemory | None:
+        """The projector, if there is one."""
+        found = self.beside.projector
+        return (
+            None
+            if found is None
+            else ProjectorMemory(found, self.machine, self.beside.flags, self.context.flash_attn != "off", self.fa_quants)
+        )
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong or not known about them."""
+        return () if self.projector is None else self.projector.findings
+
+    def parts(self, assignment: Assignment) -> tuple[Part, ...]:
+        """What all of them take where the model is placed so. Raises UsageError for devices that are not there."""
+        found = [x.parts(assignment) for x in (self.mtp, self.draft, self.projector) if x is not None]
+        return tuple([part for parts in found for part in parts])
