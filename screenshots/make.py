@@ -16,36 +16,41 @@ FOLDER = Path(__file__).parent
 SIZES = ((80, 24), (120, 40), (160, 45))
 
 
-async def picture(columns: int, lines: int, theme: str) -> str:
-    """The screen as SVG, with the names that differ from run to run made equal."""
+async def pictures() -> dict[str, str]:
+    """Names and screens as SVG of one plan, with the names that differ from run to run made equal."""
     request = demo_request()
-    app = KvtuiApp(Session(path=None, request=request, machine=request.machine, simulated=True, theme=theme, demo=True))
-    async with app.run_test(size=(columns, lines)) as pilot:
-        for _ in range(600):
+    build = "b11434"
+    app = KvtuiApp(Session(None, request, request.machine, simulated=True, demo=True, build=build, unicode=True))
+    found = {}
+    async with app.run_test(size=SIZES[0]) as pilot:
+        for _ in range(6000):
             if app.state.plan is not None and app.state.rows_complete:
                 break
             await pilot.pause(0.02)
-        app.state = replace(app.state, working="", build="b11434", notice="")
-        app.draw()
-        await pilot.pause()
-        svg = app.export_screenshot(title="kvtui")
-    return re.sub(r"terminal-\d+", "terminal-0", svg)
+        app.superseded.set()  # the proof may take its time
+        shown = replace(app.state, working="", build=build, notice="")
+        for columns, lines in SIZES:
+            await pilot.resize_terminal(columns, lines)
+            for theme in sorted(app.themes):
+                app.look = app.themes[theme]
+                app.use_look()
+                app.become(shown)
+                await pilot.pause()
+                svg = app.export_screenshot(title="kvtui")
+                found[f"demo-{columns}x{lines}-{theme}.svg"] = re.sub(r"terminal-\d+", "terminal-0", svg)
+    return found
 
 
 async def main() -> int:
     """Write all pictures; with --check, compare instead. The number of those that differ."""
-    themes = sorted(KvtuiApp(Session(None, demo_request(), demo_request().machine, True)).themes)
     different = 0
-    for columns, lines in SIZES:
-        for theme in themes:
-            path = FOLDER / f"demo-{columns}x{lines}-{theme}.svg"
-            svg = await picture(columns, lines, theme)
-            if "--check" in sys.argv:
-                if not path.exists() or path.read_text() != svg:
-                    print(f"{path.name} differs")
-                    different += 1
-            else:
-                path.write_text(svg)
+    for name, svg in (await pictures()).items():
+        path = FOLDER / name
+        if "--check" not in sys.argv:
+            path.write_text(svg)
+        elif not path.exists() or path.read_text() != svg:
+            print(f"{name} differs")
+            different += 1
     return different
 
 

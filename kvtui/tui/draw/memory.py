@@ -97,13 +97,13 @@ def _line(state: State, i: int, row: _Row, widths: _Widths, room: Room) -> Line:
     total = max(row.total, row.used, 1)
     drawn = bar(row.parts, total, max(room.width - rest, 6), room.solid, row.live, row.over > 0)
     figures = f" {share(row.used, row.total)} "
-    end: Span = (f"{row.used / max(row.total, 1):4.0%} ", "dim")
+    end: Span = (f"{row.used / max(row.total, 1):4.0%} ", "text")
     if row.over > 0:
         figures, end = f" over by {amount(row.over)} ", ("", "error")
     content: list[Span] = [*fit(line(name), widths.label), *drawn]
     content += fit(line((figures.rjust(widths.figures - len(end[0])), "error" if row.over > 0 else "text"), end), widths.figures)
     if widths.note:
-        content += fit(line((row.note.rjust(widths.note - 1), "dim")), widths.note)
+        content += fit(line(row.note.rjust(widths.note - 1)), widths.note)
     if widths.spark:
         samples = [sample[i] for sample in state.history if i < len(sample)]
         text = sparkline(samples, state.polls - len(samples), row.total, widths.spark - 2, _SPARK_STEP, room.unicode)
@@ -133,14 +133,16 @@ def _device_row(state: State, i: int) -> _Row:
     left = max(device.total_bytes - others - use.used_bytes, 0)
     margin = min(state.request.margin_bytes[i], left)
     over = use.used_bytes - (device.free_bytes - state.request.margin_bytes[i])
-    parts = {**_parts(use), "other": others, "overhead": use.overhead_bytes, "free": left - margin, "margin": margin}
+    growth = min(use.growth_bytes, left - margin)
+    parts = {**_parts(use), "other": others, "overhead": use.overhead_bytes, "growth": growth}
+    parts |= {"free": left - margin - growth, "margin": margin}
     return _Row(
         device.name,
         short_card(device.description),
         device.total_bytes,
         others + use.used_bytes,
         over if use.used_bytes else 0,
-        live.used_bytes if live else None,
+        live.used_bytes if live and state.server.running else None,  # else it is where `others` ends
         live.note if live else "",
         parts,
     )
@@ -155,8 +157,10 @@ def _ram_row(state: State) -> _Row:
     growth = min(host.prompt_cache_bytes + host.checkpoint_bytes, left)
     parts = {**_parts(host), "other": others, "growth": growth, "free": left - growth}
     used = others + host.used_bytes
-    return _Row("RAM", "", ram.total_bytes, used, used - ram.total_bytes, live.used_bytes if live else None, "", parts)
+    mark = live.used_bytes if live and state.server.running else None
+    return _Row("RAM", "", ram.total_bytes, used, host.used_bytes - ram.free_bytes, mark, "", parts)
 
 
 def _parts(use: DeviceMemory | HostUse) -> dict[str, int]:
-    return {"weights": use.weights_bytes, "kv": use.cache_bytes + use.recurrent_bytes, "compute": use.compute_bytes}
+    cache = use.cache_bytes + use.recurrent_bytes
+    return {"weights": use.weights_bytes, "kv": cache, "compute": use.compute_bytes, "beside": use.beside_bytes}

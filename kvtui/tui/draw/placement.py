@@ -13,7 +13,6 @@ LABEL = 11
 WHOLE_HEIGHT = 12  # lines inside from which every group has its row
 _UNDER = 2  # lines under the map: its legend, and at least one that says something
 _MOST_SAID = 12  # lines of one finding
-_SEVERITIES = ("error", "warning", "note")
 _DEVICE_STYLES = 8
 
 
@@ -41,7 +40,8 @@ def placement_lines(state: State, room: Room) -> list[Line]:
     moved = _moved(rows, state.before, whole)
     lines = _map(state, rows, moved, room)
     lines += _legend(state, room)
-    said = [*_under_cursor(state, plan, room), *_moves(moved, room), *_findings(plan, room)]
+    errors, others = _findings(plan, room, ("error",)), _findings(plan, room, ("warning", "note"))
+    said = [*_under_cursor(state, plan, room), *errors, *_moves(moved, room), *others]
     left = room.height - len(lines)
     if len(said) > left:
         more = len(said) - left + 1
@@ -83,12 +83,13 @@ def _cell(row: MapRow, i: int, cursor: bool, moved: bool, room: Room) -> Span:
     sign, place = row.cells[i], row.places[i]
     if cursor:
         return sign, "cursor"
+    shown = "·" if sign == IN_RAM and room.unicode else sign
     if moved:
-        return sign, "moved"
+        return shown, "moved"
     if sign == NOTHING:
         return sign, "text"
     if sign == IN_RAM:
-        return ("·" if room.unicode else sign), "free"
+        return shown, "free"
     style = "strong" if sign == SEVERAL else f"device{place % _DEVICE_STYLES}"
     return sign, f"{style}!" if room.solid and sign != SEVERAL else style
 
@@ -149,9 +150,10 @@ def speed_text(plan: Plan) -> str:
     return "" if speed is None else f"{speed.tokens_per_second:.2f} tokens/s full, {speed.high:.2f} empty"
 
 
-def _findings(plan: Plan, room: Room) -> list[Line]:
+def _findings(plan: Plan, room: Room, severities: tuple[str, ...]) -> list[Line]:
     lines: list[Line] = []
-    for finding in sorted(plan.findings, key=lambda f: _SEVERITIES.index(f.severity)):
+    shown = [f for f in plan.findings if f.severity in severities]
+    for finding in sorted(shown, key=lambda f: severities.index(f.severity)):
         for i, part in enumerate(wrapped(finding.message, room.width - 4, _MOST_SAID)):
             lines.append(line((f" {'  ' if i else ''}{part}", finding.severity)))
     return lines

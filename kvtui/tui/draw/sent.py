@@ -22,8 +22,8 @@ Result = TypeVar("Result")
 Cell = tuple[str, Style]  # what follows a wide character is an empty cell
 _BRIDGED = 4  # equal cells between two changed ones that cost no more than moving the cursor over them
 _PLAIN = Style()
-_SHOWN = ("bold", "dim", "italic", "underline", "reverse", "strike")
-_CODES = {"bold": "1", "dim": "2", "italic": "3", "underline": "4", "reverse": "7", "strike": "9"}
+_ON = {"bold": "1", "dim": "2", "italic": "3", "underline": "4", "reverse": "7", "strike": "9"}
+_OFF = {"bold": "22", "dim": "22", "italic": "23", "underline": "24", "reverse": "27", "strike": "29"}
 
 
 class Terminal:
@@ -122,9 +122,12 @@ def codes(before: Style | None, wanted: Style, system: ColorSystem) -> str:
     if before == wanted:
         return ""
     parts: list[str] = []
-    if before is None or _attributes(before) != _attributes(wanted):
-        parts = ["0", *(_CODES[name] for name in _attributes(wanted))]
-        before = _PLAIN
+    if before is None:
+        parts, before = ["0"], _PLAIN
+    was, will = _attributes(before), _attributes(wanted)
+    off = {_OFF[name] for name in was if name not in will}
+    parts += sorted(off)
+    parts += [_ON[name] for name in will if name not in was or _OFF[name] in off]
     for foreground in (True, False):
         new = _colour(wanted, foreground, system)
         if new != _colour(before, foreground, system):
@@ -133,7 +136,7 @@ def codes(before: Style | None, wanted: Style, system: ColorSystem) -> str:
 
 
 def _attributes(style: Style) -> tuple[str, ...]:
-    return tuple(name for name in _SHOWN if getattr(style, name))
+    return tuple(name for name in _ON if getattr(style, name))
 
 
 def _colour(style: Style, foreground: bool, system: ColorSystem) -> tuple[str, ...]:
