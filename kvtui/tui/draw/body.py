@@ -8,7 +8,7 @@ from kvtui.tui.draw.frames import Band, Pane, for_terminal, framed, heading, inn
 from kvtui.tui.draw.head import head_line
 from kvtui.tui.draw.log_pane import log_about, log_lines
 from kvtui.tui.draw.matrix import MATRIX_HEIGHT, MATRIX_WIDTH, matrix_lines
-from kvtui.tui.draw.memory import memory_legend, memory_lines
+from kvtui.tui.draw.memory import memory_legends, memory_lines
 from kvtui.tui.draw.pages import plan_command
 from kvtui.tui.draw.placement import placement_lines, proof, speed_text
 from kvtui.tui.draw.room import Room
@@ -162,8 +162,7 @@ Face = tuple[Line, "tuple[Line, ...]", Draw]  # title, what stands at the right 
 
 def _memory_face(state: State, room: Room) -> Face:
     kind = "memory, simulated" if state.simulated else "memory"
-    legend = memory_legend(state, room)
-    return heading(1, kind, state.focus == "memory"), (legend,), memory_lines
+    return heading(1, kind, state.focus == "memory"), memory_legends(state, room), memory_lines
 
 
 def _table_face(state: State, room: Room) -> Face:

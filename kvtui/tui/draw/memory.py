@@ -13,6 +13,7 @@ from kvtui.tui.state import HISTORY_SAMPLES, State
 
 _NARROW, _WIDE = 72, 108  # columns inside from which figures are whole, and from which there is more than them
 _BESIDE = 37  # columns of predicted | actual
+_SELF_EVIDENT = ("other", "growth", "beside")
 _SPARK_STEP = 3  # samples a column: a minute takes 20
 _NOTHING = DeviceMemory(0, 0, 0, 0)
 
@@ -37,10 +38,10 @@ def memory_rows(state: State) -> list[_Row]:
     return [*(_device_row(state, i) for i in devices), _ram_row(state)]
 
 
-def memory_legend(state: State, room: Room) -> tuple[Span, ...]:
-    """The segments that some bar has."""
+def memory_legends(state: State, room: Room) -> tuple[Line, ...]:
+    """The segments that some bar has; then, for less room, those that a person asks about least left out."""
     present = {name for row in memory_rows(state) for name, size in row.parts.items() if size > 0}
-    return legend(tuple(present), room.solid)
+    return tuple(legend(tuple(present - set(_SELF_EVIDENT[:n])), room.solid) for n in range(len(_SELF_EVIDENT) + 1))
 
 
 def memory_lines(state: State, room: Room) -> list[Line]:
