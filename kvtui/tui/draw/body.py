@@ -20,7 +20,7 @@ from kvtui.tui.state import State
 
 SMALLEST, WHOLE, BESIDE, LARGE = (60, 20), (80, 24), (100, 24), (120, 36)  # columns, lines
 PAGE_HINT = "Esc closes, PgUp and PgDn scroll"
-_TENSORS_WIDTH = 44
+_TENSORS_WIDTH = 42
 _MAP_LINES = 15  # of the map with all groups, its legend, and what is said under it
 _LEAST_LOG = 5
 _ARROWS = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
