@@ -1,53 +1,14 @@
 """What a real llama-server answered for real headers (tests/data/README.md): read once, shared by all tests."""
 
 import json
-import lzma
-import tarfile
 from collections import ChainMap
 from collections.abc import Mapping
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
+from header_archive import DATA, HeaderArchive
 
-from kvtui.header.reader import Header, read_header
-from kvtui.header.source import HeaderBytes
-
-DATA = Path(__file__).parent / "data"
-
-
-class HeaderArchive(Mapping[str, Header]):
-    """The headers of tests/data/headers.tar.xz by name, each read when it is asked for the first time."""
-
-    def __init__(self, path: Path) -> None:
-        self._tar = tarfile.open(fileobj=BytesIO(lzma.decompress(path.read_bytes())))  # noqa: SIM115 # held as long as the archive
-        self._index: dict[str, dict[str, int]] = json.loads(self._file("index.json"))
-        self._read: dict[str, Header] = {}
-
-    def _file(self, name: str) -> bytes:
-        file = self._tar.extractfile(name)
-        assert file is not None
-        return file.read()
-
-    def __getitem__(self, name: str) -> Header:
-        if name not in self._read:
-            self._read[name] = read_header(HeaderBytes(self._file(f"{name}.head"), self._index[name]["size"]))
-        return self._read[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._index)
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def write(self, name: str, folder: Path) -> Path:
-        """A sparse GGUF file of the real size: a real llama-server dry-runs it."""
-        path = folder / f"{name}.gguf"
-        path.write_bytes(self._file(f"{name}.head"))
-        with path.open("r+b") as file:
-            file.truncate(self._index[name]["size"])
-        return path
+from kvtui.header.reader import Header
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +18,9 @@ def headers() -> HeaderArchive:
 
 @pytest.fixture(scope="session")
 def loaded_headers(headers: HeaderArchive) -> Mapping[str, Header]:
-    """The same and those of mixtures of experts as large as they are."""
-    return ChainMap(headers, HeaderArchive(DATA / "headers-mixtures.tar.xz"))  # type: ignore[arg-type]
+    """The same and those of models as large as they are."""
+    large = sorted(DATA.glob("headers-*.tar.xz"))
+    return ChainMap(headers, *map(HeaderArchive, large))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -71,12 +33,6 @@ def beside_headers() -> HeaderArchive:
 def dry_runs() -> tuple[dict[str, Any], ...]:
     """Rows the server accepted."""
     return tuple(row for row in _rows() if "refused" not in row)
-
-
-@pytest.fixture(scope="session")
-def refused_runs() -> tuple[dict[str, Any], ...]:
-    """Rows the server refused."""
-    return tuple(row for row in _rows() if "refused" in row)
 
 
 def _rows() -> list[dict[str, Any]]:

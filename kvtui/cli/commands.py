@@ -1,6 +1,5 @@
 """The command line. Data goes to stdout, words to stderr; the heavy parts are imported by the command that needs them."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +12,11 @@ import click
 from kvtui import __version__
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK, emit, say
+from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
 from kvtui.cli.options import in_environment, positive_seconds, shared_options
+from kvtui.cli.picking import guide, table
+from kvtui.cli.printing import echo_lines, fetched, print_json
+from kvtui.cli.profiles import profile
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import address_of, beside_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
@@ -22,7 +24,7 @@ from kvtui.tasks.options import Options
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
 
-COMMANDS = ("plan", "table", "estimate", "verify", "devices", "serve", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "profile", "demo")
 
 
 class _App(click.Group):
@@ -46,21 +48,19 @@ def cli() -> None:
     """
 
 
-def _fetched(n_bytes: int) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\rreading the header: {n_bytes / 1000:,.0f} kB", nl=False, err=True)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    emit(json.dumps(value, ensure_ascii=True))
+def _say_progress(seconds: float, bound: float) -> None:
+    """The solver's distance, on one line that is written over where a person looks on."""
+    line = f"proving: {seconds * 1e3:,.3f} ms a token, none below {bound * 1e3:,.3f} ms ({1 - bound / seconds:.2%} left)"
+    click.echo(f"\r{line}" if sys.stderr.isatty() else line, err=True, nl=not sys.stderr.isatty())
 
 
 @cli.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
-@click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to go on proving, in seconds.")
+@click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to plan in all, in seconds.")
+@click.option("--prove", is_flag=True, help="Go on until no plan can be better, with progress.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> None:
+def plan(model: str, options: Options, seconds: float | None, prove: bool, as_json: bool) -> None:
     """The best placement of MODEL."""
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import plan_json
@@ -68,21 +68,24 @@ def plan(model: str, options: Options, seconds: float | None, as_json: bool) -> 
 
     began = time.perf_counter()
     address = ModelAddress(model)
-    spec = load(address, options, _fetched)
+    spec = load(address, options, fetched)
     read = time.perf_counter()
-    made = with_proof(make_plan(request_of(spec, options), seconds))
+    deadline = None if seconds is None else time.monotonic() + seconds - (read - began)
+    made = with_proof(
+        make_plan(request_of(spec, options), deadline=deadline, prove=prove, progress=_say_progress if prove else None)
+    )
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
     if as_json:
-        _print_json(plan_json(made, str(address), timings))
+        print_json(plan_json(made, str(address), timings))
     else:
         from kvtui.report.as_text import plan_lines
 
-        _echo_lines(plan_lines(made, address))
+        echo_lines(plan_lines(made, address))
     sys.exit(EXIT_OK if made.fits else EXIT_NO)
 
 
 @cli.command(context_settings={"ignore_unknown_options": False})
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
 @click.option("--explain", is_flag=True, help="Each figure's formula with its numbers.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -103,7 +106,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
         model_draft=server_flags.beside.draft,
     )
     address = ModelAddress(model)
-    spec = load(address, joined, _fetched)
+    spec = load(address, joined, fetched)
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
     beside = beside_of(server_flags.beside, server_flags.context.spec_types)
@@ -115,40 +118,16 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
             from kvtui.report.peaks import peaks_json, peaks_of
 
             value["peaks"] = peaks_json(peaks_of(spec, server_flags.context, described.assignment, described.machine))
-        _print_json(value)
+        print_json(value)
     else:
         from kvtui.report.as_text import estimate_lines
 
-        _echo_lines(estimate_lines(described, str(address), explain=explain))
+        echo_lines(estimate_lines(described, str(address), explain=explain))
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-def _echo_lines(lines: Sequence[str]) -> None:
-    from kvtui.base.text import printable
-
-    emit("\n".join(map(printable, lines)))
-
-
-@cli.command()
-@click.argument("model")
-@shared_options
-@click.option("--all", "all_pairs", is_flag=True, help="All 81 pairs.")
-@click.option("--markdown", is_flag=True, help="A table to paste.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def table(model: str, options: Options, all_pairs: bool, markdown: bool, as_json: bool) -> None:
-    """One row for each pair of K and V types."""
-    from kvtui.placement.plan import quick_plan
-    from kvtui.placement.table import pair_rows
-    from kvtui.report.as_json import table_json
-
-    shown = quick_plan(request_of(load(ModelAddress(model), options, _fetched), options))
-    rows = pair_rows(shown, all_pairs=all_pairs)
-    if as_json:
-        _print_json(table_json(rows))
-        return
-    from kvtui.report.as_text import table_lines
-
-    _echo_lines(table_lines(rows, markdown=markdown))
+for _command in (table, guide, profile):
+    cli.add_command(_command)
 
 
 @cli.command()
@@ -160,15 +139,15 @@ def devices(as_json: bool) -> None:
 
     found = find_inventory()
     if as_json:
-        _print_json(inventory_json(found))
+        print_json(inventory_json(found))
     else:
         from kvtui.report.as_text import inventory_lines
 
-        _echo_lines(inventory_lines(found))
+        echo_lines(inventory_lines(found))
 
 
 @cli.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
@@ -184,7 +163,7 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     from kvtui.tasks.history import gpus_of, request_key
 
     path = ModelAddress(model).path
-    spec = load(ModelAddress(model), options, _fetched)
+    spec = load(ModelAddress(model), options, fetched)
     request = request_of(spec, options)
     server = choose_server(options.llama_server)
     flags = in_environment(without_secrets(flags))
@@ -202,11 +181,11 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     kept = recall(server.identity, request_key(request), gpus_of(request.machine), argv)
     value = verify_json(request.machine, predicted, answer, str(server.path), kept)
     if as_json:
-        _print_json(value)
+        print_json(value)
     else:
         from kvtui.report.as_text import verify_lines
 
-        _echo_lines(verify_lines(value))
+        echo_lines(verify_lines(value))
     sys.exit(EXIT_NO if answer.refused or answer.impossible else EXIT_OK)
 
 
@@ -216,7 +195,7 @@ def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cli.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @shared_options
 @_address_options
 def serve(model: str, options: Options) -> None:
@@ -229,7 +208,7 @@ def serve(model: str, options: Options) -> None:
 
     path = ModelAddress(model).path
     server = choose_server(options.llama_server)
-    made = make_plan(request_of(load(ModelAddress(model), options, _fetched), options))
+    made = make_plan(request_of(load(ModelAddress(model), options, fetched), options))
     if not made.fits:
         say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
@@ -270,7 +249,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
     from kvtui.tui.session import Session
 
     def opener(name: str) -> "Request":
-        return request_of(load(ModelAddress(name), options, _fetched), options)
+        return request_of(load(ModelAddress(name), options, fetched), options)
 
     request = opener(model) if model is not None else None
     machine = request.machine if request is not None else machine_of(options)

@@ -72,6 +72,8 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--spec-draft-n-max", type=int, metavar="N", help="Tokens drafted at a time [default: 3]."),
     _option("--no-mmproj-offload", is_flag=True, help="Keep the projector in RAM."),
     _option("-mmdev", "--mmproj-device", metavar="DEVICE", help="The projector's device; none: RAM."),
+    _option("--image-min-tokens", type=int, metavar="N", help="Tokens of an image, at least [default: the projector's own]."),
+    _option("--image-max-tokens", type=int, metavar="N", help="Tokens of an image, at most [default: the projector's own]."),
     _option("-ngld", "--gpu-layers-draft", metavar="N", help="Blocks of the draft model on the devices [default: all]."),
     _option("-ctkd", "--cache-type-k-draft", metavar="TYPE", help="K cache type of the draft model, or of the MTP context."),
     _option("-ctvd", "--cache-type-v-draft", metavar="TYPE", help="V cache type of the same."),
@@ -84,6 +86,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--no-ram", is_flag=True, help="Keep everything but the embeddings on the devices."),
     _option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers."),
     _option("--config", metavar="FILE", help="A JSON config; options win over it."),
+    _option("--profile", metavar="NAME", help="What was saved with `kvtui profile save NAME`; options win over it."),
     _option("--llama-server", metavar="PATH", help="The llama-server to ask and run."),
     _option("--build", metavar="bN", help="llama.cpp build to estimate for [default: the server's, else b11434]."),
 )
@@ -114,6 +117,21 @@ def refuse_unheard(command: str, options: Options) -> None:
             raise UsageError(sentence)
 
 
+# Commands that have something to say without a model
+_WITHOUT_MODEL = ("app_command", "guide", "save")
+
+
+def _settle_model(command: str, values: dict[str, Any], named: str | None) -> None:
+    """The model of the command line, else the one a config or a profile names. Raises UsageError where there is none."""
+    model = values["model"]
+    if "flags" in values and model is not None and model.startswith("-"):  # the first of the flags after `--`
+        values["flags"] = (model, *values["flags"])
+        model = None
+    values["model"] = model if model is not None else named
+    if values["model"] is None and command not in _WITHOUT_MODEL:
+        raise UsageError("MODEL is missing: a GGUF file or an address, or a config that names one")
+
+
 def shared_options(command: F) -> F:
     """Adds the shared options; the command gets them as one `Options`, first after its own arguments."""
 
@@ -121,14 +139,24 @@ def shared_options(command: F) -> F:
         known = {f.name for f in fields(Options)}
         mine = {name: values.pop(name) for name in list(values) if name in known}
         options = Options(**mine)
-        if options.config is not None:
-            from kvtui.tasks.config import read_config, under_options
+        named = None
+        if options.profile is not None:
+            from kvtui.tasks.profiles import read_profile, under_given
 
-            config = read_config(Path(options.config))
+            if options.config is not None:
+                raise UsageError("--profile and --config: give one of them")
+            profile = read_profile(options.profile)
+            options, named = under_given(profile, options), profile.model
+        if options.config is not None:
+            from kvtui.tasks.config import model_of, read_config, under_options
+
+            path = Path(options.config)
+            config = read_config(path)
+            named = model_of(config, path)
             options = under_options(config, options)
             options = replace(options, server_args=in_environment(without_secrets(options.server_args)))
-            if "model" in values and values["model"] is None:
-                values["model"] = config.model
+        if "model" in values:
+            _settle_model(command.__name__, values, named)
         check_options(options)
         refuse_unheard(command.__name__, options)
         return command(*args, options=options, **values)

@@ -14,6 +14,8 @@ class BesideFlags:
     mmproj: str | None = None  # --mmproj: a projector's file
     mmproj_offload: bool = True
     mmproj_device: str | None = None  # -mmdev; "none": RAM; None: the first device of -dev, else the first GPU
+    image_min_tokens: int = 0  # --image-min-tokens; 0 and less: the projector's own
+    image_max_tokens: int = 0  # --image-max-tokens: of one image, which the projector warms up with
     draft: str | None = None  # -md: a draft model's file
     draft_layers: int = ALL_LAYERS  # -ngld
     draft_type_k: str = "f16"  # -ctkd; of an MTP context too
@@ -37,6 +39,8 @@ def beside_argv(flags: BesideFlags) -> tuple[str, ...]:
             found += ["-mmdev", flags.mmproj_device]
         if not flags.mmproj_offload:
             found.append("--no-mmproj-offload")
+        for flag, tokens in (("--image-min-tokens", flags.image_min_tokens), ("--image-max-tokens", flags.image_max_tokens)):
+            found += [flag, str(tokens)] if tokens > 0 else []
     if flags.draft is not None:
         found += ["-md", flags.draft]
         if flags.draft_layers != plain.draft_layers:

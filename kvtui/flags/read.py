@@ -203,6 +203,8 @@ def _one_device(flag: str, value: str) -> str:
 _BESIDE_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("-mm", "--mmproj"), ("mmproj", lambda _, v: v)),
     **dict.fromkeys(("-mmdev", "--mmproj-device"), ("mmproj_device", _one_device)),
+    "--image-min-tokens": ("image_min_tokens", lambda f, v: max(_integer(f, v), 0)),
+    "--image-max-tokens": ("image_max_tokens", lambda f, v: max(_integer(f, v), 0)),
     **dict.fromkeys(("--spec-draft-model", "-md", "--model-draft"), ("draft", lambda _, v: v)),
     **dict.fromkeys(("--spec-draft-ngl", "-ngld", "--gpu-layers-draft", "--n-gpu-layers-draft"), ("draft_layers", _layers)),
     **dict.fromkeys(("--spec-draft-type-k", "-ctkd", "--cache-type-k-draft"), ("draft_type_k", _type)),

@@ -4,7 +4,7 @@ Long arrays (a vocabulary) are stepped over, not built: their length is kept, nu
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -13,6 +13,10 @@ from kvtui.header.names import block_sizes
 
 MAX_ARRAY = 4096  # longer arrays are vocabularies: no per-layer array is (llama-hparams.h, LLAMA_MAX_LAYERS 512)
 MAX_DIMS = 4  # ggml.h, GGML_MAX_DIMS
+DEFAULT_ALIGNMENT = 32  # gguf.h, GGUF_DEFAULT_ALIGNMENT
+NAME_BYTES = 64  # ggml.h, GGML_MAX_NAME: a tensor's name and its end
+MOST_STRING_BYTES = 1 << 30  # gguf.cpp, GGUF_MAX_STRING_LENGTH
+MOST_ELEMENTS = 1 << 30  # gguf.cpp, GGUF_MAX_ARRAY_ELEMENTS
 MOST_TENSORS = 1 << 18  # a model with its experts apart has 60,000
 _CHUNK = 1 << 20  # bytes read at a time while stepping over a vocabulary
 
@@ -53,12 +57,14 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Header:
-    """What one GGUF file (or a joined split set) says: `data_offset` is where tensor data begins in the first file."""
+    """What one GGUF file (or a joined split set) says: `data_offset` is where tensor data begins in the first file.
+    `types`: the type of each key as gguf_type_name says it, `[u32]` for an array; empty for a header made by hand."""
 
     metadata: Mapping[str, Value]
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     file_bytes: int  # of all files together
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -77,6 +83,21 @@ _STRUCTS = {t: struct.Struct(f) for t, f in _SCALARS.items()}
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _STRING, _ARRAY = 8, 9
+# gguf.cpp, GGUF_TYPE_NAME
+_NAMES = {
+    0: "u8",
+    1: "i8",
+    2: "u16",
+    3: "i16",
+    4: "u32",
+    5: "i32",
+    6: "f32",
+    7: "bool",
+    8: "str",
+    10: "u64",
+    11: "i64",
+    12: "f64",
+}
 
 
 class _Walk:
@@ -110,8 +131,14 @@ class _Walk:
     def u64(self, what: str) -> int:
         return int(_U64.unpack(self.take(8, what))[0])
 
+    def string(self, what: str) -> bytes:
+        length = self.u64(what)
+        if length > MOST_STRING_BYTES:
+            raise HeaderError(f"{what} goes past the end: a string of {length} bytes, at most {MOST_STRING_BYTES} are read")
+        return self.take(length, what)
+
     def text(self, what: str) -> str:
-        return self.take(self.u64(what), what).decode("utf-8", "replace")
+        return self.string(what).decode("utf-8", "replace")
 
     def skip(self, n: int, what: str) -> None:
         self._check(n, what)
@@ -131,8 +158,17 @@ class _Walk:
             self._check(0, what)
 
 
-def _array(walk: _Walk, key: str) -> Value:
+def _array(walk: _Walk, key: str) -> tuple[Value, str]:
     kind, count = walk.u32(key), walk.u64(key)
+    if kind not in _NAMES:
+        raise HeaderError(f"{key} is an array of unknown type {kind}")
+    if count > MOST_ELEMENTS:
+        what = "strings" if kind == _STRING else "values"
+        raise HeaderError(f"{key} claims {count} {what}; at most {MOST_ELEMENTS} are read")
+    return _elements(walk, key, kind, count), f"[{_NAMES[kind]}]"
+
+
+def _elements(walk: _Walk, key: str, kind: int, count: int) -> Value:
     if kind == _STRING:
         if count * 8 > walk.size - walk.at:
             raise HeaderError(f"{key} claims {count} strings, more than the file holds")
@@ -140,8 +176,6 @@ def _array(walk: _Walk, key: str) -> Value:
             walk.skip_texts(count, key)
             return SkippedArray(count)
         return tuple(walk.text(key) for _ in range(count))
-    if kind not in _STRUCTS:
-        raise HeaderError(f"{key} is an array of unknown type {kind}")
     width = _STRUCTS[kind].size
     if count * width > walk.size - walk.at:
         raise HeaderError(f"{key} claims {count} values, more than the file holds")
@@ -151,25 +185,34 @@ def _array(walk: _Walk, key: str) -> Value:
     return struct.unpack(f"<{count}{_SCALARS[kind][1]}", walk.take(count * width, key))
 
 
-def _metadata(walk: _Walk, count: int) -> dict[str, Value]:
+def _metadata(walk: _Walk, count: int) -> tuple[dict[str, Value], dict[str, str]]:
     found: dict[str, Value] = {}
-    for _ in range(count):
-        key, kind = walk.text("a metadata key"), walk.u32("a metadata type")
+    types: dict[str, str] = {}
+    for i in range(count):
+        key = walk.text("a metadata key")
+        if not key:
+            raise HeaderError(f"metadata key {i} has an empty name")
         if key in found:
             raise HeaderError(f"the key {key!r} occurs twice")
+        kind = walk.u32("a metadata type")
+        if kind == _ARRAY:
+            found[key], types[key] = _array(walk, key)
+            continue
+        if kind not in _NAMES:
+            raise HeaderError(f"the key {key!r} has unknown type {kind}")
+        types[key] = _NAMES[kind]
         if kind == _STRING:
             found[key] = walk.text(key)
-        elif kind == _ARRAY:
-            found[key] = _array(walk, key)
-        elif kind in _STRUCTS:
-            found[key] = _STRUCTS[kind].unpack(walk.take(_STRUCTS[kind].size, key))[0]
         else:
-            raise HeaderError(f"the key {key!r} has unknown type {kind}")
-    return found
+            found[key] = _STRUCTS[kind].unpack(walk.take(_STRUCTS[kind].size, key))[0]
+    return found, types
 
 
 def _tensor(walk: _Walk) -> TensorInfo:
-    name = walk.text("a tensor name")
+    raw = walk.string("a tensor name")
+    name = raw.decode("utf-8", "replace")
+    if len(raw) >= NAME_BYTES:
+        raise HeaderError(f"the tensor {name!r:.80} has a name of {len(raw)} bytes, at most {NAME_BYTES - 1} are possible")
     n_dims = walk.u32(name)
     if n_dims > MAX_DIMS:
         raise HeaderError(f"the tensor {name!r} has {n_dims} dimensions, at most {MAX_DIMS} are possible")
@@ -181,10 +224,11 @@ def _tensor(walk: _Walk) -> TensorInfo:
     count = 1
     for d in dims:
         count *= d
-    if count >= 2**63:
+    if count >= 2**63 or any(d >= 2**63 for d in dims):
         raise HeaderError(f"the tensor {name!r} has impossible dimensions {dims}")
-    if dims and dims[0] % block:
-        raise HeaderError(f"the tensor {name!r} has rows of {dims[0]} values, {type_name} needs multiples of {block}")
+    row = dims[0] if dims else 1
+    if row % block:
+        raise HeaderError(f"the tensor {name!r} has rows of {row} values, {type_name} needs multiples of {block}")
     return TensorInfo(name, dims, type_name, count // block * size, offset)
 
 
@@ -216,15 +260,23 @@ def read_header(source: Source) -> Header:
         raise HeaderError(f"the header claims {n_metadata} keys and {n_tensors} tensors, more than the file holds")
     if n_tensors > MOST_TENSORS:
         raise HeaderError(f"the header claims {n_tensors} tensors; at most {MOST_TENSORS} are read")
-    metadata = _metadata(walk, n_metadata)
-    alignment = metadata.get("general.alignment", 32)
+    metadata, types = _metadata(walk, n_metadata)
+    alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+    if (kind := types.get("general.alignment", "u32")) != "u32":
+        raise HeaderError(f"general.alignment is of type {kind}, not u32")
     if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
         raise HeaderError(f"general.alignment is {alignment!r}, not a power of two")
     tensors = _tensors(walk, n_tensors)
-    data_offset = (walk.at + alignment - 1) // alignment * alignment
+    data_offset = _padded(walk.at, alignment)
+    expected = 0
     for t in tensors:
-        if t.offset % alignment:
-            raise HeaderError(f"the tensor {t.name!r} is at offset {t.offset}, not aligned to {alignment}")
+        if t.offset != expected:
+            raise HeaderError(f"the tensor {t.name!r} is at offset {t.offset}, expected {expected} (alignment {alignment})")
         if data_offset + t.offset + t.n_bytes > walk.size:
             raise HeaderError(f"the tensor {t.name!r} goes past the end of the file: cut off, or still downloading")
-    return Header(metadata, tensors, data_offset, walk.size)
+        expected += _padded(t.n_bytes, alignment)
+    return Header(metadata, tensors, data_offset, walk.size, types)
+
+
+def _padded(n_bytes: int, alignment: int) -> int:
+    return (n_bytes + alignment - 1) // alignment * alignment

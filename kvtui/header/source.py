@@ -43,26 +43,39 @@ def open_header(path: Path) -> Header:
 
 
 def join_split_set(name: str, read: Callable[[str], Header]) -> Header:
-    """Header of the file `name`, or of all parts of its split set; `read` gives the header of one file by its name."""
+    """Header of the file `name`, joined with the other parts of its split set; `read` gives the header of one file by its
+    name. As src/llama-model-loader.cpp, llama_model_loader: the header says whether there are parts, not the name."""
+    first = read(name)
+    count = _key(first, name, "split.count", "u16", 0)
+    if count <= 1:
+        return first
     split = split_part(name)
-    if split is None:
-        return read(name)
-    count = split.count
-    if not 1 <= split.number <= count:
-        raise HeaderError(f"{name}: there is no part {split.number} of {count}")
+    if split is None or split.count != count:
+        raise HeaderError(f"{name}: the file says it is one of {count} parts, and is not named STEM-00001-of-{count:05}.gguf")
+    if (number := _key(first, name, "split.no", "u16")) != 0 or split.number != 1:
+        raise HeaderError(f"{name}: this is part {number + 1} of another split set, or not its first; name {split.names[0]}")
     if count > MOST_PARTS:
         raise HeaderError(f"{name}: a split set of {count} parts; at most {MOST_PARTS} are read")
-    parts = [read(part) for part in split.names]
-    for i, part in enumerate(parts):
-        if part.metadata.get("split.count", count) != count or part.metadata.get("split.no", i) != i:
+    parts = [first, *(read(part) for part in split.names[1:])]
+    for i, (part, part_name) in enumerate(zip(parts, split.names, strict=True)):
+        if _key(part, part_name, "split.no", "u16") != i:
             raise HeaderError(f"{name}: part {i + 1} says it is part of another split set")
     tensors = tuple(t for part in parts for t in part.tensors)
     if len({t.name for t in tensors}) != len(tensors):
         raise HeaderError(f"{name}: a tensor occurs in two parts of the split set")
-    expected = parts[0].metadata.get("split.tensors.count", len(tensors))
+    expected = _key(first, name, "split.tensors.count", "i32")
     if expected != len(tensors):
         raise HeaderError(f"{name}: the split set says {expected} tensors and holds {len(tensors)}")
-    return replace(parts[0], tensors=tensors, file_bytes=sum(p.file_bytes for p in parts))
+    return replace(first, tensors=tensors, file_bytes=sum(p.file_bytes for p in parts))
+
+
+def _key(header: Header, name: str, key: str, kind: str, default: int | None = None) -> int:
+    value = header.metadata.get(key, default)
+    if value is None:
+        raise HeaderError(f"{name}: the key {key} is missing")
+    if header.types.get(key, kind) != kind or not isinstance(value, int):
+        raise HeaderError(f"{name}: the key {key} is of type {header.types.get(key)}, not {kind}")
+    return value
 
 
 @contextmanager

@@ -58,15 +58,11 @@ def describe_flags(
         learned=Learned(overhead_bytes=learned.overhead_bytes),
         beside=others,
     )
-    found = list(refusals(model, flags.context))
+    found = list(refusals(model, flags.context, build))
     found += _split_mode(flags)
     found += others.findings
     if build.standing:
         found.append(Finding("unmeasured-build", "note", build.standing))
-    if not model.known:
-        found.append(
-            Finding("unknown-architecture", "warning", f"{model.architecture} has no record here: the plain rule is used")
-        )
     lacks = lacking(machine, capacities(machine, margins), memory)
     if lacks:
         found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(map(str, lacks))}"))

@@ -50,3 +50,13 @@ def lacking(machine: Machine, limits: Sequence[int], memory: Estimate, ram_limit
         if over > 0:
             found.append(Lack(f"the pool of RAM and {', '.join(sorted(shared))}", over, used))
     return tuple(found)
+
+
+def spare_bytes(machine: Machine, limits: Sequence[int], memory: Estimate, ram_limit: int | None = None) -> int:
+    """Bytes left where least is left: on a device that holds anything, or in RAM; below 0, what lacks in all."""
+    lacks = sum(x.n_bytes for x in lacking(machine, limits, memory, ram_limit))
+    if lacks:
+        return -lacks
+    free = machine.ram.free_bytes if ram_limit is None else ram_limit
+    left = [limit - use.used_bytes for limit, use in zip(limits, memory.devices, strict=True) if use.used_bytes]
+    return min([*left, free - memory.host.used_bytes])

@@ -2,9 +2,11 @@
 
 src/llama-context.cpp, llama_init_from_model and the constructor of llama_context."""
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import Finding
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
+from kvtui.model.loading import UNKNOWN_ARCHITECTURE
 from kvtui.model.spec import ModelSpec
 
 MAX_SEQUENCES = 256  # src/llama-cparams.h, LLAMA_MAX_SEQ
@@ -18,9 +20,9 @@ def equal_types_needed(model: ModelSpec) -> bool:
     return model.is_mla or model.family.equal_types
 
 
-def refusals(model: ModelSpec, ctx: ContextParams) -> tuple[Finding, ...]:
+def refusals(model: ModelSpec, ctx: ContextParams, build: Build = DEFAULT_BUILD) -> tuple[Finding, ...]:
     """Errors for what is refused, warnings for what the server takes untested. Empty: it is accepted."""
-    found = []
+    found = [_of_loading(model.refusal, build)] if model.refusal else []
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
     flash_off = ctx.flash_attn == "off" or model.family.no_flash_attention
     if ctx.slots > MAX_SEQUENCES:
@@ -55,6 +57,14 @@ def refusals(model: ModelSpec, ctx: ContextParams) -> tuple[Finding, ...]:
         else:
             found.append(_error("head-size", text))
     return tuple(found)
+
+
+def _of_loading(refusal: Finding, build: Build) -> Finding:
+    """Which architectures a newer build knows is not known here: the plain rule is used for what may be one of them."""
+    if refusal.code == UNKNOWN_ARCHITECTURE and build > DEFAULT_BUILD:
+        text = f"{refusal.message}; {build} may have it: the plain rule is used, and a dry run of llama-server tells the truth"
+        return Finding(refusal.code, "warning", text)
+    return refusal
 
 
 def _complete(model: ModelSpec) -> bool:

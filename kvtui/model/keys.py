@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kvtui.header.reader import Header, HeaderError
+from kvtui.header.reader import Header, HeaderError, SkippedArray
+
+MAX_ENTRIES = 512  # src/llama-hparams.h, LLAMA_MAX_LAYERS: the arrays that get_arr fills
+_INTEGERS = ("[u32]", "[i32]", "[bool]")
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,13 @@ class Keys:
     def number(self, key: str, default: int | None = None) -> int:
         """get_key: an unsigned 32-bit integer; required without a default."""
         value = self.header.metadata.get(f"{self.architecture}.{key}", default)
+        kind = self.header.types.get(f"{self.architecture}.{key}", "u32")
         if isinstance(value, bool) or not isinstance(value, int):
             if value is None:
                 raise HeaderError(f"the key {self.architecture}.{key} is missing")
             raise HeaderError(f"the key {self.architecture}.{key} is no integer")
+        if kind != "u32":
+            raise HeaderError(f"the key {self.architecture}.{key} is of type {kind}, not u32")
         if not 0 <= value < 2**32:
             raise HeaderError(f"the key {self.architecture}.{key} is {value}, out of range")
         return value
@@ -30,6 +36,11 @@ class Keys:
     def array(self, key: str) -> tuple[int, ...] | None:
         """get_arr: integers or booleans (as 0 and 1), or None where there is no such array."""
         value = self.header.metadata.get(f"{self.architecture}.{key}")
+        kind = self.header.types.get(f"{self.architecture}.{key}", "")
+        if kind.startswith("[") and kind not in _INTEGERS:
+            raise HeaderError(f"the key {self.architecture}.{key} is an array of type {kind}, not of 32-bit integers")
+        if isinstance(value, SkippedArray):
+            raise HeaderError(f"the key {self.architecture}.{key} has {value.length} entries; llama.cpp takes {MAX_ENTRIES}")
         if isinstance(value, tuple) and all(isinstance(x, int) for x in value):
             return tuple(int(x) for x in value)
         return None

@@ -8,9 +8,11 @@ from kvtui.header.source import open_header
 from kvtui.model.blocks import MAX_LAYERS, read_blocks
 from kvtui.model.families import FAMILIES, PLAIN
 from kvtui.model.keys import Keys
+from kvtui.model.loading import Loading
 from kvtui.model.spec import ModelSpec
 from kvtui.model.tensors import classify
 
+_LONGEST_NAME = 64  # of an architecture; llama.cpp's longest has 16 letters
 MTP = "draft-mtp"  # the --spec-type that loads MTP blocks
 
 
@@ -24,6 +26,8 @@ def model_from_header(header: Header, fallback_name: str, spec_types: Sequence[s
     architecture = header.metadata.get("general.architecture")
     if not isinstance(architecture, str):
         raise HeaderError("the key general.architecture is missing: this is no model llama.cpp can load")
+    if not architecture.isprintable() or len(architecture) > _LONGEST_NAME:
+        raise HeaderError(f"unknown model architecture: {architecture!r:.80}")
     keys, family = Keys(header, architecture), FAMILIES.get(architecture, PLAIN)
     n_all = keys.number("block_count")
     if not 0 < n_all <= MAX_LAYERS:
@@ -60,6 +64,7 @@ def model_from_header(header: Header, fallback_name: str, spec_types: Sequence[s
         mtp=mtp,
         is_causal=header.metadata.get(f"{architecture}.attention.causal", True) is not False,
         header=header,
+        refusal=Loading(header, architecture, layers, n_layer).refusal(),
     )
 
 

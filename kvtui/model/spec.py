@@ -5,6 +5,7 @@ from functools import cached_property
 from math import prod
 from typing import Literal
 
+from kvtui.base.findings import Finding
 from kvtui.header.reader import Header
 from kvtui.model.families import Family
 
@@ -92,6 +93,7 @@ class ModelSpec:
     mtp: bool  # MTP blocks are loaded
     is_causal: bool  # attention.causal: the batch is at most the context
     header: Header = field(repr=False)
+    refusal: Finding | None = None  # why llama.cpp would not load it
 
     @cached_property
     def weights_bytes(self) -> int:

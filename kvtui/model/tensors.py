@@ -7,7 +7,7 @@ from kvtui.header.reader import Header
 from kvtui.model.families import Family
 from kvtui.model.spec import Tensor, TensorClass
 
-_BLOCK = re.compile(r"^(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d+)\.")
+_BLOCK = re.compile(r"^(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d{1,9})\.")
 # src/llama-arch.cpp, LLM_TENSOR_INFOS: LLM_TENSOR_LAYER_INPUT
 _INPUT = ("token_embd.weight", "position_embd.weight", "token_types.weight", "per_layer_token_embd.weight")
 # LLM_TENSOR_LAYER_REPEATING without a block in their name: they follow the first block
@@ -26,6 +26,12 @@ _FIRST_BLOCK = (
 _UNUSED = re.compile(r"^masked_embd_(centroids|ordering)|\.cross_attn_rel_b\.")
 # created without TENSOR_SKIP where a record says mtp_head_kept
 _MTP_HEAD = re.compile(r"\.nextn\.(embed_tokens|shared_head_head|shared_head_norm)\.")
+
+
+def block_of(name: str) -> int | None:
+    """N of `blk.N.`; None for a tensor of no block."""
+    match = _BLOCK.match(name)
+    return int(match[1]) if match else None
 
 
 def _kind(name: str, block: int | None, family: Family) -> TensorClass:
@@ -50,8 +56,7 @@ def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: 
 
     tensors = []
     for i, info in enumerate(header.tensors):
-        match = _BLOCK.match(info.name)
-        block = int(match[1]) if match else None
+        block = block_of(info.name)
         expert = "_exps." in info.name or "_chexps." in info.name
         tensors.append(
             Tensor(

@@ -18,13 +18,15 @@ from kvtui.placement.context_search import largest_context
 from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
 from kvtui.placement.shortage import does_not_fit
-from kvtui.placement.solve.candidate import GUARD, Candidate
+from kvtui.placement.solve.candidate import GUARD, Candidate, pick_with_prompts
+from kvtui.placement.solve.first_opened import better_order
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
 from kvtui.placement.solve.yardstick import bound
 from kvtui.placement.speed import Speed, speed_of
 
 _NOTABLE_GAP = 0.01
+_NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
 _LEAST_UBATCH = 32
 _PROVEN_GAP = 2e-4  # relative, as the solver's
 _WORTH_FOLLOWING = 2.0  # a plan this many times slower for pinned blocks' K/V is not what a pin of weights meant
@@ -81,21 +83,36 @@ def quick_plan(request: Request) -> Plan:
     return plan_of(problem, first, proven=False, notes=notes)
 
 
-def make_plan(request: Request, seconds: float | None = None, should_stop: Callable[[], bool] | None = None) -> Plan:
-    """The best plan: search, then the exact solver for a fixed amount of work, or for `seconds`."""
-    from kvtui.placement.solve.exact import solve
+def make_plan(
+    request: Request,
+    *,
+    deadline: float | None = None,
+    prove: bool = False,
+    should_stop: Callable[[], bool] | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> Plan:
+    """The best plan: search and, where the program is small, the exact solver, a fixed amount of work. With `deadline` (of
+    time.monotonic) the solver goes on until then, with `prove` until no plan is better; `progress` hears the best plan's
+    seconds a token and the bound."""
+    from kvtui.placement.solve.exact import A_LITTLE, AT_ONCE, PROVE, solve
 
     problem, first, notes = _searched(request)
-    better, proven = solve(problem, first, seconds=seconds, should_stop=should_stop)
+    if prove or deadline is not None:
+        effort = replace(PROVE, deadline=deadline)
+    else:
+        near = first.bound >= first.best.score.seconds * (1 - _NEAR_ENOUGH)
+        effort = AT_ONCE if near else A_LITTLE
+    better, proven = solve(problem, first, effort, should_stop, progress)
     return _proven_plan(problem, first, better, proven=proven, notes=notes)
 
 
 def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
-    request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False))
+    request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False, order=()))
     request, about_context = _with_context(request)
     problem, found, left = _with_pins(request)
     problem, found = _without_blocks_in_ram(problem, found)
+    problem, found, ordered = _in_order(problem, found)
     request = problem.request
     about_pins = (*about_pins, *left)
     asked = request.context.n_ubatch
@@ -105,9 +122,9 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
         trial = search(smaller)
         if not trial.best.over_bytes:
             text = f"a physical batch of {asked} does not fit, {ubatch} does: prompts are slower"
-            return smaller, trial, (*about_pins, *about_context, Finding("ubatch-reduced", "warning", text))
+            return smaller, trial, (*about_pins, *about_context, *ordered, Finding("ubatch-reduced", "warning", text))
         ubatch //= 2
-    return problem, found, (*about_pins, *about_context)
+    return problem, found, (*about_pins, *about_context, *ordered)
 
 
 def _with_pins(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
@@ -129,16 +146,17 @@ def _with_pins(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
 
 def improve(plan: Plan, should_stop: Callable[[], bool] | None = None) -> Plan:
     """`plan`, improved or proven by the exact solver; stops soon after `should_stop` says so."""
-    from kvtui.placement.solve.exact import solve
+    from kvtui.placement.solve.exact import Effort, solve
 
     problem = build_problem(plan.request)
-    better, proven = solve(problem, plan.found, should_stop=should_stop)
+    better, proven = solve(problem, plan.found, Effort(), should_stop)
     return _proven_plan(problem, plan.found, better, proven=proven, notes=plan.notes)
 
 
 def _proven_plan(problem: Problem, first: Found, better: Found, *, proven: bool, notes: tuple[Finding, ...]) -> Plan:
-    """The plan of `better`. Where blocks were kept out of RAM the solver's bound is not one for every placement: `first`'s is."""
-    if problem.request.blocks_on_devices:
+    """The plan of `better`. Where blocks were kept out of RAM, or devices are opened in an order of their own, the solver's
+    bound is not one for every placement: `first`'s is."""
+    if problem.request.blocks_on_devices or problem.request.order:
         better = replace(better, bound=min(better.bound, first.bound))
         proven = proven and 0 < better.best.score.seconds <= better.bound * (1 + _PROVEN_GAP)
     return plan_of(problem, better, proven=proven, notes=notes)
@@ -155,6 +173,20 @@ def _without_blocks_in_ram(problem: Problem, found: Found) -> tuple[Problem, Fou
     if other.best.over_bytes or other.best.score.seconds > best.score.seconds * GUARD:
         return problem, found
     return trial, replace(other, bound=min(other.bound, found.bound))
+
+
+def _in_order(problem: Problem, found: Found) -> tuple[Problem, Found, tuple[Finding, ...]]:
+    """Another device opened first, where that makes decode or, at as good a decode, prompts faster."""
+    order = better_order(problem, found.best)
+    if order is None:
+        return problem, found, ()
+    trial = build_problem(replace(problem.request, order=order))
+    other = search(trial)
+    if other.best.over_bytes or pick_with_prompts([found.best, other.best]) is found.best:
+        return problem, found, ()
+    name = problem.request.machine.devices[order[0]].name
+    text = f"{name} is opened first: it takes the weights in RAM through its link for prompts, and has the buffers for them"
+    return trial, replace(other, bound=min(other.bound, found.bound)), (Finding("opened-first", "note", text),)
 
 
 def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:
@@ -181,7 +213,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
     fits = candidate.over_bytes == 0
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
-    findings = [*notes, *refusals(request.model, request.context), *problem.beside.findings, *_warnings(request)]
+    findings = [*notes, *refusals(request.model, request.context, request.build), *problem.beside.findings, *_warnings(request)]
     if not fits:
         findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
@@ -232,15 +264,6 @@ def context_flags(trained: int, context: ContextParams) -> tuple[str, ...]:
 def _warnings(request: Request) -> list[Finding]:
     found = []
     model, context, devices = request.model, request.context, request.machine.devices
-    if not model.known:
-        found.append(
-            Finding(
-                "unknown-architecture",
-                "warning",
-                f"{model.architecture} has no record here: its cache is estimated by the plain rule; "
-                "a dry run of llama-server tells the truth",
-            )
-        )
     per_slot = context.cells_per_slot(model.n_ctx_train)
     if context.n_ctx > model.n_ctx_train and per_slot > model.n_ctx_train:
         found.append(

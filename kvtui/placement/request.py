@@ -33,6 +33,7 @@ class Request:
     weights_only: bool = False  # pins leave K/V where llama-server's order of blocks puts it
     blocks_on_devices: bool = False  # no block, and so no K/V, lives in RAM: only tensors that may move do
     excluded: tuple[str, ...] = ()  # devices not to use
+    order: tuple[int, ...] = ()  # devices to open, in this order; (): all, as the machine lists them
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None
     beside: Beside = field(default_factory=Beside)  # a projector, a draft model
@@ -56,12 +57,14 @@ class Request:
 
     @cached_property
     def opened(self) -> tuple[int, ...] | None:
-        """The devices llama-server is to open, None: all. One that is excluded, or may hold nothing, would still take the
-        back end's own memory, copies of inputs and staged experts."""
-        found = tuple(i for i, capacity in enumerate(self.capacities) if capacity)
-        return found if len(found) < len(self.capacities) else None
+        """The devices llama-server is to open, in order; None: all, as they are listed. One that is excluded, or may hold
+        nothing, would still take the back end's own memory, copies of inputs and staged experts."""
+        everyone = tuple(range(len(self.capacities)))
+        found = tuple(i for i in self.order or everyone if self.capacities[i])
+        return found if found != everyone else None
 
     @cached_property
     def capacities(self) -> tuple[int, ...]:
-        """Bytes each device may hold: free minus margin, nothing on an excluded one."""
-        return capacities(self.machine, self.margin_bytes, self.excluded)
+        """Bytes each device may hold: free minus margin, nothing on one that is excluded or not opened."""
+        found = capacities(self.machine, self.margin_bytes, self.excluded)
+        return tuple([c if not self.order or i in self.order else 0 for i, c in enumerate(found)])

@@ -101,5 +101,6 @@ def _changes(request: Request) -> Iterator[tuple[str, Request]]:
     widest = max(CACHE_TYPES[context.type_k].bits, CACHE_TYPES[context.type_v].bits)
     for name in _SMALLER_TYPES:
         smaller = replace(context, type_k=name, type_v=name)
-        if CACHE_TYPES[name].bits < widest and not any(f.severity == "error" for f in refusals(request.model, smaller)):
+        found = refusals(request.model, smaller, request.build)
+        if CACHE_TYPES[name].bits < widest and not any(f.severity == "error" for f in found):
             yield f"a cache of {name} (-ctk {name} -ctv {name})", replace(request, context=smaller)

@@ -6,8 +6,6 @@ from kvtui.hardware.device import CPU
 from kvtui.placement.solve.candidate import Candidate
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
 
-_UNKNOWN_LINK = 16 * 0.985e9  # bytes a second: PCIe 3.0, sixteen lanes of 8 GT/s in 128b/130b coding
-
 
 @dataclass(frozen=True)
 class Speed:
@@ -37,21 +35,5 @@ def speed_of(problem: Problem, candidate: Candidate) -> Speed | None:
         tokens_per_second=1.0 / seconds,
         low=1.0 / seconds,
         high=1.0 / max(empty, HANDOFF_SECONDS),
-        prompt_tokens_per_second=1.0 / prompt_seconds(problem, candidate),
+        prompt_tokens_per_second=1.0 / candidate.score.prompt_seconds,
     )
-
-
-def prompt_seconds(problem: Problem, candidate: Candidate) -> float:
-    """Prompt seconds a token, by bandwidths alone: once a ubatch the experts in RAM cross the link of the first device, which
-    computes them (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur), and the devices read all that is on them.
-    Arithmetic is not counted: a prompt is never faster."""
-    devices = problem.request.machine.devices
-    if not devices:
-        link = 1.0 / problem.seconds_per_byte[CPU]  # nothing crosses: RAM is read
-    else:
-        link = devices[0].link or _UNKNOWN_LINK
-    speed = problem.seconds_per_byte
-    seconds = sum(size * speed[home] for size, home in zip(problem.home_bytes, candidate.homes, strict=True))
-    for movable, place in zip(problem.movables, candidate.places, strict=True):
-        seconds += movable.n_bytes * (1.0 / link if place == CPU else speed[place])
-    return seconds / max(problem.compute.ubatch, 1)

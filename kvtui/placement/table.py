@@ -1,20 +1,25 @@
 """One row for each K/V pair: what it takes, what it saves, how far it reaches, how it runs, what it costs in quality."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from kvtui.base.findings import Finding
 from kvtui.cache.kernels import Runs
-from kvtui.cache.layout import cache_layout
+from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.cache.quality import Quality, quality
-from kvtui.cache.support import support
+from kvtui.cache.reading import cache_seconds
+from kvtui.cache.support import Support, support
 from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import CPU
+from kvtui.memory.compute import ComputeModel
+from kvtui.memory.estimate import estimate
+from kvtui.memory.fits import lacking
 from kvtui.memory.refusals import equal_types_needed, refusals
 from kvtui.placement.context_search import largest_in_place, largest_on_devices
 from kvtui.placement.plan import Plan
-from kvtui.placement.solve.candidate import evaluate
-from kvtui.placement.solve.problem import build_problem
-from kvtui.placement.speed import speed_of
+from kvtui.placement.solve.problem import HANDOFF_SECONDS, build_problem
+from kvtui.placement.solve.yardstick import score
 
 # pairs worth a look, from the ladder of bits(K) >= bits(V)
 LADDER = (
@@ -33,7 +38,7 @@ LADDER = (
 
 @dataclass(frozen=True)
 class PairRow:
-    """Bytes and tokens; None where nothing fits or nothing is known yet."""
+    """Bytes and tokens; None where nothing fits or nothing is known yet. Speeds follow `runs`: at full context, and empty."""
 
     type_k: str
     type_v: str
@@ -42,14 +47,23 @@ class PairRow:
     saved_fraction: float
     max_context: int | None
     max_context_gpu: int | None
-    tokens_per_second: float | None  # at full context
+    seconds_per_token: float  # at full context; where a bandwidth is not known, by the usual one: for comparison
+    tokens_per_second: float | None
     tokens_per_second_empty: float | None
+    fits: bool  # with the placement as shown
     accepted: bool
     runs: Runs
     runs_because: str  # which device decides, and why
     runs_devices: tuple[tuple[str, Runs], ...]
     quality: Quality
     findings: tuple[Finding, ...]
+    dominated_by: tuple[str, str] | None = None  # a pair better or equal in all, and better in one
+    recommended_for: tuple[str, ...] = ()  # goals
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """(type of K, type of V)."""
+        return self.type_k, self.type_v
 
 
 def pairs(plan: Plan, *, all_pairs: bool) -> tuple[tuple[str, str], ...]:
@@ -69,34 +83,79 @@ def pair_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> 
 
 def iter_rows(plan: Plan, *, all_pairs: bool = False, contexts: bool = True) -> Iterator[PairRow]:
     """Rows one by one; without `contexts` the two largest contexts are left out, which is much quicker."""
-    request, model = plan.request, plan.request.model
-    reference = cache_layout(model, replace(request.context, type_k="f16", type_v="f16"))
-    for type_k, type_v in pairs(plan, all_pairs=all_pairs):
-        context = replace(request.context, type_k=type_k, type_v=type_v)
-        trial = replace(request, context=context)
-        found = refusals(model, context)
-        accepted = not any(f.severity == "error" for f in found)
-        problem = build_problem(trial, reference if (type_k, type_v) == ("f16", "f16") else None)
-        candidate = evaluate(problem, plan.homes, plan.places)
-        most = model.n_ctx_train * context.slots
-        speed = speed_of(problem, candidate) if plan.speed is not None else None
-        seconds = candidate.score.seconds if plan.speed is not None else 0.0
-        cache = problem.layout.cache_bytes
-        runs = support(model, context, request.machine.devices, build=request.build, fa_quants=request.fa_quants)
-        yield PairRow(
-            type_k=type_k,
-            type_v=type_v,
-            cache_bytes=cache,
-            device_bytes=sum(d.used_bytes for d in candidate.estimate.devices),
-            saved_fraction=1 - cache / reference.cache_bytes if reference.cache_bytes else 0.0,
-            max_context=largest_in_place(trial, plan.assignment, most) if contexts and accepted else None,
-            max_context_gpu=largest_on_devices(trial, most) if contexts and accepted else None,
-            tokens_per_second=1 / seconds if seconds else None,
-            tokens_per_second_empty=speed.high if speed is not None else None,
-            accepted=accepted,
-            runs=runs.runs,
-            runs_because=runs.because,
-            runs_devices=tuple((name, r.runs) for name, r in runs.devices),
-            quality=quality(type_k, type_v, model),
-            findings=found,
-        )
+    yield from rows_of(plan, pairs(plan, all_pairs=all_pairs), contexts=contexts)
+
+
+def rows_of(plan: Plan, wanted: Iterable[tuple[str, str]], *, contexts: bool = True) -> Iterator[PairRow]:
+    """Rows of these pairs, one by one."""
+    shared = _Shared.of(plan)
+    for type_k, type_v in wanted:
+        yield _row(plan, shared, type_k, type_v, contexts=contexts)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all pairs of a plan have in common. `still_seconds`: a token without its caches, hand-offs counted."""
+
+    reference: CacheLayout
+    still_seconds: float
+    seconds_per_byte: tuple[float, ...]
+    homes: tuple[int, ...]  # a device a block; RAM for all where K/V stay there
+    attends: frozenset[int]  # devices that hold blocks with a cache
+
+    @staticmethod
+    def of(plan: Plan) -> "_Shared":
+        request = plan.request
+        reference = cache_layout(request.model, replace(request.context, type_k="f16", type_v="f16"))
+        silent = replace(reference, layers=tuple([replace(x, read_bytes=0) for x in reference.layers]))
+        problem = build_problem(request, silent)
+        homes = plan.homes if request.context.offload_kqv else (CPU,) * len(plan.homes)
+        attends = frozenset(h for h, x in zip(homes, reference.layers, strict=False) if x.cache_bytes)
+        seconds = score(problem, plan.homes, plan.places).seconds
+        return _Shared(reference, seconds, problem.seconds_per_byte, homes, attends)
+
+
+def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: bool) -> PairRow:
+    request, model, machine = plan.request, plan.request.model, plan.request.machine
+    context = replace(request.context, type_k=type_k, type_v=type_v)
+    trial = replace(request, context=context)
+    found = refusals(model, context, request.build)
+    accepted = not any(f.severity == "error" for f in found)
+    layout = cache_layout(model, context)
+    compute = ComputeModel(model, context, machine, str(request.build), fa_quants=request.fa_quants)
+    memory = estimate(model, context, plan.assignment, machine, compute=compute, layout=layout, learned=request.learned)
+    decides, by_place = _runs(plan, shared, context)
+    seconds = shared.still_seconds + cache_seconds(layout, shared.reference, shared.homes, by_place, shared.seconds_per_byte)
+    known = plan.speed is not None and (decides.runs != "cpu" or machine.ram.bandwidth is not None)
+    most = model.n_ctx_train * context.slots
+    in_place = largest_in_place(trial, plan.assignment, most) if contexts and accepted else None
+    whole = CPU not in plan.homes and CPU not in plan.places and request.context.offload_kqv
+    return PairRow(
+        type_k=type_k,
+        type_v=type_v,
+        cache_bytes=layout.cache_bytes,
+        device_bytes=sum(d.used_bytes for d in memory.devices),
+        saved_fraction=1 - layout.cache_bytes / shared.reference.cache_bytes if shared.reference.cache_bytes else 0.0,
+        max_context=in_place,
+        max_context_gpu=largest_on_devices(trial, most, in_place or 0 if whole else 0) if contexts and accepted else None,
+        seconds_per_token=seconds,
+        tokens_per_second=1 / seconds if known and seconds else None,
+        tokens_per_second_empty=1 / max(shared.still_seconds, HANDOFF_SECONDS) if known and seconds else None,
+        fits=accepted and not lacking(machine, request.capacities, memory, request.ram_capacity),
+        accepted=accepted,
+        runs=decides.runs,
+        runs_because=decides.because,
+        runs_devices=tuple((name, r.runs) for name, r in decides.devices),
+        quality=quality(type_k, type_v, model),
+        findings=found,
+    )
+
+
+def _runs(plan: Plan, shared: _Shared, context: ContextParams) -> tuple[Support, tuple[Runs, ...]]:
+    """(what decides among the devices that attend, how each device runs it: RAM last)."""
+    request, devices = plan.request, plan.request.machine.devices
+    here = [d for i, d in enumerate(devices) if i in shared.attends]
+    decides = support(request.model, context, here, build=request.build, fa_quants=request.fa_quants)
+    host = support(request.model, context, (), build=request.build)
+    by_name = {name: r.runs for name, r in decides.devices}
+    return decides, (*[by_name.get(d.name, "fast") for d in devices], host.runs)

@@ -11,6 +11,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
 from kvtui.report.columns import COLUMNS
+from kvtui.report.configuration import configuration, configuration_json
 from kvtui.report.findings import findings_json
 from kvtui.report.formulas import explain_json
 from kvtui.report.parts import OF_DEVICES, OF_THE_HOST, values
@@ -147,6 +148,7 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
         "argv": list(plan.argv),
         "env": dict(plan.env),
         "timings": timings,
+        "configuration": configuration_json(configuration(plan)),
         "findings": findings_json(plan.findings),
     }
 
@@ -188,10 +190,11 @@ def inventory_json(found: Inventory) -> Json:
     }
 
 
-def table_json(rows: Sequence["PairRow"]) -> Json:
-    """The JSON of `kvtui table`."""
+def table_json(rows: Sequence["PairRow"], advice: str) -> Json:
+    """The JSON of `kvtui table`; `advice`: one sentence."""
     return {
         "schema": SCHEMA,
+        "advice": advice,
         "rows": [{column.key: column.value(row) for column in COLUMNS} for row in rows],
     }
 

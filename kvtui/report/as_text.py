@@ -13,8 +13,8 @@ from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
 from kvtui.placement.plan import Optimality, Plan
-from kvtui.placement.table import PairRow
-from kvtui.report.columns import FOR_PEOPLE, NONE
+from kvtui.report.columns import NONE
+from kvtui.report.configuration import configuration, configuration_lines
 from kvtui.report.parts import IN_TEXT, values
 
 _NAME = 8  # columns of a device's name
@@ -62,6 +62,7 @@ def plan_lines(plan: Plan, address: ModelAddress) -> list[str]:
         lines.append(f"{plan.speed.low:.1f} to {plan.speed.high:.1f} tokens a second, by bandwidth (full to empty context)")
         lines.append(_proof(plan.optimality))
     lines += [f"{f.severity}: {f.message}" for f in plan.findings]
+    lines += ["", *configuration_lines(configuration(plan))]
     env = "".join(f"{k}={shell_word(v)} " for k, v in plan.env)
     lines += ["", env + shell_line(["llama-server", *address.flags, *plan.argv])]
     return lines
@@ -91,19 +92,6 @@ def estimate_lines(described: Described, path: str, *, explain: bool) -> list[st
         peaks = peaks_of(described.model, flags.context, described.assignment, described.machine)
         lines += ["", *explain_lines(described.model, flags.context, flags.beside), *peak_lines(peaks)]
     return lines + [f"{f.severity}: {f.message}" for f in described.findings]
-
-
-def table_lines(rows: Sequence[PairRow], *, markdown: bool) -> list[str]:
-    """One line a pair."""
-    heads = [c.title for c in FOR_PEOPLE]
-    cells = [[c.cell(row) for c in FOR_PEOPLE] for row in rows]
-    if markdown:
-        return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells)]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    return [
-        "  ".join(c.aligned(cell, w) for c, cell, w in zip(FOR_PEOPLE, row, widths, strict=True)).rstrip()
-        for row in (heads, *cells)
-    ]
 
 
 def inventory_lines(found: Inventory) -> list[str]:

@@ -1,12 +1,13 @@
 """The JSON config of the user's guide, and more: read, checked, merged under the options of the command line."""
 
+import json
 import re
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from kvtui.base.files import read_regular
+from kvtui.base.files import locked, read_regular, replace_locked
 from kvtui.base.findings import UsageError
 from kvtui.base.parse import ParseError, parse_json
 from kvtui.base.text import printable
@@ -16,6 +17,8 @@ from kvtui.tasks.options import Options
 MOST_BYTES = 1 << 20  # a config has a few hundred
 MOST_ENTRIES = 1000  # of a list: pins are tried on every tensor
 MOST_SHOWN = 64  # characters of a key or value in a sentence
+_INDENT = 2  # as the guide's
+_NEW_MODE = 0o644
 _KEYS: dict[str, tuple[str, ...]] = {
     "": ("context_size", "kv_cache", "model", "devices", "ram", "margin", "pins", "slots", "server"),
     "kv_cache": ("type", "type_k", "type_v"),
@@ -57,6 +60,11 @@ def _model() -> Any:
 
 def read_config(path: Path) -> Any:
     """The config at `path`, checked. Raises UsageError with file, line, and the nearest valid key or type."""
+    return _checked(path, *_parsed(path))
+
+
+def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
+    """(the text, its object)."""
     try:
         text = read_regular(path, MOST_BYTES).decode()
     except (OSError, UnicodeDecodeError) as e:
@@ -69,11 +77,20 @@ def read_config(path: Path) -> Any:
         raise UsageError(f"{path}, line {e.line}: {e}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{path}: the config is a JSON object")
+    return text, data
+
+
+def _given(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what is null: that is "not given", as in the guide's `type_k`."""
+    return {k: _given(v) if isinstance(v, dict) and k != "pins" else v for k, v in data.items() if v is not None}
+
+
+def _checked(path: Path, text: str, data: dict[str, Any]) -> Any:
     _check_keys(path, text, data)
     from pydantic import ValidationError
 
     try:
-        config = _model().model_validate(data)
+        config = _model().model_validate(_given(data))
     except ValidationError as e:
         first = e.errors()[0]
         where = _shown(".".join(str(x) for x in first["loc"]))
@@ -134,3 +151,38 @@ def under_options(config: Any, options: Options) -> Options:
         port=options.port or config.server.port,
         server_args=options.server_args or tuple(config.server.args),
     )
+
+
+def model_of(config: Any, path: Path) -> str | None:
+    """The model that the config at `path` names; a file that is not where the person is, is looked for beside the config."""
+    named: str | None = config.model
+    if named is not None and not Path(named).exists() and (path.parent / named).is_file():
+        return str(path.parent / named)
+    return named
+
+
+def write_config(path: Path, n_ctx: int, type_k: str, type_v: str) -> None:
+    """Put context and K/V types into the config at `path`, or into a new one. Other keys and the order of all stay; a basic
+    `kv_cache` stays basic where K and V are equal, and one with types of its own keeps them. Raises UsageError where the file
+    is no config or can't be written."""
+    data: dict[str, Any] = {}
+    mode = _NEW_MODE
+    if path.exists():
+        text, data = _parsed(path)
+        _checked(path, text, data)
+        mode = path.stat().st_mode & 0o777
+    data["context_size"] = n_ctx
+    data["kv_cache"] = _types(data.get("kv_cache"), type_k, type_v)
+    content = (json.dumps(data, indent=_INDENT, ensure_ascii=False) + "\n").encode()
+    try:
+        with locked(path.parent):
+            replace_locked(path, content, mode, clean=False)
+    except OSError as e:
+        raise UsageError(f"{path}: cannot be written: {e.strerror or e}") from None
+
+
+def _types(before: dict[str, Any] | None, type_k: str, type_v: str) -> dict[str, Any]:
+    kept = before or {"type": "f16", "type_k": None, "type_v": None}
+    if type_k == type_v and not kept.get("type_k") and not kept.get("type_v"):
+        return {**kept, "type": type_k}
+    return {**kept, "type_k": type_k, "type_v": type_v}

@@ -10,7 +10,6 @@ from kvtui.header.source import HeaderBytes
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
 
-DEMO_NAME = "kimi-k2-q4_k_m.gguf"
 _MODEL_BYTES = 666_071_228_960  # what the shapes of Kimi K2 take in Q4_K_M
 _GIB = 2**30
 

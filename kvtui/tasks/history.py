@@ -16,7 +16,7 @@ from kvtui.server.measure.measured import Measurement, damaged, measurements, mo
 
 if TYPE_CHECKING:
     from kvtui.placement.plan import Plan
-    from kvtui.server.measure.breakdown import LoggedMemory
+    from kvtui.server.log.breakdown import LoggedMemory
 
 Json = dict[str, Any]
 PROVEN = "proven-here"

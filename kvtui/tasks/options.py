@@ -45,6 +45,8 @@ class Options:
     spec_draft_n_max: int | None = None
     no_mmproj_offload: bool = False
     mmproj_device: str | None = None
+    image_min_tokens: int | None = None
+    image_max_tokens: int | None = None
     gpu_layers_draft: str | None = None
     cache_type_k_draft: str | None = None
     cache_type_v_draft: str | None = None
@@ -57,6 +59,7 @@ class Options:
     no_ram: bool = False
     rpc: str | None = None
     config: str | None = None
+    profile: str | None = None
     llama_server: str | None = None
     host: str | None = None
     port: int | None = None
@@ -130,6 +133,8 @@ def beside_flags(options: Options) -> BesideFlags:
     for flag, value in (
         ("--mmproj", options.mmproj),
         ("-mmdev", options.mmproj_device),
+        ("--image-min-tokens", options.image_min_tokens),
+        ("--image-max-tokens", options.image_max_tokens),
         ("-md", options.model_draft),
         ("-ngld", options.gpu_layers_draft),
         ("-ctkd", options.cache_type_k_draft),

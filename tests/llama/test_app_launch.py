@@ -14,7 +14,7 @@ from kvtui.hardware.ram import host_memory
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
 from kvtui.server.http.client import ServerClient
-from kvtui.server.process.marks import process_identity
+from kvtui.server.program.marks import process_identity
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 

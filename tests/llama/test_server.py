@@ -1,7 +1,6 @@
 """The prebuilt llama-server (b10434) with gemma-3-270m: asked, launched, watched, stressed, stopped."""
 
 import os
-import re
 import signal
 import struct
 import subprocess
@@ -15,19 +14,17 @@ import pytest
 from waiting import wait_until
 
 from kvtui.server.binary.abilities import adapt_argv
-from kvtui.server.binary.environment import child_environment
-from kvtui.server.binary.exports import environment_file, server_preset
 from kvtui.server.binary.find import find_servers
 from kvtui.server.binary.inspect import ServerBinary, list_devices
 from kvtui.server.http.client import ServerClient, ServerError
 from kvtui.server.http.stress import stress
+from kvtui.server.log.breakdown import MIB, logged_memory
 from kvtui.server.log.progress import LoadProgress
-from kvtui.server.measure.breakdown import MIB, logged_memory
 from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
-from kvtui.server.process.marks import ASKED_VARIABLE, marked
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.record import is_alive
-from kvtui.server.process.start import ServerProcess, server_command, survivors
+from kvtui.server.process.start import ServerProcess, survivors
+from kvtui.server.program.marks import ASKED_VARIABLE, marked
 
 SMALL = ("-c", "2048", "-np", "2", "--fit", "off", "-lm", "none", "--no-warmup", "-t", "2")
 
@@ -392,62 +389,3 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
-
-
-@pytest.mark.usefixtures("computes")
-def test_environment_file_is_read_by_the_server_itself(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
-    """The same flags as variables give the same log lines."""
-    argv, _ = adapt_argv(["-c", "1024", "-np", "1", "-ngl", "0", "-nkvo", "-ctk", "q8_0", "-fit", "off"], binary)
-    path = tmp_path / "plan.env"
-    path.write_text(environment_file(gemma, argv, {}, binary))
-    port = str(free_port(0).port)
-    seen = _context_lines(["sh", "-c", 'set -a; . "$1"; shift; exec "$@"', "sh", path, binary.path], binary, port)
-    command, _ = server_command(binary, gemma, argv, int(port), "127.0.0.1")
-    assert seen == _context_lines(list(command), binary, port)
-    assert any("K (q8_0)" in line for line in seen)
-
-
-def _context_lines(command: list[object], binary: ServerBinary, port: str) -> list[str]:
-    """What a server says of its context, until it listens."""
-    argv = [*map(str, command), "--port", port, "-lv", "4", "--no-warmup"]
-    child = subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=child_environment(binary.path)
-    )
-    assert child.stdout is not None
-    bound = threading.Timer(30, child.kill)
-    bound.start()
-    lines = []
-    for line in child.stdout:
-        if found := re.search(r"(llama_context: n_\w+ .*|llama_kv_cache.*size = .*)", line):
-            lines.append(found[1])
-        if "all slots are idle" in line:
-            child.send_signal(signal.SIGINT)
-    bound.cancel()
-    child.stdout.close()
-    assert child.wait(30) == 0
-    return lines
-
-
-def test_preset_is_read_by_the_server_itself(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
-    path = tmp_path / "presets.ini"
-    argv, _ = adapt_argv(["-c", "1024", "-np", "1", "-nkvo", "-ctk", "q8_0", "-fit", "off"], binary)
-    path.write_text(server_preset("gemma", gemma, argv, binary))
-    port = free_port(0).port
-    child = subprocess.Popen(
-        [binary.path, "--models-preset", path, "--host", "127.0.0.1", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=child_environment(binary.path, {"HOME": str(tmp_path), "LLAMA_CACHE": str(tmp_path)}),
-    )
-    try:
-        client = ServerClient(f"http://127.0.0.1:{port}")
-        wait_until(lambda: client.health().state == "ready", "the router is ready")
-        listed = client._json("GET", "/v1/models")
-        (model,) = [m for m in listed["data"] if m["id"] == "gemma"]
-        words = model["status"]["args"]
-        for option, value in (("--ctx-size", "1024"), ("--cache-type-k", "q8_0"), ("--model", str(gemma))):
-            assert words[words.index(option) + 1] == value
-        assert "--no-kv-offload" in words
-    finally:
-        child.kill()
-        child.wait()

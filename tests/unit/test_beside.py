@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kvtui.flags.beside import beside_argv
 from kvtui.flags.read import parse_flags
 from kvtui.hardware.device import CPU, Device, HostMemory, Machine
 from kvtui.header.reader import Header
@@ -69,6 +70,29 @@ def test_it_takes_what_the_load_took(known: Headers, row: dict[str, Any]) -> Non
         n: (taken[n], said(row).get(n)) for n in taken if abs(taken[n] - said(row).get(n, (0, 0))[0]) > PRINTED * said(row)[n][1]
     }
     assert wrong == {}
+
+
+def test_an_image_of_fewer_tokens_than_it_must_have(known: Headers) -> None:
+    row = next(r for r in ROWS if "mmproj-gemma-4-31b-f16" in r["flags"])
+    [refused] = loaded(known, row, "--image-max-tokens", "69")[0].findings
+    assert (refused.code, refused.severity) == ("projector-tokens", "error")
+    assert "70 tokens at least and 69 at most" in refused.message
+    assert loaded(known, row, "--image-max-tokens", "70")[0].findings == ()
+    assert loaded(known, row, "--image-max-tokens", "50", "--image-min-tokens", "10")[0].findings == ()
+
+
+def test_a_family_without_a_graph_of_its_mtp_context_says_so(headers: Headers, known: Headers) -> None:
+    row = {"devices_mib": [[24105, 24576]], "flags": ["-c", "4096", "--spec-type", "draft-mtp"]}
+    [found] = loaded(headers, {**row, "model": "mtp-cohere2moe-moe"})[0].findings
+    assert (found.code, found.severity) == ("mtp-compute", "warning")
+    assert "cohere2moe" in found.message
+    assert loaded(known, {**row, "model": "mtp-glm-4.5-air"})[0].findings == ()
+
+
+def test_limits_of_an_image_stay_in_the_flags_of_a_plan() -> None:
+    flags = parse_flags(("--mmproj", "p.gguf", "--image-max-tokens", "100", "--image-min-tokens", "-1")).beside
+    assert (flags.image_min_tokens, flags.image_max_tokens) == (0, 100)
+    assert beside_argv(flags) == ("--mmproj", "p.gguf", "--image-max-tokens", "100")
 
 
 def test_types_of_its_own_and_slots(known: Headers) -> None:

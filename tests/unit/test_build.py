@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvtui.base.build import Build, build_in, parse_build
+from kvtui.base.build import DEFAULT_BUILD, KNOWN, Build, build_in, parse_build
 from kvtui.base.findings import UsageError
 
 
@@ -20,7 +20,9 @@ def test_what_is_no_build_is_refused(text: str) -> None:
 
 
 def test_an_unknown_build_says_where_it_lies() -> None:
-    assert Build(11434).standing == ""
-    assert Build(11500).standing.startswith("b11500 lies between b11434 and b11549")
-    assert "after b11549, the newest" in Build(12000).standing
-    assert "before b10644, the oldest" in Build(9000).standing
+    oldest, *_, before, newest = KNOWN
+    between = Build((before.number + newest.number) // 2)
+    assert DEFAULT_BUILD.standing == ""
+    assert between.standing.startswith(f"{between} lies between {before} and {newest}")
+    assert f"after {newest}, the newest" in Build(newest.number + 1).standing
+    assert f"before {oldest}, the oldest" in Build(oldest.number - 1).standing

@@ -75,6 +75,27 @@ def test_table_as_markdown(kimi: Path) -> None:
     assert "| q8_0 | q8_0 |" in done.stdout
 
 
+def test_table_says_what_to_take(kimi: Path) -> None:
+    code, value = answer("table", kimi, *DEVICES, "-c", "8192", "-np", "1", "--json", "--sort", "cache_bytes")
+    assert code == 0
+    assert value["advice"].endswith(".")
+    sizes = [row["cache_bytes"] for row in value["rows"]]
+    assert sizes == sorted(sizes)
+    assert sum(row["recommended"] for row in value["rows"]) == 1
+    assert {"dominated_by", "fits", "tokens_per_second_empty"} <= value["rows"][0].keys()
+
+
+def test_a_configs_model_is_planned_and_estimated(kimi: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"model": str(kimi), "kv_cache": None, "context_size": 8192}))
+    code, value = answer("estimate", "--config", config, *DEVICES, "--json", "--", "-c", "4096", "-np", "1")
+    assert value["model"]["path"] == str(kimi)
+    assert value["context"]["requested"] == 4096
+    code, value = answer("plan", "--config", config, *DEVICES, "-np", "1", "--time", "1", "--json")
+    assert code == 0
+    assert value["configuration"]["context"] == 8192
+
+
 def test_devices_prints_json() -> None:
     code, value = answer("devices", "--json")
     assert code == 0
@@ -85,6 +106,11 @@ def test_devices_prints_json() -> None:
     ("args", "message"),
     [
         (("plan", "/no/such.gguf"), "/no/such.gguf: no such file"),
+        (("plan",), "MODEL is missing"),
+        (("estimate", "--", "-c", "4096"), "MODEL is missing"),
+        (("table", "MODEL", "--sort", "speeed"), "speeed: no such column"),
+        (("table", "MODEL", "--matrix", "runs", "--json"), "--matrix is a picture"),
+        (("plan", "--profile", "x", "--config", "y"), "give one of them"),
         (("plan", "MODEL", "-ctk", "q9"), "no such cache type"),
         (("plan", "MODEL", "-c", "-5"), "a context is between 0"),
         (("plan", "MODEL", "-c", "many"), "not a number of tokens"),

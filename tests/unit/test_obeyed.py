@@ -118,6 +118,7 @@ OBEYED: dict[str, tuple[tuple[str, ...], Callable[[Json], Any], Any]] = {
     "exclude": (("--exclude", "CUDA1"), device("CUDA1", "used_bytes"), 0),
     "no_ram": (("--no-ram",), lambda p: "CPU" in p["layer_devices"], False),
     "build": (("--build", "b11400"), lambda p: p["build"], "b11400"),
+    "prove": (("--prove",), lambda p: p["optimality"]["proven"], True),
     "seconds": (("--time", "0.5"), lambda p: p["timings"]["plan_seconds"] < 5, True),
 }
 # options of whose values only some can be refused, and what a bad one is told
@@ -152,6 +153,7 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "pin": [(("--pin", "exps"), "REGEX=DEVICE"), (("--pin", "x=CUDA9"), "there is no device CUDA9")],
     "exclude": [(("--exclude", "CUDA9"), "--exclude CUDA9: no such device")],
     "config": [(("--config", "/no/such.json"), "/no/such.json: No such file")],
+    "profile": [(("--profile", "no-such-profile"), "no profile no-such-profile: ")],
     "llama_server": [
         (("--llama-server", "/no/server"), "no such program"),
         (("--llama-server", "/no/server", "--build", "b11434"), "no such program"),
@@ -177,7 +179,7 @@ def test_it_is_obeyed(model: Path, plain: Json, files: dict[str, str], option: s
     given, look, expected = OBEYED[option]
     plan = planned(model, *named(files, given))
     assert look(plan) == expected
-    if option not in ("seconds", "no_ram"):
+    if option not in ("seconds", "prove", "no_ram"):
         assert look(plain) != expected
 
 

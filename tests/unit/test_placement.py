@@ -15,6 +15,8 @@ from kvtui.placement.as_flags import names_pattern, number_pattern
 from kvtui.placement.plan import Plan, make_plan, quick_plan
 from kvtui.placement.request import Pin, Request
 from kvtui.placement.table import pair_rows
+from kvtui.report.as_json import plan_json
+from kvtui.report.configuration import configuration, configuration_lines
 from kvtui.tasks.demo import demo_machine, demo_request
 
 
@@ -204,3 +206,14 @@ def test_names_fold() -> None:
     pattern = names_pattern(names)
     assert pattern == r"ffn_(down|gate|up)_exps\.weight"
     assert all(re.fullmatch(pattern, n) for n in names)
+
+
+def test_the_current_configuration_adds_up(demo_plan: Plan) -> None:
+    block = configuration(demo_plan)
+    devices = demo_plan.estimate.devices
+    assert (block.context, block.type_k, block.type_v, block.gpus) == (132000, "f16", "f16", 4)
+    assert block.reserved_bytes == sum(d.cache_bytes + d.recurrent_bytes + d.compute_bytes + d.overhead_bytes for d in devices)
+    assert block.reserved_bytes + block.available_bytes == sum(demo_plan.request.capacities)
+    assert block.available_bytes >= sum(d.weights_bytes for d in devices)
+    assert configuration_lines(block)[1:3] == ["- Context: 132,000 tokens", "- K/V cache: f16/f16"]
+    assert plan_json(demo_plan, "x", {})["configuration"]["gpus"] == 4

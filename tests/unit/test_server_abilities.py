@@ -38,6 +38,8 @@ NEW = """\
 --control-vector-layer-range START END
                                         layer range to apply the control vector(s) to, start and end inclusive
 -lv,   --verbosity, --log-verbosity N   Set the verbosity threshold.
+--fim-qwen-1.5b-default                 use default Qwen 2.5 Coder 1.5B (note: can download weights from the
+                                        internet)
 """
 
 
@@ -52,6 +54,7 @@ def test_help_is_read_option_by_option() -> None:
     assert new.by_name["--fit"].values == 1
     assert new.by_name["-hf"].value_hint == "<user>/<model>[:quant]"
     assert new.by_name["--control-vector-layer-range"].values == 2
+    assert new.by_name["--fim-qwen-1.5b-default"].values == 0
     assert "--no-mmproj" not in new.flags  # a word of a description
     assert binary(OLD).cache_types == ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 

@@ -1,6 +1,6 @@
 """Memory by llama-server's own words: lines of real runs of b11434 and b10434."""
 
-from kvtui.server.measure.breakdown import MIB, LoggedMemory, Parts, device_of_buffer, logged_memory, parse_event
+from kvtui.server.log.breakdown import MIB, LoggedMemory, Parts, device_of_buffer, logged_memory, parse_event
 from kvtui.server.measure.trust import doubt
 
 # gemma-3-270m, -c 4096 -np 2 -ngl 10, two RPC devices, b11434

@@ -13,7 +13,7 @@ from kvtui.model.load import load_model
 from kvtui.placement.plan import make_plan
 from kvtui.placement.request import Request
 from kvtui.server.binary.inspect import ServerBinary, inspect
-from kvtui.server.measure.breakdown import LoggedMemory, Parts
+from kvtui.server.log.breakdown import LoggedMemory, Parts
 from kvtui.server.measure.measured import remember
 from kvtui.tasks.history import conditions_json, measured, proof, with_learned
 

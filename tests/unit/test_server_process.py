@@ -14,15 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from kvtui.base.files import write_atomically
 from kvtui.server.binary.help import parse_help
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.process.leftovers import leftovers
-from kvtui.server.process.marks import ASKED_VARIABLE, process_identity
-from kvtui.server.process.ports import free_port, is_free
 from kvtui.server.process.record import KEPT_LAUNCHES, RECORD, is_alive, load, records
-from kvtui.server.process.rpc import endpoints_of, named
 from kvtui.server.process.start import ServerProcess, survivors
+from kvtui.server.program.marks import ASKED_VARIABLE, process_identity
 
 HELP = """\
 -lv,   --verbosity, --log-verbosity N   level
@@ -356,17 +353,6 @@ def test_old_launches_are_cleared_away_running_ones_never(launch: Launch, state:
     assert running.record.folder in [r.folder for r in kept]
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "record.json"
-    write_atomically(path, b"old")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
-
-
 def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -409,33 +395,3 @@ def test_nothing_leaks_from_launches_and_logs(launch: Launch) -> None:
     for _ in range(10):
         once()
     assert held() == before
-
-
-def test_a_taken_port_is_told_with_who_has_it() -> None:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        choice = free_port(port)
-        assert choice.port != port
-        assert choice.taken_by is not None
-        assert str(os.getpid()) in choice.taken_by
-        assert is_free(choice.port, "127.0.0.1")
-    assert free_port(port).port == port
-    assert free_port(port).taken_by is None
-
-
-def test_a_dead_rpc_server_is_named() -> None:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as alive, socket.create_server(("127.0.0.1", 0)) as dead:
-        there, gone = (f"127.0.0.1:{s.getsockname()[1]}" for s in (alive, dead))
-        dead.close()
-        command = ["llama-server", "--rpc", f"{there},{gone}", "-c", "512"]
-        assert endpoints_of(command) == (there, gone)
-        assert named("an RPC server went away", command) == f"the RPC server at {gone} went away"
-        assert named("ended by SIGSEGV", command) == "ended by SIGSEGV"
-        whole = ["llama-server", "--rpc", there]
-        assert named("an RPC server went away", whole) == "an RPC server went away, and all of them answer again"

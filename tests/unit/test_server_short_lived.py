@@ -13,9 +13,9 @@ import pytest
 from kvtui.server.binary.help import parse_help
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure import dry_run as asking
-from kvtui.server.process.marks import ASKED_VARIABLE, asked_by_us, asker_lives, marked
-from kvtui.server.process.run_program import run_program
-from kvtui.server.process.short_lived import Cancelled, ShortLived
+from kvtui.server.program.marks import ASKED_VARIABLE, asked_by_us, asker_lives, marked
+from kvtui.server.program.run import run_program
+from kvtui.server.program.short_lived import Cancelled, ShortLived
 
 SECONDS = 30.0
 HELP = "--fit VALUE      fit\n-c N             context\n--port PORT      port\n--host HOST      host\n-v               all\n"
@@ -80,7 +80,7 @@ from pathlib import Path
 from kvtui.server.binary.help import parse_help
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.dry_run import dry_run
-from kvtui.server.process.run_program import run_program
+from kvtui.server.program.run import run_program
 how, path, folder, help = sys.argv[1:]
 binary = ServerBinary(Path(path), "b11434", "version", "", ("CPU",), parse_help(help))
 jobs = {"dry run": lambda: dry_run(binary, Path("m.gguf"), ("-c", "512"), 600, cache=Path(folder)),

@@ -24,7 +24,6 @@ class Attention:
     type_v: str = "f16"
     v_in_k: bool = False  # MLA: V is a view of K, as llama_kv_cache holds it
     alibi: bool = False  # f_max_alibi_bias > 0
-    softcap: bool = False  # attn_logit_softcapping: decides nothing on CUDA
     sinks: bool = False  # gpt-oss: decides nothing on CUDA
     mask: bool = True  # always there with a cache
 

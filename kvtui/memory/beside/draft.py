@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from kvtui.base.findings import UsageError
+from kvtui.base.findings import Finding, UsageError
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.beside import BesideFlags
 from kvtui.flags.context import ContextParams
@@ -53,6 +53,11 @@ class DraftModel:
     @cached_property
     def _known(self) -> dict[Hashable, tuple[Part, ...]]:
         return {}
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What of it is not known here."""
+        return self._mtp.findings if self.spec.mtp else ()
 
     def placed(self, model: Assignment) -> Assignment:
         """Where its own flags put it beside a `model` placed so. Raises UsageError for devices and buffers that are not

@@ -149,6 +149,7 @@ def gemma3(g: Vit) -> None:
 
 def gemma4(g: Vit) -> None:
     """clip_graph_gemma4v::build."""
+    g.clamps = True
     cur = g.rows_of(g.conv_2d(g.need("v.patch_embd.weight"), g.scale(g.raw()), g.sizes.patch))
     x, y = g.input(I32, g.patches, name="pos_x"), g.input(I32, g.patches, name="pos_y")
     table = g.need("v.position_embd.weight")

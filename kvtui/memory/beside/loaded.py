@@ -1,6 +1,6 @@
 """All that is beside the model, for one placement of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from kvtui.base.findings import Finding
@@ -70,7 +70,11 @@ class BesideModel:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong or not known about them."""
-        return () if self.projector is None else self.projector.findings
+        found = [f for x in (self.mtp, self.draft, self.projector) if x is not None for f in x.findings]
+        refusal = self.beside.draft.refusal if self.beside.draft is not None else None
+        if refusal is not None:
+            found.append(replace(refusal, message=f"the draft model: {refusal.message}"))
+        return tuple(found)
 
     def parts(self, assignment: Assignment) -> tuple[Part, ...]:
         """What all of them take where the model is placed so. Raises UsageError for devices that are not there."""

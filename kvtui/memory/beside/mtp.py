@@ -4,13 +4,17 @@ common_speculative_init_result): K/V of its own types, as many cells, compute bu
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kvtui.base.findings import Finding
 from kvtui.cache.layout import draft_layout
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside.part import Part, output_rows, parts
 from kvtui.memory.compute import DEFAULT_BUILD, ComputeBytes, ComputeModel
+from kvtui.memory.compute.engine import covered
 from kvtui.model.spec import ModelSpec
+
+NOT_DERIVED = "mtp-compute"
 
 # rows of n_embd values beside masks and the block's own, where no graph is known; as counted on CUDA, in RAM and on the device
 _ROWS_HOST, _ROWS_HOST_PIPELINE = 2, 5
@@ -40,6 +44,14 @@ class MtpContext:
     def cache(self) -> tuple[int, ...]:
         """K/V bytes a block."""
         return draft_layout(self.model, self.context, self.type_k, self.type_v).layer_bytes
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What of it is not known here."""
+        if covered(self.model, drafts=True):
+            return ()
+        text = f"the compute buffers of {self.model.architecture}'s MTP context are not derived: formulas stand for its graph"
+        return (Finding(NOT_DERIVED, "warning", text),)
 
     def buffers(self, assignment: Assignment) -> ComputeBytes:
         """Compute buffers: by the graph where the family has one, else by what the widest MTP block needs."""

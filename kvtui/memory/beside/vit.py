@@ -34,7 +34,8 @@ class Vit(Tape):
         self.n_embd, self.n_layer = int(file.number("vision.embedding_length")), int(file.number("vision.block_count"))
         self.n_head = int(file.number("vision.attention.head_count"))
         self.n_head_kv = int(file.number("vision.attention.head_count_kv", self.n_head))
-        self.d_head = int(file.number("vision.attention.key_length")) or self.n_embd // self.n_head
+        self.d_head = int(file.number("vision.attention.head_dim")) or self.n_embd // self.n_head
+        self.clamps = False  # what a product reads and gives is kept within limits of the weight's own
         self._made: dict[str, Node] = {}
 
     @property
@@ -106,7 +107,8 @@ class Vit(Tape):
 
     def mm(self, name: str, cur: Node) -> Node:
         """build_mm with the tensor `name`.weight, and `name`.bias where the file has one."""
-        cur = self.mul_mat(self.need(f"{name}.weight"), cur)
+        weight = self.need(f"{name}.weight")
+        cur = self.clamp(self.mul_mat(weight, self.clamp(cur))) if self.clamps else self.mul_mat(weight, cur)
         bias = self.w(f"{name}.bias")
         return self.add(cur, bias) if bias is not None else cur
 

@@ -8,6 +8,7 @@ from typing import Literal
 from kvtui.memory.compute.attention import attend, attend_uncached, caches, project, qkv, rows, uncached
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.ffn import PLAIN, Routing, shared_or_dense
+from kvtui.memory.compute.mtp import joined
 from kvtui.memory.compute.tape import Node
 
 Network = Callable[[Build, Node, int, Routing], Node]
@@ -65,6 +66,7 @@ class Decoder:
     network: Network = shared_or_dense
     late_outputs: bool = False  # rows that nobody asked for go through all blocks (gpt-oss)
     late_normed: bool = False  # and through the output's norm
+    all_outputs: bool = False  # every row gets its logits, asked for or not
     scaled_logits: int = 0
     softcapped: bool = False
 
@@ -78,19 +80,13 @@ def decode(g: Build, d: Decoder) -> None:
     scale = g.inp_attn_scale() if d.tempered_q else None
     attended = _attention(g, d)
     out_ids = g.inp_out_ids()
-    late = d.late_outputs or d.late_normed
+    late = d.late_outputs or d.late_normed or d.all_outputs
     for il in g.blocks:
         residual = cur
         normed = g.normed(cur, d.attn_norm, il, d.norm) if d.attn_norm else cur
         own = g.w("attn_norm_2", il) is not None  # attention's own norm: falcon
-        q, k, v = _heads(g, d, g.normed(cur, "attn_norm_2", il, d.norm) if own else normed, il, pos)
-        if scale is not None:
-            q = g.mul(q, scale)
-        cur = attended(il, q, k, v, out=not d.gate)
-        if d.gate:
-            cur = project(g, gated(g, d.gate, cur, normed, il), il)
-        if d.scaled_attn:
-            cur = g.scale(cur)
+        cur = g.normed(cur, "attn_norm_2", il, d.norm) if own else normed
+        cur = _attended(g, d, attended, cur, normed, il, pos, scale)
         if d.post_norm_all:
             cur = g.normed(cur, d.attn_post_norm, il, d.norm)
         if not late:
@@ -106,6 +102,36 @@ def decode(g: Build, d: Decoder) -> None:
         cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
         cur = g.get_rows(cur, out_ids)
     g.finish(cur, d.norm, d.scaled_logits, d.softcapped, out_ids if d.late_normed else None)
+
+
+def draft(g: Build, d: Decoder, finish: Callable[[Build, Node, int, Node], None]) -> None:
+    """The MTP context's graph of a family whose MTP block is one of its own. `finish`: its end (mtp.py)."""
+    il = g.blocks[0]
+    cur = residual = joined(g, il)
+    pos, attended, out_ids = g.inp_pos(g.SECTIONS if d.sections else 1), _attention(g, d), g.inp_out_ids()
+    normed = g.normed(cur, d.attn_norm, il, d.norm)
+    cur = _attended(g, d, attended, normed, normed, il, pos)
+    finish(g, _one_by_one(g, d, cur, residual, normed, il), il, out_ids)
+
+
+def _attended(
+    g: Build,
+    d: Decoder,
+    attended: Callable[..., Node],
+    cur: Node,
+    normed: Node,
+    il: int,
+    pos: Node | None,
+    scale: Node | None = None,
+) -> Node:
+    """Attention, to its projection. `cur`: what Q, K and V are made of; `normed`: what its gate is; `scale`: of Q."""
+    q, k, v = _heads(g, d, cur, il, pos)
+    if scale is not None:
+        q = g.mul(q, scale)
+    cur = attended(il, q, k, v, out=not d.gate)
+    if d.gate:
+        cur = project(g, gated(g, d.gate, cur, normed, il), il)
+    return g.scale(cur) if d.scaled_attn else cur
 
 
 def _attention(g: Build, d: Decoder) -> Callable[..., Node]:

@@ -18,13 +18,13 @@ from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Build, Shapes, shapes
 from kvtui.memory.compute.collapse import KEPT, representatives, sequence
 from kvtui.memory.compute.graph import Graph, freeze
+from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
 from kvtui.memory.compute.terms import Term, terms
 from kvtui.model.spec import ModelSpec
 
-CUDA_BACKENDS = ("CUDA", "ROCm")
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
 DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
@@ -44,7 +44,7 @@ class Family(Protocol):
 
     @staticmethod
     def mtp_graph(g: Build) -> None:
-        """The MTP context's; not every family has one."""
+        """The MTP context's; not every family has one. DRAFTS: architectures that have, where not all of the module do."""
 
 
 @cache
@@ -59,7 +59,9 @@ def _families() -> dict[str, Family]:
 def covered(model: ModelSpec, drafts: bool = False) -> bool:
     """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
     family = _families().get(model.architecture)
-    return family is not None and (not drafts or hasattr(family, "mtp_graph"))
+    if not drafts or family is None:
+        return family is not None
+    return hasattr(family, "mtp_graph") and model.architecture in getattr(family, "DRAFTS", family.ARCHITECTURES)
 
 
 @lru_cache(maxsize=64)
@@ -109,7 +111,7 @@ class Engine:
         """llama-context.cpp, llama_context: several devices opened, all blocks and the output on devices, no override."""
         return (
             self.n > 2
-            and all(d.backend in CUDA_BACKENDS for d in self.machine.devices)
+            and all(d.backend in RULES for d in self.machine.devices)
             and CPU not in assignment.layer_devices
             and not assignment.overridden
             and self.context.offload_kqv
@@ -229,19 +231,18 @@ class Engine:
             g = build_graph(model, ctx, sizes, blocks, self.drafts)
         cpu, homes = self.n - 1, self._homes(g, assignment)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
-        gpus = ends.fuses
-        extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in gpus}
+        extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in ends.fuses}
         planned = schedule(g, homes, pins, ends, extra)
         return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
 
     def _ends(self, g: Graph, assignment: Assignment) -> Backends:
         cpu = self.n - 1
-        gpus = frozenset(i for i, d in enumerate(self.machine.devices) if d.backend in CUDA_BACKENDS)
+        rules = [RULES.get(d.backend) for d in self.machine.devices]
         return Backends(
             n=self.n,
             copies=COPIES if self.pipelined(assignment) else 1,
-            offloads=gpus if self.context.op_offload else frozenset(),
-            fuses=gpus,
+            offloads=frozenset(i for i, r in enumerate(rules) if r is not None and r.stages and self.context.op_offload),
+            fuses=frozenset(i for i, r in enumerate(rules) if r is not None and r.fuses),
             refuses=lambda backend, i: backend != cpu and not self._runs(g, i, backend),
         )
 

@@ -1,14 +1,15 @@
-"""Compute buffers of one model under one context: derived where the family's graph is known and a device is a GPU of this
-machine, by formulas elsewhere."""
+"""Compute buffers of one model under one context: derived where the family's graph is known and its
+back ends have rules, by formulas elsewhere."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.compute.engine import CUDA_BACKENDS, Engine, covered
-from kvtui.memory.compute.rpc import DEFAULT_BUILD, ComputeBytes
+from kvtui.memory.compute.engine import Engine, covered
+from kvtui.memory.compute.rpc import ComputeBytes
 from kvtui.memory.compute.rpc import ComputeModel as Formulas
+from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.terms import Term
 
 
@@ -22,7 +23,7 @@ class ComputeModel(Formulas):
     @property
     def derived(self) -> bool:
         """Whether figures follow from the graph."""
-        return any(d.backend in CUDA_BACKENDS for d in self.machine.devices) and covered(self.model, self.drafts)
+        return any(d.backend in RULES for d in self.machine.devices) and covered(self.model, self.drafts)
 
     def bytes(self, assignment: Assignment) -> ComputeBytes:
         """Compute buffers under `assignment`."""
@@ -33,7 +34,12 @@ class ComputeModel(Formulas):
         devices = [0] * len(self.machine.devices)
         for i, peak in zip(opened, peaks, strict=True):
             devices[i] = peak
-        return ComputeBytes(tuple(devices), host, f"derived from the graph that {DEFAULT_BUILD} allocates")
+        return ComputeBytes(tuple(devices), host, self._said)
+
+    @property
+    def _said(self) -> str:
+        """Of the machine's back ends the one that was measured least."""
+        return max((RULES[d.backend].said for d in self.machine.devices if d.backend in RULES), key=len)
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
         """What is alive at each peak: the devices in the machine's order, RAM last; empty where formulas had to do."""

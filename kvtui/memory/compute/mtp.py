@@ -33,8 +33,16 @@ def draft_head(g: Build, cur: Node, il: int) -> None:
     g.expand(cur)
 
 
-def finish_draft(g: Build, cur: Node, il: int, out_ids: Node) -> None:
-    """The usual end: the normed rows of all tokens go on to the next draft, those that are asked for to the head."""
+def finish_picked(g: Build, cur: Node, il: int, out_ids: Node) -> None:
+    """The end of families that pass on only the rows that are asked for, and before their norm."""
+    cur = g.get_rows(cur, out_ids)
+    cur.output = True  # t_h_nextn
+    draft_head(g, head_norm(g, cur, il), il)
+
+
+def finish_draft(g: Build, cur: Node, il: int, out_ids: Node | None) -> None:
+    """The usual end: the normed rows of all tokens go on to the next draft, those that are asked for to the head. `out_ids`:
+    None where they are all that is left."""
     cur = head_norm(g, cur, il)
     cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
-    draft_head(g, g.get_rows(cur, out_ids), il)
+    draft_head(g, cur if out_ids is None else g.get_rows(cur, out_ids), il)

@@ -26,6 +26,8 @@ def on_cuda(n: Node) -> bool:
         return src[0].ne[1] % _CHANNELS == 0
     if n.op == "unary":
         return src[0].contiguous
+    if n.op == "im2col":
+        return src[0].contiguous and src[1].contiguous
     if n.op == "lightning_indexer":
         return src[0].ne[0] == INDEXED_VALUES and src[0].ne[1] in INDEXED_HEADS
     if n.op in ("norm", "rms_norm", "l2_norm"):

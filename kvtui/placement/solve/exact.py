@@ -2,18 +2,17 @@
 
 Home of each block in device order (RAM first), and how many blocks of each kind take which way to spread their tensors;
 capacities with compute buffers, hand-offs priced. What the bound rules out is left out. Works to a fixed number of nodes,
-or to a time, and can be cancelled."""
+to a time, or until it is proven, and can be cancelled."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve.candidate import Candidate, evaluate, pick
+from kvtui.placement.solve.highs import Program, run_apart, run_here
 from kvtui.placement.solve.menu import Menu, block_places, build_menu, usable
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
 from kvtui.placement.solve.relax import Relaxed, Rooms, block_costs, relax
@@ -21,8 +20,7 @@ from kvtui.placement.solve.search import Found, first_prices, first_reserve, lea
 
 _WORK = 2_000_000  # variables times nodes of the solver's tree: a fixed amount of work, whatever the machine's speed
 _GAP = 1e-4  # relative, at which a plan counts as proven
-_ROUNDS = 3  # compute buffers follow the plan: solve, measure, solve again
-_POLL_SECONDS = 0.03
+_SMALL = 120  # variables: solved within a tenth of a second, so here, and at once
 _SCALE = 1e3  # seconds to milliseconds, MiB for bytes: numbers a solver likes
 _MIB = 2.0**20
 
@@ -79,21 +77,42 @@ class _Variables:
         return terms + ([(self.y(block, p - 1), -1.0)] if p else []), constant
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How long to go on: all of it a fixed amount of work where no `deadline` (of time.monotonic) is given. `most_variables`:
+    larger programs are left alone. `nodes_work`: variables times nodes of the solver's tree, None: until it is solved."""
+
+    most_variables: int | None = None
+    nodes_work: int | None = _WORK
+    deadline: float | None = None
+    rounds: int = 3  # compute buffers follow the plan: solve, measure, solve again
+
+
+AT_ONCE = Effort(most_variables=_SMALL)
+A_LITTLE = Effort(most_variables=2 * _SMALL, nodes_work=2 * _SMALL, rounds=2)  # little more than the root of the tree
+PROVE = Effort(nodes_work=None, rounds=10)
+
+
 def solve(
-    problem: Problem, first: Found, *, seconds: float | None = None, should_stop: Callable[[], bool] | None = None
+    problem: Problem,
+    first: Found,
+    effort: Effort = PROVE,
+    should_stop: Callable[[], bool] | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> tuple[Found, bool]:
-    """(the best plan found, whether it is proven). `first` is where it starts and the least it gives back."""
+    """(the best plan found, whether it is proven). `first` is where it starts and the least it gives back; `progress` hears
+    the best plan's seconds a token and the bound."""
     best, proven, bound = first.best, False, first.bound
     if best.over_bytes or not problem.request.machine.devices:
         return first, False
     menu = build_menu(problem)
     reserve = first.reserve or first_reserve(problem, best)
     prices: Sequence[float] = first.prices
-    for _ in range(_ROUNDS):
+    for _ in range(effort.rounds):
         rooms = rooms_of(problem, reserve)
         relaxed = relax(menu, rooms, best.score.seconds, prices or first_prices(problem, rooms))
         prices = relaxed.prices.tolist()
-        answer = _solve(menu, rooms, relaxed, best, seconds, should_stop)
+        answer = _solve(menu, rooms, relaxed, best, effort, should_stop, progress)
         if answer is None:
             break
         homes, places, least = answer
@@ -103,25 +122,16 @@ def solve(
         bound = max(least, relaxed.bound)
         proven = menu.whole and not candidate.over_bytes and best.score.seconds <= bound * (1 + 2 * _GAP)
         seen = learned(reserve, [candidate])
-        if seen == reserve or (should_stop is not None and should_stop()):
+        if proven or seen == reserve or _over(effort, should_stop):
             break
         reserve = seen
     bound = min(bound, best.score.seconds) if menu.whole else 0.0
     return replace(first, best=best, bound=bound, reserve=reserve, prices=tuple(prices)), proven
 
 
-@contextmanager
-def _silent_stdout() -> Iterator[None]:
-    """HiGHS greets on the process's standard output when it is made, past every option: sent to nowhere."""
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
+def _over(effort: Effort, should_stop: Callable[[], bool] | None) -> bool:
+    late = effort.deadline is not None and time.monotonic() >= effort.deadline
+    return late or (should_stop is not None and should_stop())
 
 
 def _solve(
@@ -129,52 +139,34 @@ def _solve(
     rooms: Rooms,
     relaxed: Relaxed,
     start: Candidate,
-    seconds: float | None,
+    effort: Effort,
     should_stop: Callable[[], bool] | None,
+    progress: Callable[[float, float], None] | None,
 ) -> tuple[tuple[int, ...], tuple[int, ...], float] | None:
     """(homes, places, lower bound in seconds a token)."""
-    import highspy
-
     v = _Variables(len(menu.kind_of), menu.places, _options(menu, relaxed, start))
+    if effort.most_variables is not None and v.count > effort.most_variables:
+        return None
     cost, integer, upper = _objective(menu, v)
     rows = _constraints(menu, v, rooms)
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = v.count, len(rows.lower)
-    lp.col_cost_ = np.array(cost)
-    lp.col_lower_, lp.col_upper_ = np.zeros(v.count), np.array(upper)
-    lp.row_lower_, lp.row_upper_ = np.array(rows.lower), np.array(rows.upper)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = np.array(rows.start)
-    lp.a_matrix_.index_ = np.array(rows.index)
-    lp.a_matrix_.value_ = np.array(rows.value)
-    lp.integrality_ = [highspy.HighsVarType.kInteger if i else highspy.HighsVarType.kContinuous for i in integer]
-    with _silent_stdout():
-        solver = highspy.Highs()
-    solver.setOptionValue("output_flag", False)
-    solver.setOptionValue("threads", 1)
-    solver.setOptionValue("mip_rel_gap", _GAP)
-    if seconds is None:
-        solver.setOptionValue("mip_max_nodes", _WORK // v.count)
+    guess = _values(menu, v, start)
+    program = Program(cost, integer, upper, rows.lower, rows.upper, rows.start, rows.index, rows.value, guess)
+    nodes = None if effort.nodes_work is None else effort.nodes_work // v.count
+
+    def seconds(bound: float) -> float:
+        return bound / _SCALE + menu.constant - HANDOFF_SECONDS  # the first home is no change
+
+    def heard(bound: float) -> None:
+        if progress is not None:
+            progress(start.score.seconds, max(seconds(bound), relaxed.bound))
+
+    if v.count <= _SMALL:
+        answer = run_here(program, nodes)
     else:
-        solver.setOptionValue("time_limit", float(seconds))
-    solver.passModel(lp)
-    guess = highspy.HighsSolution()
-    guess.col_value = _values(menu, v, start)
-    solver.setSolution(guess)
-    solver.HandleUserInterrupt = True
-    solver.startSolve()
-    while True:
-        done, _ = solver.wait(_POLL_SECONDS)
-        if done:
-            break
-        if should_stop is not None and should_stop():
-            solver.cancelSolve()
-    values = solver.getSolution().col_value
-    if len(values) != v.count:
+        answer = run_apart(program, nodes, effort.deadline, should_stop, heard)
+    if not answer.values:
         return None
-    return *_read(
-        menu, v, values
-    ), solver.getInfo().mip_dual_bound / _SCALE + menu.constant - HANDOFF_SECONDS  # the first home is no change
+    return *_read(menu, v, answer.values), seconds(answer.bound)
 
 
 def _options(menu: Menu, relaxed: Relaxed, start: Candidate) -> tuple[tuple[int, int, int], ...]:
@@ -236,6 +228,16 @@ def _constraints(menu: Menu, v: _Variables, rooms: Rooms) -> _Rows:
         for p in range(v.positions):  # w >= home
             terms, constant = v.home(block, p)
             rows.add(constant, infinite, [(v.w(p), 1.0), *((i, -c) for i, c in terms)])
+    for p, place in enumerate(menu.order):
+        if rooms.home_extra[place] < 0:  # w <= homes: room that a device has once it runs blocks
+            lives: dict[int, float] = {}
+            total = 0.0
+            for block in range(v.blocks):
+                terms, constant = v.home(block, p)
+                total += constant
+                for index, sign in terms:
+                    lives[index] = lives.get(index, 0.0) + sign
+            rows.add(-total, infinite, [*lives.items(), (v.w(p), -1.0)])
     rows.add(1.0, infinite, [(v.w(p), 1.0) for p in range(v.positions)])
     grouped: dict[tuple[int, int], list[int]] = {}
     for i, (k, home, _) in enumerate(v.options):

@@ -108,7 +108,8 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
     elsewhere = next((i for i, home in enumerate(lives) if home not in (None, CPU)), n)
     best[elsewhere + 1 :] = [infinite] * (n - elsewhere)
     starts: list[list[int]] = []
-    for d, room in enumerate(rooms):
+    for d in problem.order:
+        room = rooms[d]
         nxt = list(best)
         start = list(range(n + 1))
         for end in range(1, n + 1):
@@ -128,8 +129,8 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
         return None
     homes = [CPU] * n
     end = n
-    for d in range(len(rooms) - 1, -1, -1):
-        begin = starts[d][end]
+    for d, start in zip(reversed(problem.order), reversed(starts), strict=True):
+        begin = start[end]
         for i in range(begin, end):
             homes[i] = d
         end = begin

@@ -50,8 +50,9 @@ class Menu:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """Columns in the order of blocks: RAM first, then devices (src/llama-model.cpp, get_layer_buft_list)."""
-        return self.column(CPU), *range(self.places - 1)
+        """Columns in the order of blocks: RAM first, then devices as they are opened (src/llama-model.cpp,
+        get_layer_buft_list)."""
+        return self.column(CPU), *self.problem.order
 
     @property
     def whole(self) -> bool:

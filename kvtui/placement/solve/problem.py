@@ -54,6 +54,12 @@ class Problem:
         """The model."""
         return self.request.model
 
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """Every device in the order in which blocks follow each other; those that are not opened last."""
+        opened = self.request.opened or ()
+        return (*opened, *[d for d in range(len(self.request.machine.devices)) if d not in opened])
+
     @property
     def ram_is_home(self) -> bool:
         """Whether blocks may live in RAM."""
@@ -164,7 +170,7 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
     return Problem(
         request=request,
         layout=layout,
-        compute=ComputeModel(model, request.context, machine, str(request.build)),
+        compute=ComputeModel(model, request.context, machine, str(request.build), fa_quants=request.fa_quants),
         beside=beside_model(request),
         home_bytes=tuple(home_bytes),
         home_read=tuple(home_read),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kvtui.hardware.device import CPU
-from kvtui.placement.solve.menu import Floats, Menu, column
+from kvtui.placement.solve.menu import Floats, Menu
 from kvtui.placement.solve.problem import HANDOFF_SECONDS
 
 _STEPS = 60
@@ -61,15 +61,15 @@ def relax(menu: Menu, rooms: Rooms, upper: float, prices: Sequence[float]) -> Re
             since += 1
             if since >= _PATIENCE:
                 at, theta, since = best, theta / 2, 0
-    return replace(best[0], mean_homes=_runs(counts, len(menu.kind_of)) if counts.any() else best[0].homes)
+    return replace(best[0], mean_homes=_runs(menu, counts) if counts.any() else best[0].homes)
 
 
-def _runs(counts: Floats, blocks: int) -> tuple[int, ...]:
+def _runs(menu: Menu, counts: Floats) -> tuple[int, ...]:
     """Blocks in runs as long as the counts' shares: RAM first, then devices in order."""
     homes: list[int] = []
-    total = 0.0
-    for p in (CPU, *range(counts.size - 1)):
-        total += float(counts[column(p, counts.size)])
+    total, blocks = 0.0, len(menu.kind_of)
+    for p in (CPU, *menu.problem.order):
+        total += float(counts[menu.column(p)])
         homes += [p] * (round(total / float(counts.sum()) * blocks) - len(homes))
     return tuple(homes)
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
-from kvtui.placement.solve.menu import Floats, Menu
+from kvtui.placement.solve.menu import Floats, Kind, Menu
 from kvtui.placement.solve.relax import Rooms
 
-_OPTIONS = 16  # of each group that are tried: those cheapest at the prices
+_SIZES = 3  # and of those that use a place, one for each of so many sizes, the smallest first
+_OPTIONS = 12  # of each group that are tried: those cheapest at the prices
 _PAIRED = 260  # exchanges that are tried two at a time
 _MOST_REPAIRS, _MOST_EXCHANGES = 400, 60
 _WORTH = 1e-9  # seconds a token that an exchange must save
@@ -43,9 +45,7 @@ def fill(menu: Menu, homes: Sequence[int], rooms: Rooms, prices: Floats) -> Chos
     for (number, p), count in groups.items():
         kind = menu.kinds[number]
         priced = kind.cost[:, p] + kind.held @ prices
-        options = np.argsort(priced, kind="stable")[:_OPTIONS]
-        lightest = int((kind.held @ prices).argmin())  # what costs no memory must stay possible
-        options = options if lightest in options else np.append(options, lightest)
+        options = np.array(_options(kind, priced, prices))
         spans.append((len(names), len(options)))
         names += [(number, p, int(o)) for o in options]
         held_rows.append(kind.held[options])
@@ -65,6 +65,19 @@ def fill(menu: Menu, homes: Sequence[int], rooms: Rooms, prices: Floats) -> Chos
     return {group: sorted(options) for group, options in chosen.items()}
 
 
+def _options(kind: Kind, priced: Floats, prices: Floats) -> list[int]:
+    """Those cheapest at the prices, all in all and of those that use a place; what costs no memory must stay possible."""
+    ranked = np.argsort(priced, kind="stable")
+    found = dict.fromkeys(ranked[:_OPTIONS].tolist())
+    for p in range(prices.size):
+        using = ranked[kind.held[ranked, p] > 0]
+        if using.size:
+            _, first = np.unique(kind.held[using, p], return_index=True)  # the cheapest of each size there
+            found |= dict.fromkeys(using[first[:_SIZES]].tolist())
+    found[int((kind.held @ prices).argmin())] = None
+    return list(found)
+
+
 def _moves(spans: Sequence[tuple[int, int]], held: Floats, cost: Floats, prices: Floats) -> _Moves:
     sources, targets = [], []
     for start, count in spans:
@@ -79,14 +92,14 @@ def _moves(spans: Sequence[tuple[int, int]], held: Floats, cost: Floats, prices:
     return _Moves(source, target, bytes_, change, change + bytes_ @ prices)
 
 
-def _apply(state: np.ndarray[tuple[int], np.dtype[np.intp]], left: Floats, moves: _Moves, i: int) -> None:
-    state[moves.source[i]] -= 1
-    state[moves.target[i]] += 1
-    left -= moves.held[i]
+def _apply(state: np.ndarray[tuple[int], np.dtype[np.intp]], left: Floats, moves: _Moves, i: int, times: int = 1) -> None:
+    state[moves.source[i]] -= times
+    state[moves.target[i]] += times
+    left -= moves.held[i] * times
 
 
 def _repair(state: np.ndarray[tuple[int], np.dtype[np.intp]], left: Floats, moves: _Moves) -> bool:
-    """Exchanges until nothing is over: each the cheapest for the bytes it relieves."""
+    """Exchanges until nothing is over: each the cheapest for the bytes it relieves, made as often as that stays so."""
     for _ in range(_MOST_REPAIRS):
         over = np.maximum(-left, 0.0)
         if not over.any():
@@ -96,8 +109,20 @@ def _repair(state: np.ndarray[tuple[int], np.dtype[np.intp]], left: Floats, move
         if not able.any():
             return False
         ratio = np.where(able, np.maximum(moves.priced, 0.0) / np.where(able, relief, 1.0), np.inf)
-        _apply(state, left, moves, int(ratio.argmin()))
+        best = int(ratio.argmin())
+        _apply(state, left, moves, best, _times(moves.held[best], left, int(state[moves.source[best]])))
     return False
+
+
+def _times(held: Floats, left: Floats, most: int) -> int:
+    """How often an exchange relieves as much again: until a place is no longer over, or another one is full."""
+    count = float(most)
+    for change, room in zip(held.tolist(), left.tolist(), strict=True):
+        if change < 0 and room < 0:
+            count = min(count, ceil(room / change))
+        elif change > 0:
+            count = min(count, room // change)
+    return max(int(count), 1)
 
 
 def _exchange(state: np.ndarray[tuple[int], np.dtype[np.intp]], left: Floats, moves: _Moves) -> None:

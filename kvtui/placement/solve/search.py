@@ -71,26 +71,40 @@ def first_prices(problem: Problem, rooms: Rooms) -> list[float]:
 
 def rooms_of(problem: Problem, reserve: Reserve) -> Rooms:
     """What the devices and RAM have left for what can be chosen."""
-    open_ = usable(problem)
-    least = [min(h, o) for h, o in zip(reserve.home, reserve.other, strict=True)]
     free = [
         float(cap - pinned - buffers) if ok else 0.0
-        for cap, pinned, buffers, ok in zip(problem.request.capacities, problem.pinned_bytes, least, open_, strict=False)
+        for cap, pinned, buffers, ok in zip(
+            problem.request.capacities, problem.pinned_bytes, reserve.other, usable(problem), strict=False
+        )
     ]
     free.append(float(problem.request.ram_capacity - reserve.host))
-    extra = [float(h - buffers) for h, buffers in zip(reserve.home, least, strict=True)] + [0.0]
+    extra = [float(h - o) for h, o in zip(reserve.home, reserve.other, strict=True)] + [0.0]
     return Rooms(np.array(free), np.array(extra))
 
 
 def first_reserve(problem: Problem, start: Candidate) -> Reserve:
-    """Measured where `start` shows it; a device of the other state is taken from one of that state."""
+    """Measured where `start` shows it; a device of the other state is taken from one of that state. What is staged on the
+    device opened first, the largest tensor in RAM at the least, is apart from that."""
     used = set(start.homes)
     measured = [use.working_bytes for use in start.estimate.devices]
-    homes = [m for d, m in enumerate(measured) if d in used]
-    others = [m for d, m in enumerate(measured) if d not in used and m]
-    home = tuple(m if d in used else max(homes, default=m) for d, m in enumerate(measured))
-    other = tuple(m if d not in used and m else min(others or homes or [0]) for d, m in enumerate(measured))
+    plain = list(measured)
+    staged = _staged(problem, start)
+    first = problem.order[0]
+    plain[first] = max(measured[first] - staged, 0)
+    homes = [m for d, m in enumerate(plain) if d in used and d != first] or [plain[d] for d in used if d == first]
+    others = [m for d, m in enumerate(plain) if d not in used and d != first and m]
+    least = min(others or homes or [0])
+    more = [staged if d == first else 0 for d in range(len(measured))]
+    home = tuple(m if d in used else max(homes, default=plain[d]) + more[d] for d, m in enumerate(measured))
+    other = tuple(m if d not in used and m else least + more[d] for d, m in enumerate(measured))
     return Reserve(home, other, start.estimate.host.used_bytes - start.ram_choice_bytes)
+
+
+def _staged(problem: Problem, c: Candidate) -> int:
+    """Bytes of the largest tensor that the device opened first takes from RAM."""
+    if not (problem.compute.derived and problem.request.context.op_offload):
+        return 0
+    return max((m.n_bytes for m, place in zip(problem.movables, c.places, strict=True) if place == CPU), default=0)
 
 
 def learned(reserve: Reserve, candidates: Sequence[Candidate]) -> Reserve:
@@ -158,7 +172,7 @@ def capped_homes(menu: Menu, rooms: Rooms, prices: Floats, *, whole: bool) -> tu
     n = len(menu.kind_of)
     best = running(costs[:, -1], menu)
     starts: list[list[int]] = []
-    for d in range(menu.places - 1):
+    for d in menu.problem.order:
         total = running(costs[:, d], menu)
         if total[-1] == _INFINITE:  # nothing may live there
             starts.append(list(range(n + 1)))
@@ -193,8 +207,8 @@ def capped_homes(menu: Menu, rooms: Rooms, prices: Floats, *, whole: bool) -> tu
     if best[n] == _INFINITE:
         return None
     homes, end = [CPU] * n, n
-    for d in range(menu.places - 2, -1, -1):
-        begin = starts[d][end]
+    for d, start in zip(reversed(menu.problem.order), reversed(starts), strict=True):
+        begin = start[end]
         homes[begin:end] = [d] * (end - begin)
         end = begin
     return tuple(homes)

@@ -7,13 +7,16 @@ from itertools import pairwise
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
 
+_UNKNOWN_LINK = 16 * 0.985e9  # bytes a second: PCIe 3.0, sixteen lanes of 8 GT/s in 128b/130b coding
+
 
 @dataclass(frozen=True)
 class Score:
-    """Seconds a token: reading, and how often the work changes device."""
+    """Seconds a token: reading, and how often the work changes device. `prompt_seconds`: of a prompt's token."""
 
     read_seconds: float
     handoffs: int
+    prompt_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -37,7 +40,24 @@ def score(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> Scor
         if block is not None and place != homes[block]:
             away.add((block, place))
     changes = sum(a != b for a, b in pairwise(homes))
-    return Score(seconds, changes + 2 * len(away))
+    return Score(seconds, changes + 2 * len(away), _prompt_seconds(problem, homes, places))
+
+
+def link_of(problem: Problem, device: int) -> float:
+    """Bytes a second between RAM and a device."""
+    return problem.request.machine.devices[device].link or _UNKNOWN_LINK
+
+
+def _prompt_seconds(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> float:
+    """Prompt seconds a token, by bandwidths alone: once a ubatch the experts in RAM cross the link of the device opened first,
+    which computes them (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur), and the devices read all that is on them.
+    Arithmetic is not counted: a prompt is never faster."""
+    speed = list(problem.seconds_per_byte)
+    seconds = sum(size * speed[home] for size, home in zip(problem.home_bytes, homes, strict=True))
+    if problem.order and problem.request.context.op_offload:
+        speed[CPU] = 1.0 / link_of(problem, problem.order[0])
+    seconds += sum(m.n_bytes * speed[place] for m, place in zip(problem.movables, places, strict=True))
+    return seconds / max(problem.compute.ubatch, 1)
 
 
 def bound(problem: Problem, capacities: Sequence[float]) -> float:

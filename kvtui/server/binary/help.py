@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_NAME = r"-{1,2}[A-Za-z][\w-]*"
+_NAME = r"-{1,2}[A-Za-z][\w.-]*"
 _ENTRY = re.compile(rf"^ {{0,16}}({_NAME}(?:,\s+{_NAME})*)(?: (?! )(\S.*?))?(?:\s{{2,}}(.*)|)$")
 _WORDS = re.compile(r"[A-Z]+(?: [A-Z]+)+$")
 _ALLOWED = re.compile(r"allowed values: ([\w, ]+)")

@@ -17,7 +17,7 @@ from kvtui.hardware.device import Device
 from kvtui.hardware.listed import parse_list_devices
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.help import Option, parse_help
-from kvtui.server.process.run_program import run_program
+from kvtui.server.program.run import run_program
 
 # Options that only ik_llama.cpp's help has (its common/common.cpp, gpt_params_print_usage).
 IK_OPTIONS = frozenset({"--mla-use", "--attention-max-batch", "--run-time-repack", "--fused-moe", "--no-fused-moe"})
@@ -71,11 +71,6 @@ class ServerBinary:
             files = str(self.path)  # it has been removed meanwhile
         said = repr((files, self.version))
         return f"{self.build}@{hashlib.sha256(said.encode()).hexdigest()[:16]}"
-
-    @property
-    def build_number(self) -> int:
-        """11434 of "b11434"; 0 if unknown."""
-        return int(self.build[1:]) if self.build else 0
 
     @property
     def cache_types(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kvtui.memory.corrections import Learned
-from kvtui.server.measure.breakdown import LoggedMemory, device_of_buffer, logged_memory
+from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, logged_memory
 
 Part = Literal["model", "context", "compute"]
 RAM = "RAM"

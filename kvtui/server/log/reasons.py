@@ -5,8 +5,8 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, logged_memory
 from kvtui.server.log.follow import LogLine
-from kvtui.server.measure.breakdown import LoggedMemory, device_of_buffer, logged_memory
 
 TELLING_LINES = 6
 RPC_WENT_AWAY = "an RPC server went away"  # the log does not say which

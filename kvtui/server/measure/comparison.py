@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kvtui.server.measure.breakdown import LoggedMemory, Parts
+from kvtui.server.log.breakdown import LoggedMemory, Parts
 from kvtui.server.measure.dry_run import DryRun
 from kvtui.server.measure.measured import Measurement
 from kvtui.server.process.holding import RAM

@@ -18,13 +18,13 @@ from kvtui.header.split_set import split_part
 from kvtui.server.binary.abilities import adapt_argv, split_options
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary, list_devices, stamp
+from kvtui.server.log.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, genuine, is_table, logged_memory
 from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
 from kvtui.server.log.reasons import explain, telling
-from kvtui.server.measure.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, genuine, is_table, logged_memory
 from kvtui.server.measure.trust import unannounced
 from kvtui.server.process.ports import free_port
-from kvtui.server.process.short_lived import Cancelled as Cancelled
-from kvtui.server.process.short_lived import ShortLived
+from kvtui.server.program.short_lived import Cancelled as Cancelled
+from kvtui.server.program.short_lived import ShortLived
 
 OUTPUT_LIMIT_BYTES = 16 * 2**20  # a model of a thousand tensors takes 0.5 MiB
 LINES_LIMIT = 100_000

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from kvtui.base.sizes import mib
-from kvtui.server.measure.breakdown import MIB, Breakdown, LoggedMemory, Parts
+from kvtui.server.log.breakdown import MIB, Breakdown, LoggedMemory, Parts
 
 # A dry run's figures are whole MiB. Weights and caches of a load are the same to that rounding (2,951 devices of loads
 # of llama-server b11434 on CUDA); compute buffers may differ.

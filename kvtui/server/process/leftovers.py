@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvtui.server.process.marks import ASKED_VARIABLE, LAUNCH_VARIABLE, Marked, asker_lives, marked
 from kvtui.server.process.record import is_alive, records
+from kvtui.server.program.marks import ASKED_VARIABLE, LAUNCH_VARIABLE, Marked, asker_lives, marked
 
 ASKED, FORKED = "asked by a kvtui that has gone", "left behind by a server that has ended"
 

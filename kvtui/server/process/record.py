@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from kvtui.base.fields import Fields
 from kvtui.base.files import PRIVATE, private_folder, state_folder
 from kvtui.base.stored import Kept
-from kvtui.server.process.marks import LAUNCH_VARIABLE, marked, process_identity
+from kvtui.server.program.marks import LAUNCH_VARIABLE, marked, process_identity
 
 RECORD, LOG, KEY, LOCK = "record.json", "server.log", "api-key", "lock"
 KEPT_LAUNCHES = 20  # ended ones, with their logs

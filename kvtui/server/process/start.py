@@ -19,7 +19,6 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.log.cells import CacheCells, cache_cells
 from kvtui.server.log.follow import LogLine, LogTail, first_lines
 from kvtui.server.log.reasons import explain, telling
-from kvtui.server.process.marks import LAUNCH_VARIABLE, Marked, marked, name_of, process_identity
 from kvtui.server.process.record import (
     KEY,
     LOG,
@@ -34,7 +33,8 @@ from kvtui.server.process.record import (
     save,
 )
 from kvtui.server.process.rpc import named
-from kvtui.server.process.short_lived import kill, kill_group
+from kvtui.server.program.marks import LAUNCH_VARIABLE, Marked, marked, name_of, process_identity
+from kvtui.server.program.short_lived import kill, kill_group
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 # llama-server loses a SIGINT that comes between "listening on" and its main loop, and ends at once at the second

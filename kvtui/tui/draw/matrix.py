@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import lru_cache
 
+from kvtui.base.build import Build
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
@@ -23,7 +24,7 @@ _SMALL, _MIDDLE = 0.35, 0.6  # of f16/f16: where a share is drawn as small, and 
 def matrix_lines(state: State) -> list[Line]:
     """K down, V across; the percentage of f16/f16 that each takes, a dash where it is refused, the selected one marked."""
     context = state.request.context
-    shares = _shares(state.request.model, replace(context, type_k="f16", type_v="f16"))
+    shares = _shares(state.request.model, replace(context, type_k="f16", type_v="f16"), state.request.build)
     heads = "".join(f"{_SHORT.get(n, n.replace('_', ''))[:_CELL]:>{_CELL}}" for n in CACHE_TYPES)
     lines = [line((" K \\ V".ljust(_LABEL), "dim"), (heads, "dim"))]
     for k in CACHE_TYPES:
@@ -34,14 +35,14 @@ def matrix_lines(state: State) -> list[Line]:
 
 
 @lru_cache(maxsize=8)
-def _shares(model: ModelSpec, context: ContextParams) -> dict[tuple[str, str], float | None]:
+def _shares(model: ModelSpec, context: ContextParams, build: Build) -> dict[tuple[str, str], float | None]:
     """Cache of each pair over that of `context`'s; None: llama-server refuses it."""
     reference = cache_layout(model, context).cache_bytes
     found: dict[tuple[str, str], float | None] = {}
     for k in CACHE_TYPES:
         for v in CACHE_TYPES:
             trial = replace(context, type_k=k, type_v=v)
-            refused = any(f.severity == "error" for f in refusals(model, trial))
+            refused = any(f.severity == "error" for f in refusals(model, trial, build))
             found[k, v] = None if refused or not reference else cache_layout(model, trial).cache_bytes / reference
     return found
 

@@ -86,6 +86,8 @@ def verdict(row: PairRow, cells: int, complete: bool) -> tuple[str, str, str]:
         return "refused", "none", "error"
     if complete and (row.max_context or 0) < cells:
         return "too long", "long", "error"
+    if not row.fits:
+        return "does not fit", "over", "error"
     if row.quality.label == "risky":
         return "costs quality", "risk", "warning"
     if row.runs == "cpu":

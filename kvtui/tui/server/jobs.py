@@ -16,9 +16,9 @@ from kvtui.server.binary.find import find_servers
 from kvtui.server.binary.inspect import ServerBinary, list_devices
 from kvtui.server.http.client import ServerClient, ServerError, completion
 from kvtui.server.http.stress import StressResult, stress
+from kvtui.server.log.breakdown import logged_memory
 from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
-from kvtui.server.measure.breakdown import logged_memory
 from kvtui.server.measure.dry_run import Cancelled, dry_run
 from kvtui.server.measure.measured import Measurement, recall
 from kvtui.server.process.holding import held_by

@@ -2,7 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import Latent, compressed, k_cache, latent, mla
 from kvtui.memory.compute.mtp import finish_draft, joined
 from kvtui.memory.compute.tape import Node
@@ -52,8 +52,8 @@ def mtp_graph(g: Build) -> None:
 
 def _routing(g: Build) -> Routing:
     return Routing(
-        gating=GATING.get(int(g.number("expert_gating_func")), "softmax"),
-        norm=bool(g.model.header.metadata.get(f"{g.model.architecture}.expert_weights_norm")),
+        gating=gating(g, "softmax"),
+        norm=g.flag("expert_weights_norm"),
         scaled=scaled(g),
         exact=g.model.architecture == "mistral4",
         scales=False,

@@ -7,7 +7,7 @@ from kvtui.memory.compute.attention import mha, store, turn
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.compressors import CSA_RATIO, HCA_RATIO, Compressor, cache_of, compress, compressor, rotation
 from kvtui.memory.compute.dsa import in_one, picked, unmasked
-from kvtui.memory.compute.ffn import GATING, Routing, dense, moe, scaled
+from kvtui.memory.compute.ffn import Routing, dense, gating, moe, scaled
 from kvtui.memory.compute.streams import mixed, narrowed
 from kvtui.memory.compute.tape import F16, F32, I64, Node
 from kvtui.model.spec import ModelSpec
@@ -135,8 +135,7 @@ def _picked(g: Build, inp: _Inputs, low: Node, cur: Node, il: int) -> Node:
 
 def _ffn(g: Build, cur: Node, il: int) -> Node:
     """Experts, in the first blocks chosen by the token itself, and the shared one."""
-    gating = GATING.get(int(g.number("expert_gating_func")), "softmax")
-    routing = Routing(gating, g.flag("expert_weights_norm"), scaled(g), scales=False)
+    routing = Routing(gating(g, "softmax"), g.flag("expert_weights_norm"), scaled(g), scales=False)
     chosen: Node | None = None
     if il < g.number("hash_layer_count") and g.token_ids is not None:
         chosen = g.get_rows(g.need("ffn_gate_tid2eid", il), g.token_ids)

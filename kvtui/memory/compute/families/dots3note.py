@@ -3,7 +3,7 @@
 from kvtui.memory.compute.attention import project
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.dsa import repeats, sparse, top_k, unmasked
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import compressed, latent, mla
 
 ARCHITECTURES = ("dots3note",)
@@ -14,7 +14,7 @@ def graph(g: Build) -> None:
     """llama_model_dots3note::graph."""
     cur = g.inp_embd()
     pos, inp, out_ids = g.inp_pos(), sparse(g, window=True), g.inp_out_ids()
-    routing = Routing(GATING.get(int(g.number("expert_gating_func")), "softmax"), g.flag("expert_weights_norm"), scaled(g))
+    routing = Routing(gating(g, "softmax"), g.flag("expert_weights_norm"), scaled(g))
     for il in g.blocks:
         residual, heads, windowed = cur, g.layer(il).n_head, g.layer(il).is_swa
         d = latent(g, windowed)

@@ -2,7 +2,7 @@
 
 from kvtui.memory.compute.attention import mha
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.kda import kda
 from kvtui.memory.compute.pools import Pools, in_one, opened, part, pools, stored
 from kvtui.memory.compute.recurrent import Hybrid, hybrid_k
@@ -26,8 +26,7 @@ def graph(g: Build) -> None:
     out_ids = g.inp_out_ids()
     streams = int(g.number("hyper_connection.count"))
     x = g.repeat(g.reshape(cur, g.n_embd, 1, g.tokens), g.n_embd, streams, g.tokens)
-    gating = GATING.get(int(g.number("expert_gating_func")), "softmax")
-    routing = Routing(gating, g.flag("expert_weights_norm"), scaled(g), scales=False)
+    routing = Routing(gating(g, "softmax"), g.flag("expert_weights_norm"), scaled(g), scales=False)
     chosen: Node | None = None
     for il in g.blocks:
         cur, post, comb = mixed(g, x, "hc_attn", il)

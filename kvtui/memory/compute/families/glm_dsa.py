@@ -2,7 +2,7 @@
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.dsa import repeats, sparse, top_k, unmasked
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import compressed, latent, mla
 from kvtui.memory.compute.tape import Node
 
@@ -15,7 +15,7 @@ def graph(g: Build) -> None:
     d = latent(g)
     cur = g.inp_embd()
     pos, inp, out_ids = g.inp_pos(), sparse(g), g.inp_out_ids()
-    routing = Routing(GATING.get(int(g.number("expert_gating_func")), "softmax"), g.flag("expert_weights_norm"), scaled(g))
+    routing = Routing(gating(g, "softmax"), g.flag("expert_weights_norm"), scaled(g))
     chosen: Node | None = None
     for il in g.blocks:
         residual = cur

@@ -2,7 +2,7 @@
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.dsa import Indexer, repeats, sparse, top_k, unmasked
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import compressed, k_cache, latent, mla
 from kvtui.memory.compute.tape import F32, Node
 
@@ -23,9 +23,7 @@ def graph(g: Build) -> None:
         inp = k_cache(g)
     out_ids = g.inp_out_ids()
     x = g.repeat(g.reshape(cur, g.n_embd, 1, g.tokens), g.n_embd, streams, g.tokens)
-    routing = Routing(
-        GATING.get(int(g.number("expert_gating_func")), "softmax"), g.flag("expert_weights_norm"), scaled(g), scales=False
-    )
+    routing = Routing(gating(g, "softmax"), g.flag("expert_weights_norm"), scaled(g), scales=False)
     chosen: Node | None = None
     for il in g.blocks:
         cur, post = _merged(g, x, "hc_attn", il, streams)

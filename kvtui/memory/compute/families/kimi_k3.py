@@ -2,7 +2,7 @@
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.families.kimi_linear import attention
-from kvtui.memory.compute.ffn import GATING, Routing, moe, scaled, situ
+from kvtui.memory.compute.ffn import Routing, gating, moe, scaled, situ
 from kvtui.memory.compute.kda import kda
 from kvtui.memory.compute.mla import latent
 from kvtui.memory.compute.recurrent import hybrid, hybrid_k
@@ -57,8 +57,7 @@ def _ffn(g: Build, cur: Node, il: int) -> Node:
     if g.w("ffn_gate_inp", il) is None:
         return _gated(g, cur, "", il)
     down, up = g.w("ffn_routed_down", il), g.w("ffn_routed_up", il)
-    gating = GATING.get(int(g.number("expert_gating_func")), "softmax")
-    routing = Routing(gating, g.flag("expert_weights_norm"), scaled(g), "situ", scales=False)
+    routing = Routing(gating(g, "softmax"), g.flag("expert_weights_norm"), scaled(g), "situ", scales=False)
     routed = g.mm(down, cur) if down is not None else cur
     out = moe(g, routed, il, routing, g.mm(g.w("ffn_gate_inp", il), cur))
     if g.w("ffn_routed_norm", il) is not None:

@@ -2,7 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, project
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.kda import kda
 from kvtui.memory.compute.mla import Latent, compressed, latent, mla
 from kvtui.memory.compute.recurrent import Hybrid, hybrid, hybrid_k
@@ -22,7 +22,7 @@ def graph(g: Build) -> None:
     pos = g.inp_pos(_SECTIONS if g.number("rope.dimension_sections") else 1) if bailing else None
     out_ids = g.inp_out_ids()
     norm = g.flag("expert_weights_norm") if bailing else True
-    routing = Routing(GATING.get(int(g.number("expert_gating_func")), "softmax"), norm, scaled(g), scales=False)
+    routing = Routing(gating(g, "softmax"), norm, scaled(g), scales=False)
     for il in g.blocks:
         residual = cur
         cur = g.normed(cur, "attn_norm", il)

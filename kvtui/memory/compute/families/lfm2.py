@@ -3,7 +3,7 @@
 from kvtui.memory.compute.attention import attend, qkv
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import turned
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.recurrent import States, build_rs, hybrid, snapshots, state
 from kvtui.memory.compute.tape import Node
 
@@ -15,7 +15,7 @@ def graph(g: Build) -> None:
     """llama_model_lfm2::graph."""
     cur = g.inp_embd()
     inp, pos, out_ids = hybrid(g, iswa=g.model.n_swa > 0), g.inp_pos(), g.inp_out_ids()
-    routing = Routing(GATING.get(int(g.number("expert_gating_func")), "softmax"), scaled=scaled(g), scales=False)
+    routing = Routing(gating(g, "softmax"), scaled=scaled(g), scales=False)
     for il in g.blocks:
         residual = cur
         cur = g.normed(cur, "attn_norm", il)

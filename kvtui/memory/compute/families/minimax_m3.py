@@ -3,7 +3,7 @@
 from kvtui.memory.compute.attention import Caches, attend, caches, qkv
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import turned
-from kvtui.memory.compute.ffn import GATING, Routing, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.msa import attend_blocks, blocks, enabled
 
 ARCHITECTURES = ("minimax-m3",)
@@ -16,8 +16,7 @@ def graph(g: Build) -> None:
     picked = blocks(g) if enabled(g) else None
     inp = Caches(picked.cache, picked.cache) if picked is not None else caches(g)
     out_ids = g.inp_out_ids()
-    gating = GATING.get(int(g.number("expert_gating_func")), "softmax")
-    routing = Routing(gating, g.flag("expert_weights_norm"), scaled(g), "swiglu_oai", scales=False)
+    routing = Routing(gating(g, "softmax"), g.flag("expert_weights_norm"), scaled(g), "swiglu_oai", scales=False)
     for il in g.blocks:
         residual = cur
         cur = g.normed(cur, "attn_norm", il)

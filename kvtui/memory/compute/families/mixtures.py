@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.decoder import Decoder, decode, three_of_four, windowed
+from kvtui.memory.compute.decoder import Decoder, decode, draft, three_of_four, windowed
 from kvtui.memory.compute.ffn import Gating, Routing, dense, gating, moe, scaled
+from kvtui.memory.compute.mtp import finish_draft, finish_picked
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
 
@@ -92,6 +93,7 @@ FAMILIES = {
     "step35": replace(HEADER, windows=True, block=Decoder(by_rows=True, factors=_full, gate="sigmoid", late_outputs=True)),
 }
 ARCHITECTURES = tuple(FAMILIES)
+DRAFTS = {"glm4moe": finish_draft, "hy_v3": finish_draft, "mimo2": finish_picked, "step35": finish_picked}
 
 
 def repeats(model: ModelSpec) -> bool:
@@ -103,6 +105,16 @@ def repeats(model: ModelSpec) -> bool:
 
 def graph(g: Build) -> None:
     """llama_model_*::graph of FAMILIES."""
+    decode(g, _decoder(g))
+
+
+def mtp_graph(g: Build) -> None:
+    """llama_model_*::graph_mtp of DRAFTS."""
+    draft(g, _decoder(g), DRAFTS[g.model.architecture])
+
+
+def _decoder(g: Build) -> Decoder:
+    """The family's record with what the header says."""
     m = FAMILIES[g.model.architecture]
     routing = Routing(
         gating=gating(g, m.gating) if m.named else m.gating,
@@ -114,4 +126,4 @@ def graph(g: Build) -> None:
     sections = _in_sections(g) if m.sections is None else m.sections
     scaled_attn = m.block.scaled_attn and g.number("attention.value_scale") not in (0, 1)
     windows = m.windows and g.model.n_swa > 0
-    decode(g, replace(m.block, routing=routing, iswa=windows, sections=sections, scaled_attn=scaled_attn))
+    return replace(m.block, routing=routing, iswa=windows, sections=sections, scaled_attn=scaled_attn)

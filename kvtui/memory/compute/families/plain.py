@@ -51,6 +51,7 @@ FAMILIES = {
     "chatglm": _HALVES,
     "codeshell": _LAYER,
     "cohere2": Decoder(norm="layer", iswa=True, roped=windowed, parallel=("ffn", "input", "attention"), scaled_logits=1),
+    "cogvlm": replace(_RMS, bare_qkv=True, all_outputs=True, factors=_no_factors),
     "command-r": replace(_RMS, norm="layer", qk_norm="layer", parallel=("ffn", "input", "attention"), scaled_logits=1),
     "dream": replace(_RMS, cached=False),
     "ernie4_5": _RMS,

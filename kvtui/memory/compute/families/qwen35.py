@@ -28,15 +28,18 @@ def graph(g: Build) -> None:
 
 
 def mtp_graph(g: Build) -> None:
-    """llama_model_qwen35::graph_mtp."""
+    """llama_model_qwen35::graph_mtp; Qwen3-Next drops rows that nobody asked for before the network."""
     il = g.blocks[0]
     cur = residual = joined(g, il)
     pos, out_ids, inp = g.inp_pos(_SECTIONS.get(g.model.architecture, 1)), g.inp_out_ids(), caches(g)
     cur = _attention(g, inp, g.normed(cur, "attn_norm", il), pos, il)
+    picked = g.model.architecture == "qwen3next"
+    if picked:
+        cur, residual = g.get_rows(cur, out_ids), g.get_rows(residual, out_ids)
     inner = g.add(cur, residual)
     routing = Routing(scaled=scaled(g))
     cur = g.add(gated_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
-    finish_draft(g, cur, il, out_ids)
+    finish_draft(g, cur, il, None if picked else out_ids)
 
 
 def _attention(g: Build, inp: Caches, cur: Node, pos: Node, il: int) -> Node:

@@ -14,8 +14,8 @@ from pathlib import Path
 from threading import Event
 from typing import Self
 
-from kvtui.server.process.beside import guard
-from kvtui.server.process.marks import ASKED_VARIABLE, asked_by_us, marked
+from kvtui.server.program.beside import guard
+from kvtui.server.program.marks import ASKED_VARIABLE, asked_by_us, marked
 
 GUARD = Path(__file__).parent / "beside" / "guard.py"
 READ_BYTES = 1 << 16

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kvtui.server.process.short_lived import ShortLived
+from kvtui.server.program.short_lived import ShortLived
 
 OUTPUT_LIMIT_BYTES = 4 * 2**20
 

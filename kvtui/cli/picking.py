@@ -1,0 +1,102 @@
+"""Commands for choosing K/V types."""
+
+from dataclasses import replace
+from typing import get_args
+
+import click
+
+from kvtui.base.findings import UsageError
+from kvtui.cache.quality import Label
+from kvtui.cli.options import shared_options
+from kvtui.cli.printing import echo_lines, fetched, print_json
+from kvtui.header.address import ModelAddress
+from kvtui.tasks.opening import load, request_of
+from kvtui.tasks.options import Options
+
+_LABELS: tuple[Label, ...] = get_args(Label)
+
+
+@click.command()
+@click.argument("model", required=False)
+@shared_options
+@click.option("--all", "all_pairs", is_flag=True, help="All 81 pairs.")
+@click.option("--sort", metavar="COLUMN", help="The best of a column first: cache_bytes, tokens_per_second, quality, ...")
+@click.option("--only", multiple=True, type=click.Choice(["accepted", "fast", "fits"]), help="Only these pairs; repeatable.")
+@click.option("--least", type=click.Choice(_LABELS), help="Only pairs of this quality or better.")
+@click.option("--matrix", metavar="COLUMN", help="One figure of all 81 pairs, K down and V across.")
+@click.option("--markdown", is_flag=True, help="A table to paste.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def table(
+    model: str,
+    options: Options,
+    all_pairs: bool,
+    sort: str | None,
+    only: tuple[str, ...],
+    least: Label | None,
+    matrix: str | None,
+    markdown: bool,
+    as_json: bool,
+) -> None:
+    """One row for each pair of K and V types, and one sentence of advice."""
+    from kvtui.placement.advice import advice, advised
+    from kvtui.placement.plan import quick_plan
+    from kvtui.placement.table import pair_rows
+    from kvtui.report.as_json import table_json
+    from kvtui.report.columns import column, filtered, sorted_by
+    from kvtui.report.table_text import matrix_lines, table_lines
+
+    by, figure = (column(name) if name is not None else None for name in (sort, matrix))
+    if figure is not None and (as_json or by is not None):
+        raise UsageError("--matrix is a picture of one column: leave out --sort and --json, whose rows have every figure")
+    shown = quick_plan(request_of(load(ModelAddress(model), options, fetched), options))
+    contexts = figure is None or figure.slow
+    evaluated = advised(pair_rows(shown, all_pairs=all_pairs or figure is not None, contexts=contexts))
+    rows = filtered(evaluated, only, least)
+    if figure is not None:
+        echo_lines(matrix_lines(rows, figure, markdown=markdown))
+        return
+    rows = sorted_by(rows, by) if by is not None else rows
+    said = advice(shown, evaluated)
+    if as_json:
+        print_json(table_json(rows, said))
+    else:
+        echo_lines([*table_lines(rows, markdown=markdown), "", said])
+
+
+@click.command()
+@click.argument("model", required=False)
+@shared_options
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def guide(model: str | None, options: Options, as_json: bool) -> None:
+    """The guide to K/V types beside exact figures; with MODEL, what its choices cost there."""
+    from kvtui.placement.plan import quick_plan
+    from kvtui.placement.table import rows_of
+    from kvtui.report.guide import (
+        CHOICE_PAIRS,
+        Guide,
+        costs,
+        full_window,
+        hidden_formula,
+        kimi_lines,
+        tensor_split_needs,
+        type_lines,
+    )
+    from kvtui.report.guide_text import guide_json, guide_lines
+    from kvtui.tasks.demo import demo_request
+
+    kimi = demo_request().model
+    made = Guide(type_lines(), kimi_lines(kimi))
+    if model is not None:
+        shown = quick_plan(request_of(load(ModelAddress(model), options, fetched), options))
+        spec, context = shown.request.model, shown.request.context
+        wanted = dict.fromkeys((*CHOICE_PAIRS, *[(v, k) for k, v in CHOICE_PAIRS]))
+        made = replace(
+            made,
+            costs=costs(rows_of(shown, wanted, contexts=False)),
+            tensor_split=tensor_split_needs(spec, context, len(shown.request.machine.devices)),
+            full_window=full_window(spec, context),
+        )
+    if as_json:
+        print_json(guide_json(made))
+    else:
+        echo_lines(guide_lines(made, hidden_formula(kimi)))

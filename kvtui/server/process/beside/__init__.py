@@ -1,1 +1,0 @@
-"""Small programs that run beside a llama-server, each by its path and with the standard library alone."""

@@ -1,0 +1,1 @@
+"""Programs started for their words: bounded in time and output, marked as ours, ended with the app."""

@@ -1,0 +1,1 @@
+"""What runs beside a program as a file of its own, with the standard library alone."""

@@ -1,0 +1,95 @@
+"""Mutants of real headers: whatever is in a file, reading it is one sentence or a model, and quick."""
+
+import random
+from collections.abc import Callable
+from time import process_time
+
+import pytest
+from header_archive import HeaderArchive
+from odd_headers import FORMATS, STR, U32, Gguf, parsed
+
+from kvtui.base.findings import KvtuiError
+from kvtui.cache.layout import cache_layout
+from kvtui.flags.context import ContextParams
+from kvtui.header.reader import read_header
+from kvtui.header.source import HeaderBytes
+from kvtui.memory.refusals import refusals
+from kvtui.model.load import model_from_header
+
+MUTANTS = 6000
+SECONDS = 1.0  # of this process; the largest header is read in a hundredth of it
+_ODD = (0, 1, 2, 3, 31, 63, 64, 255, 4096, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
+
+
+def _bytes(rng: random.Random, head: bytes) -> bytes:
+    changed = bytearray(head)
+    for _ in range(rng.randint(1, 8)):
+        changed[rng.randrange(len(changed))] = rng.randrange(256)
+    return bytes(changed)
+
+
+def _word(rng: random.Random, head: bytes) -> bytes:
+    at = rng.randrange(len(head) - 8)
+    return head[:at] + rng.choice(_ODD).to_bytes(8, "little") + head[at + 8 :]
+
+
+def _cut(rng: random.Random, head: bytes) -> bytes:
+    return head[: rng.randrange(len(head))]
+
+
+def _moved(rng: random.Random, head: bytes) -> bytes:
+    a, b, n = (rng.randrange(len(head)) for _ in range(3))
+    return head[:a] + head[b : b + n % 200] + head[a:]
+
+
+def _key(rng: random.Random, head: bytes) -> bytes:
+    g = parsed(head)
+    name, kind, value = rng.choice(g.keys)
+    if kind == U32:
+        return g.key(name.decode(), U32, rng.choice(_ODD) % 2**32).head()[0]
+    if kind == STR:
+        return g.key(name.decode(), STR, rng.choice((b"", b"\xff\xfe", b"\n\x1b[31m", b"a" * 70_000))).head()[0]
+    other = rng.choice(list(FORMATS))
+    return g.key(name.decode(), other, rng.choice((0, 1))).head()[0] if len(value) <= 8 else g.without(name.decode()).head()[0]
+
+
+def _tensor(rng: random.Random, head: bytes) -> bytes:
+    g: Gguf = parsed(head)
+    chosen = rng.choice(g.tensors)
+    if rng.random() < 0.3:
+        g.tensors.remove(chosen)
+    elif rng.random() < 0.5:
+        chosen.name = rng.choice(
+            (b"blk.99999999999999999999.x", b"blk.600.ffn_up_exps.weight", b"\xff" * 63, b"", chosen.name * 9)
+        )
+    else:
+        chosen.dims = [rng.choice(_ODD) % 2**20 for _ in range(rng.randint(0, 4))]
+    return g.head()[0]
+
+
+def _judged(data: bytes, spec_types: tuple[str, ...]) -> str:
+    """Why it cannot be read; "" for a model."""
+    context = ContextParams(n_ctx=512)
+    try:
+        model = model_from_header(read_header(HeaderBytes(data, 2**40)), "x", spec_types)
+        if not any(f.severity == "error" for f in refusals(model, context)):
+            cache_layout(model, context)
+    except KvtuiError as e:
+        return str(e)
+    return ""
+
+
+@pytest.mark.parametrize("change", [_bytes, _word, _cut, _moved, _key, _tensor], ids=lambda f: f.__name__.strip("_"))
+def test_a_mutant_is_one_sentence_or_a_model(headers: HeaderArchive, change: Callable[[random.Random, bytes], bytes]) -> None:
+    rng = random.Random(change.__name__)
+    names = [name for name in headers if len(headers.head(name)) < 30_000]
+    read = 0
+    for i in range(MUTANTS // 6):
+        name = rng.choice(names)
+        data = change(rng, headers.head(name))
+        began = process_time()
+        said = _judged(data, rng.choice(((), ("draft-mtp",))))
+        read += not said
+        assert "\n" not in said, (i, name)
+        assert process_time() - began < SECONDS, (i, name)
+    assert read > 0 or change is _cut
