@@ -31,12 +31,12 @@ async def picture(columns: int, lines: int, theme: str) -> str:
     """The screen as SVG, with the names that differ from run to run made equal."""
     plan, rows = planned()
     request = plan.request
-    app = KvtuiApp(Session(path=None, request=request, machine=request.machine, simulated=True, theme=theme, demo=True))
+    app = KvtuiApp(Session(None, request, request.machine, simulated=True, theme=theme, demo=True, unicode=True))
     async with app.run_test(size=(columns, lines)) as pilot:
         app.superseded.set()
         generation = app.state.generation + 1  # an answer under way is an old one now
         taken = replace(app.state, request=request, generation=generation, plan=plan, rows=rows, rows_of=generation)
-        wanted = replace(taken, rows_complete=True, working="", build="b11434", notice="", live=(), problem="")
+        wanted = replace(taken, rows_complete=True, working="", build="b11434", notice="", live=(), problem="", before=None)
         while app.state is not wanted:  # what the app itself finds at its start comes in between
             app.become(wanted)
             await pilot.pause()

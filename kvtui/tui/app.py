@@ -37,8 +37,8 @@ class KvtuiApp(ServerDesk):
         await super().on_event(event)
 
     def _take_key(self, event: Key) -> bool:
-        if self.state.notice:
-            self.become(replace(self.state, notice=""))
+        if self.state.notice or self.state.before is not None:
+            self.become(replace(self.state, notice="", before=None))
         asking = self.state.asking
         if asking is not None:
             after = asking.press(event.key, event.character)
@@ -177,7 +177,7 @@ class KvtuiApp(ServerDesk):
     def scroll_page(self, lines: int) -> None:
         """Further down, or up."""
         if self.state.page is not None:
-            self.become(replace(self.state, page=self.state.page.scrolled(lines, page_room(self.size.height))))
+            self.become(replace(self.state, page=self.state.page.scrolled(lines, page_room(self.size.height), self.size.width)))
 
     # -- the screen ------------------------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class KvtuiApp(ServerDesk):
 
     def toggle_log(self) -> None:
         """Show or hide the log."""
-        shown = not log_is_in_sight(self.state, *self.size)
+        shown = not log_is_in_sight(self.state, self.room(*self.size))
         self.become(replace(self.state, log_shown=shown, focus=LOG if shown else TABLE))
 
     def zoom_pane(self) -> None:

@@ -5,7 +5,6 @@ import threading
 from dataclasses import replace
 
 from textual.app import ComposeResult
-from textual.events import Resize
 from textual.timer import Timer
 
 from kvtui.base.build import build_in
@@ -14,6 +13,7 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tasks.last_request import keep_last
 from kvtui.tui.draw.body import screen
 from kvtui.tui.draw.lines_pane import LinesPane
+from kvtui.tui.draw.room import Room, draws_unicode
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.lines import Line
 from kvtui.tui.session import Session
@@ -26,14 +26,13 @@ from kvtui.tui.work.planning import answer
 
 LIVE_SECONDS = 1.0
 RETRY_SECONDS = 60.0  # what is done all the time and broke is tried again after so long
-PANES = ("head", "memory", "kv", "placement", "log", "page", "footer")
 
 
 class Desk(GuardedApp[State]):
     """Three panes and a log. Its result is its last state where the person wants another model."""
 
     ENABLE_COMMAND_PALETTE = False
-    CSS = "Screen { layout: vertical; overflow: hidden; } LinesPane { width: 100%; height: auto; } .hidden { display: none; }"
+    CSS = "Screen { overflow: hidden; } LinesPane { width: 100%; height: 100%; }"
 
     def __init__(self, session: Session, state: State | None = None) -> None:
         self.themes, self.broken_themes = load_themes()
@@ -41,16 +40,17 @@ class Desk(GuardedApp[State]):
         super().__init__(ansi_color=self.look.ansi)
         self.session = session
         assert session.request is not None
-        self.state = state or State(session.request, simulated=session.simulated)
+        self.state = state or State(session.request, simulated=session.simulated, path=session.path)
+        self.unicode = draws_unicode(os.environ) if session.unicode is None else session.unicode
         self.superseded = threading.Event()  # set once a newer request, or the end, stops the work on this one
-        self.panes = {name: LinesPane(id=name) for name in PANES}
+        self.pane = LinesPane(self._lines, id="screen")
         self._live_timer: Timer | None = None
 
     # -- life ------------------------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        """All panes; which are shown depends on the room."""
-        yield from self.panes.values()
+        """One widget: the panes and their frames are lines of it."""
+        yield self.pane
 
     def on_mount(self) -> None:
         """Colours, the first plan, and the timer of what is in use."""
@@ -58,10 +58,6 @@ class Desk(GuardedApp[State]):
         self._take(self.state.request, self.broken_themes[0] if self.broken_themes else self.state.notice)
         if not self.session.simulated and not self.session.demo:
             self._live_timer = self.set_interval(LIVE_SECONDS, self._poll_live)
-
-    def on_resize(self, _: Resize) -> None:
-        """The room changed."""
-        self.draw()
 
     def on_unmount(self) -> None:
         """Workers stop; what was asked is kept for the next time, however this one ends."""
@@ -178,8 +174,7 @@ class Desk(GuardedApp[State]):
 
     def on_live_polled(self, message: LivePolled) -> None:
         """Memory in use now."""
-        if (message.live, message.problem) != (self.state.live, self.state.problem):
-            self.become(replace(self.state, live=message.live, problem=message.problem))
+        self.become(self.state.with_live(message.live, message.problem))
 
     def on_live_failed(self, message: LiveFailed) -> None:
         """Figures of the start are shown until it can be read again."""
@@ -195,21 +190,20 @@ class Desk(GuardedApp[State]):
         self.ansi_color = self.look.ansi
         if not self.look.ansi:
             self.screen.styles.background = self.look.background
-        for pane in self.panes.values():
-            pane.set_styles_table(self.look.styles)
+        self.pane.use_styles(self.look.styles)
 
     def draw(self) -> None:
-        """Lay the panes out for the room, and show what changed."""
-        if not self.is_running:
-            return
-        shown = screen(self.state, *self.size)
-        for name, pane in self.panes.items():
-            lines = shown.get(name)
-            pane.set_class(lines is None, "hidden")
-            if lines is not None:
-                pane.styles.height = len(lines)
-                pane.show(lines)
+        """Show what changed."""
+        if self.is_running:
+            self.pane.update()
+
+    def room(self, width: int, height: int) -> Room:
+        """What there is to draw in."""
+        return Room(width, height, self.unicode, self.look.coloured)
+
+    def _lines(self, width: int, height: int) -> tuple[Line, ...]:
+        return screen(self.state, self.room(width, height))
 
     def screen_text(self) -> str:
-        """All panes that are shown, as a person reads them."""
-        return "\n".join(p.text() for p in self.panes.values() if not p.has_class("hidden"))
+        """What is shown, as a person reads it."""
+        return self.pane.text()

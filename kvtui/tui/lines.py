@@ -62,9 +62,37 @@ def padded(lines: Sequence[Line], width: int, height: int) -> tuple[Line, ...]:
     return tuple(shown + [fit((), width)] * (height - len(shown)))
 
 
-def page_heading(name: str, hint: str, width: int) -> Line:
-    """The first line of a page."""
-    return both_ends(line((f" {name} ", "title-focus")), line((f"{hint} ", "dim")), width)
+def folded_line(content: Line, width: int) -> list[Line]:
+    """A line in as many of `width` columns as it takes, broken at spaces, the later ones under the first one's indent."""
+    if width_of(content) <= width:
+        return [content]
+    text = "".join(t for t, _ in content)
+    styles = [style for t, style in content for _ in t]
+    indent = " " * min(len(text) - len(text.lstrip()) + 2, width // 2)
+    lines: list[Line] = []
+    start = 0
+    while start < len(text):
+        room = width - (len(indent) if lines else 0)
+        stop = start
+        used = 0
+        while stop < len(text) and used + columns(text[stop]) <= room:
+            used += columns(text[stop])
+            stop += 1
+        if stop < len(text):
+            space = text.rfind(" ", start + 1, stop + 1)
+            if text[start:space].strip():
+                stop = space
+        spans: list[Span] = [(indent, "text")] if lines else []
+        for character, style in zip(text[start:stop], styles[start:stop], strict=True):
+            if spans and spans[-1][1] == style:
+                spans[-1] = (spans[-1][0] + character, style)
+            else:
+                spans.append((character, style))
+        lines.append(tuple(spans))
+        start = max(stop, start + 1)
+        while start < len(text) and text[start] == " ":
+            start += 1
+    return lines
 
 
 def wrapped(text: str, width: int, most: int = MOST_NOTICE_LINES) -> list[str]:

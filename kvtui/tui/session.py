@@ -24,6 +24,7 @@ class Session:
     lean: bool | None = None  # None: by itself over SSH
     theme: str | None = None
     demo: bool = False
+    unicode: bool | None = None  # whether the terminal draws it; None: as its locale says
     address: Address = field(default_factory=Address)
     build: str | None = None  # asked for; None: the server's own
     opener: Callable[[str], Request] | None = None

@@ -1,6 +1,7 @@
 """What the screen shows: one frozen value; a change of a key makes a new one."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
@@ -9,10 +10,11 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.keys.commands import PAGE
 from kvtui.tui.keys.marking import Marking
-from kvtui.tui.lines import Line
+from kvtui.tui.lines import Line, folded_line
 from kvtui.tui.log_view import LogView
 
 SEARCHING, IMPROVING = "searching", "improving"
+HISTORY_SAMPLES = 60  # of the memory in use: a minute at one a second
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,11 @@ class Page:
     lines: tuple[Line, ...]
     at: int = 0
 
-    def scrolled(self, by: int, room: int) -> "Page":
-        """`by` lines down (up where negative), kept so that `room` lines, the heading too, are filled."""
-        return replace(self, at=max(0, min(self.at + by, len(self.lines) - room + 1)))
+    def scrolled(self, by: int, room: int, width: int) -> "Page":
+        """`by` lines down (up where negative), kept so that `room` lines, the heading too, are filled; its lines are folded to
+        `width` columns, frame included."""
+        count = sum(len(folded_line(content, width - 2)) for content in self.lines)
+        return replace(self, at=max(0, min(self.at + by, count - room + 1)))
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,18 @@ class ServerView:
     controlled_by: int | None = None
     job: str = ""  # "stress 40 %"
     actual: tuple[tuple[str, int, int, int], ...] = ()  # device, model, context, compute bytes of its own log
+    runs: str = ""  # "q8_0 32k, port 8080": what it was launched with
+    predicted: tuple[tuple[str, int], ...] = ()  # device, bytes of the same three by the plan it was launched with
 
     @property
-    def status(self) -> str:
+    def status_parts(self) -> tuple[str, ...]:
         """The status line: state, context in use, speed, and who controls it."""
         parts = [self.job or self.text]
         if self.ready and self.running:
             parts += [f"ctx {self.used:,}/{self.context:,}"] if self.context else []
             parts += [f"{self.rate:.1f} tok/s"] if self.rate else []
         parts += [f"read only, pid {self.controlled_by} has it"] if self.controlled_by and self.running else []
-        return "  ".join(p for p in parts if p)
+        return tuple(p for p in parts if p)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class State:
     past: tuple[Request, ...] = ()  # undo, the newest last
     future: tuple[Request, ...] = ()  # redo, the next one last
     plan: Plan | None = None
+    before: Plan | None = None  # of the last change: what lies elsewhere since is marked until the next key
     rows: tuple[PairRow, ...] = ()
     rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
@@ -81,7 +88,10 @@ class State:
     log_shown: bool = False
     cursor: int = 0  # block under the cursor of the placement pane
     simulated: bool = False
+    path: Path | None = None  # of the model; None: it is only a header
     live: tuple[LiveMemory, ...] = ()  # devices, RAM last
+    history: tuple[tuple[int, ...], ...] = ()  # used bytes of the last HISTORY_SAMPLES polls, the newest last
+    polls: int = 0  # all that there were
     server: ServerView = field(default_factory=ServerView)
     log: LogView = field(default_factory=LogView)
     binaries: tuple[ServerBinary, ...] = ()  # llama-servers that can be used, the chosen first
@@ -106,12 +116,25 @@ class State:
 
     def taking(self, request: Request, notice: str) -> "State":
         """Another request, to be answered by a plan of the next generation."""
-        return replace(self, request=request, generation=self.generation + 1, notice=notice, failed="", working=SEARCHING)
+        return replace(
+            self,
+            request=request,
+            generation=self.generation + 1,
+            notice=notice,
+            failed="",
+            working=SEARCHING,
+            before=self.plan,
+        )
 
     def left(self) -> "State":
         """What is kept while the list of models is open: all but what is asked and what belongs to the server, which is found
         again."""
         return replace(self, asking=None, page=None, notice="", live=(), server=ServerView(), log=LogView(), launch_waits=False)
+
+    def with_live(self, live: tuple[LiveMemory, ...], problem: str) -> "State":
+        """Another poll of the memory in use."""
+        history = (*self.history, tuple(use.used_bytes for use in live))[-HISTORY_SAMPLES:]
+        return replace(self, live=live, problem=problem, history=history, polls=self.polls + 1)
 
     def without_answer(self, text: str) -> "State":
         """The work on this request ended with a sentence: what is on the screen of an earlier one goes."""

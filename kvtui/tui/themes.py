@@ -38,6 +38,19 @@ STYLE_NAMES = (
     "device6",
     "device7",
 )
+# names a person's theme may leave out: each is then drawn as the other
+LIKE = {
+    "frame": "dim",
+    "frame-focus": "accent",
+    "beside": "compute",
+    "overhead": "compute",
+    "growth": "free",
+    "live": "strong",
+    "over": "error",
+    "moved": "cursor",
+    "track": "text",
+    "good": "text",
+}
 MOST_BYTES = 1 << 16  # of a theme file; ours have about 1 kB
 DEFAULT, MONOCHROME, SIXTEEN = "dark", "monochrome", "sixteen"
 
@@ -48,7 +61,7 @@ class ThemeError(KvtuiError):
 
 @dataclass(frozen=True)
 class Theme:
-    """`background`: a colour, or `ansi_default` for the terminal's own. `styles`: every name of STYLE_NAMES."""
+    """`background`: a colour, or `ansi_default` for the terminal's own. `styles`: every name of STYLE_NAMES and of LIKE."""
 
     name: str
     background: str
@@ -58,6 +71,11 @@ class Theme:
     def ansi(self) -> bool:
         """Whether it keeps to the terminal's own colours."""
         return self.background == "ansi_default"
+
+    @property
+    def coloured(self) -> bool:
+        """Whether segments of a bar can be told by colour."""
+        return self.styles["weights"].color != self.styles["kv"].color
 
 
 def parse_theme(text: str) -> Theme:
@@ -70,14 +88,15 @@ def parse_theme(text: str) -> Theme:
     if not isinstance(name, str) or not isinstance(background, str) or not isinstance(styles, dict):
         raise ThemeError("a theme has a name, a background and a table of styles")
     missing = [n for n in STYLE_NAMES if n not in styles]
-    unknown = [n for n in styles if n not in STYLE_NAMES]
+    unknown = [n for n in styles if n not in STYLE_NAMES and n not in LIKE]
     if missing or unknown:
         raise ThemeError(f"styles {'missing: ' + ', '.join(missing) if missing else 'unknown: ' + ', '.join(unknown)}")
     try:
         base = Style.parse(str(styles["text"]))
         if background != "ansi_default":
             base += Style.parse(f"on {background}")
-        parsed = {n: base + Style.parse(str(styles[n])) for n in STYLE_NAMES}
+        said = {**{n: styles[like] for n, like in LIKE.items()}, **styles}
+        parsed = {n: base + Style.parse(str(style)) for n, style in said.items()}
     except StyleSyntaxError as e:
         raise ThemeError(f"not a style: {e}") from None
     if any(style.link for style in parsed.values()):  # rich would write it to the terminal as it stands

@@ -4,6 +4,7 @@ import pytest
 
 from kvtui.tasks.demo import demo_request
 from kvtui.tui.app import KvtuiApp
+from kvtui.tui.draw.placement import LABEL
 from kvtui.tui.session import Session
 from tests.tui.waiting import until
 
@@ -11,12 +12,12 @@ from tests.tui.waiting import until
 @pytest.fixture
 def app() -> KvtuiApp:
     request = demo_request()
-    return KvtuiApp(Session(path=None, request=request, machine=request.machine, simulated=True, demo=True))
+    return KvtuiApp(Session(path=None, request=request, machine=request.machine, simulated=True, demo=True, unicode=True))
 
 
 def selected(app: KvtuiApp) -> list[str]:
     """Words of the table's selected line."""
-    return next((text.split() for text in app.screen_text().splitlines() if text.startswith("   > ")), [])
+    return next((text.strip("│ ").split() for text in app.screen_text().splitlines() if text.startswith("│ > ")), [])
 
 
 async def test_opens_whole_at_80x24(app: KvtuiApp) -> None:
@@ -72,8 +73,8 @@ async def test_a_pin_moves_experts_and_is_seen(app: KvtuiApp) -> None:
         assert "block 30" in app.screen_text()
         assert "pinned to CUDA2" in app.screen_text()
         await until(pilot, lambda: app.state.working != "searching")
-        experts = next(row for row in app.screen_text().splitlines() if row.startswith("   experts"))
-        assert experts[13 + 30] == "2"
+        experts = next(row for row in app.screen_text().splitlines() if row.startswith("│ experts"))
+        assert experts[1 + LABEL + 30] == "2"
 
 
 async def test_help_explain_and_command_pages(app: KvtuiApp) -> None:
@@ -116,3 +117,36 @@ async def test_every_theme_can_be_shown(app: KvtuiApp) -> None:
             seen.add(app.look.name)
         assert seen == set(app.themes) >= {"dark", "light", "high-contrast", "colour-blind", "sixteen", "monochrome"}
         assert app.look.name == first
+
+
+async def test_another_size_is_drawn_at_once_and_shows_more(app: KvtuiApp) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.state.rows_complete)
+        assert "all pairs" not in app.screen_text()
+        for columns, lines in ((160, 45), (80, 24), (120, 36)):
+            await pilot.resize_terminal(columns, lines)
+            await pilot.pause()
+            rows = app.pane.text().splitlines()
+            assert len(rows) == lines
+            assert rows[-1].startswith("╰")
+            assert len(rows[-1]) == columns
+        text = app.screen_text()
+        assert all(name in text for name in ("all pairs", "on GPUs", "empty", "dense FFN", "norms", "block 0"))
+
+
+async def test_what_moved_is_marked_until_the_next_key(app: KvtuiApp) -> None:
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: app.state.plan is not None)
+        await pilot.press("f3")
+        await until(pilot, lambda: app.state.working != "searching")
+        assert "moved: " in app.screen_text()
+        await pilot.press("1")
+        assert "moved: " not in app.screen_text()
+
+
+async def test_without_unicode_only_ascii_is_shown(app: KvtuiApp) -> None:
+    app.unicode = False
+    async with app.run_test(size=(160, 45)) as pilot:
+        await until(pilot, lambda: app.state.plan is not None)
+        assert app.screen_text().isascii()
+        assert "1 memory" in app.screen_text()

@@ -44,7 +44,8 @@ def broken(*_: object, **__: object) -> object:
 
 
 def words(text: str) -> str:
-    return " ".join(text.split())
+    """What is said, without the frames around it."""
+    return " ".join(text.translate(dict.fromkeys(map(ord, "│╰╯─"), " ")).split())
 
 
 def reports() -> list[str]:

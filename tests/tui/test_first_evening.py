@@ -139,16 +139,16 @@ async def test_ten_blocks_are_pinned_in_eight_keys_marked_and_freed_one_by_one(d
         await pilot.press(keys[-1])
         assert "blocks 30-39: experts, 10" in demo.screen_text()
         assert "pinned to CUDA2" in demo.screen_text()
-        marks = next(row for row in demo.screen_text().splitlines() if row.startswith("   pinned"))
-        assert marks[13:].rstrip() == " " * 30 + "^" * 10
+        marks = next(row for row in demo.screen_text().splitlines() if row.startswith("│ pinned"))
+        assert marks[12:].rstrip("│ ") == " " * 30 + "^" * 10
         await pilot.press("left", "right")  # the notice goes, and what it covered is seen
-        assert "   block 39: experts " in demo.screen_text()
+        assert "block 39: experts " in demo.screen_text()
         assert ", attention on CUDA" in demo.screen_text()
         await pilot.press("minus")
-        marks = next(row for row in demo.screen_text().splitlines() if row.startswith("   pinned"))
-        assert marks[13:].rstrip() == " " * 30 + "^" * 9
+        marks = next(row for row in demo.screen_text().splitlines() if row.startswith("│ pinned"))
+        assert marks[12:].rstrip("│ ") == " " * 30 + "^" * 9
         await pilot.press("u", "u")
-        assert "   pinned" not in demo.screen_text()
+        assert "│ pinned" not in demo.screen_text()
 
 
 @pytest.mark.parametrize("size", [SMALL, (120, 36), LARGE])

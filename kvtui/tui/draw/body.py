@@ -1,88 +1,226 @@
-"""Which panes are shown, and how high each is: pure functions of the state and the room."""
+"""Which panes are shown, and how large each is: pure functions of the state and the room."""
+
+from collections.abc import Callable
+from dataclasses import replace
 
 from kvtui.base.text import columns, printable
-from kvtui.tui.draw.panes import head_lines, kv_lines, log_lines, memory_lines, placement_lines
-from kvtui.tui.keys.commands import LOG, PLACEMENT
+from kvtui.tui.draw.frames import Band, Pane, for_terminal, framed, heading, inner_widths
+from kvtui.tui.draw.head import head_line
+from kvtui.tui.draw.log_pane import log_about, log_lines
+from kvtui.tui.draw.matrix import MATRIX_HEIGHT, MATRIX_WIDTH, matrix_lines
+from kvtui.tui.draw.memory import memory_legends, memory_lines
+from kvtui.tui.draw.pages import plan_command
+from kvtui.tui.draw.placement import placement_lines, proof, speed_text
+from kvtui.tui.draw.room import Room
+from kvtui.tui.draw.table import LEAST_WIDTH, PLAIN_WIDTH, pair_lines
+from kvtui.tui.draw.tensors import tensor_lines, tensors_title
+from kvtui.tui.keys.commands import COMMANDS, shown_key
+from kvtui.tui.keys.footer import LINES as FOOTER
 from kvtui.tui.keys.footer import key_lines
-from kvtui.tui.lines import Line, line, padded, page_heading, wrapped
+from kvtui.tui.lines import Line, folded_line, line, wrapped
 from kvtui.tui.state import State
 
-SMALLEST, FOLDED, WIDE = (60, 20), (80, 24), (120, 36)  # columns, lines
+SMALLEST, WHOLE, BESIDE, LARGE = (60, 20), (80, 24), (100, 24), (120, 36)  # columns, lines
 PAGE_HINT = "Esc closes, PgUp and PgDn scroll"
-Shown = dict[str, tuple[Line, ...]]
+_TENSORS_WIDTH = 42
+_MAP_LINES = 15  # of the map with all groups, its legend, and what is said under it
+_LEAST_LOG = 5
+_LOW_TABLE, _GIVES_WAY = 9, 3  # lines of the table where there is little height; fewer while the map is in focus
+_ARROWS = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
 
 
-def screen(state: State, width: int, height: int) -> Shown:
-    """All that is shown, by the pane's name: the head, what is in front, the footer; `height` lines in all."""
-    if width < SMALLEST[0] or height < SMALLEST[1]:
-        text = f"kvtui needs {SMALLEST[0]} x {SMALLEST[1]}, here are {width} x {height}"
-        return {"page": (line((text, "warning")),)}
-    footer = footer_lines(state, width)
-    said = notice_lines(state, width)
-    shown = {"head": tuple(head_lines(state, width)), **_front(state, width, height - 1 - len(footer), height)}
-    last = list(shown)[-1]
-    shown[last] = shown[last][: len(shown[last]) - len(said)]  # a notice covers the lowest lines, the keys stay
-    return {**shown, "footer": (*said, *footer)}
+def screen(state: State, room: Room) -> tuple[Line, ...]:
+    """All that is shown: the head, what is in front, the footer; as many lines as there is room."""
+    if room.width < SMALLEST[0] or room.height < SMALLEST[1]:
+        text = f"kvtui needs {SMALLEST[0]} x {SMALLEST[1]}, here are {room.width} x {room.height}"
+        return for_terminal([line((text, "warning"))], room)
+    footer, said = footer_lines(state, room), notice_lines(state, room)
+    below = (*said, *footer)
+    lines = framed(_front(state, _inside(room, footer)), below, room)
+    spare = len(lines) + 1 - room.height
+    if spare > 0:  # what is told covers the lowest lines, the keys stay
+        lines[-len(below) - spare : -len(below)] = []
+    return for_terminal([head_line(state, room), *lines], room)
+
+
+def _inside(room: Room, footer: tuple[Line, ...]) -> Room:
+    """The room between head and footer."""
+    return replace(room, height=page_room(room.height) - (len(footer) - 1))
 
 
 def page_room(height: int) -> int:
-    """Lines between the head and the footer of a page."""
+    """Lines between the head and the footer."""
     return height - 2
 
 
-def _front(state: State, width: int, room: int, height: int) -> Shown:
-    asked = state.asking.page(width, room) if state.asking is not None else None
+def _front(state: State, room: Room) -> list[Band]:
+    inner = replace(room, width=room.width - 2, height=room.height - 1)
+    asked = state.asking.page(inner.width, room.height) if state.asking is not None else None
     if asked is not None:
-        return {"page": padded([page_heading(asked[0], "", width), *asked[1]], width, room)}
+        return [[_page(asked[0], "", asked[1], inner)]]
     if state.page is not None:
-        page = state.page.scrolled(0, room)
-        return {"page": padded([page_heading(page.title, PAGE_HINT, width), *page.lines[page.at :]], width, room)}
-    return body(state, width, room, height)
+        lines = [part for content in state.page.lines for part in folded_line(content, inner.width)]
+        at = state.page.scrolled(0, room.height, room.width).at
+        return [[_page(state.page.title, PAGE_HINT, lines[at:], inner)]]
+    return body(state, room)
 
 
-def footer_lines(state: State, width: int) -> tuple[Line, ...]:
+def _page(title: str, hint: str, lines: list[Line], room: Room) -> Pane:
+    return _filled(
+        Pane(line((f" {title} ", "title-focus")), (line((f" {hint} ", "dim")),) if hint else (), tuple(lines), room.width, True),
+        room,
+    )
+
+
+def _filled(pane: Pane, room: Room) -> Pane:
+    lines = pane.lines[: room.height]
+    return replace(pane, lines=lines + ((),) * (room.height - len(lines)))
+
+
+def footer_lines(state: State, room: Room) -> tuple[Line, ...]:
     """What is asked, or the keys of what is in front."""
     if state.asking is not None:
-        return state.asking.footer(width)
-    return tuple(line((f" {text}", "dim")) for text in key_lines(state.front, state.server.running, width - 2))
+        return state.asking.footer(room.width - 2)
+    return tuple(line((f" {text}", "dim")) for text in key_lines(state.front, state.server.running, room.width - 3))
 
 
-def notice_lines(state: State, width: int) -> tuple[Line, ...]:
+def notice_lines(state: State, room: Room) -> list[Line]:
     """What is told, all of it: a failure until the next change, a notice until the next key."""
     if state.asking is not None:
-        return ()
+        return []
     told = [printable(text) for text in (state.failed, state.notice) if text]
-    parts = [part for text in told for part in ([text] if columns(text) < width else wrapped(text, width - 2))]
-    return padded([line((f" {part}", "warning")) for part in parts], width, len(parts))
+    width = room.width - 4
+    return [
+        line((f" {part} ", "warning")) for text in told for part in ([text] if columns(text) <= width else wrapped(text, width))
+    ]
 
 
-def body(state: State, width: int, room: int, height: int) -> Shown:
-    """Panes by name, `room` lines in all of the screen's `height`: every pane, or only the focused one where there is little
-    of it."""
-    folded = width < FOLDED[0] or height < FOLDED[1]
-    if folded or state.zoomed:
-        return {state.focus: pane(state, state.focus, width, room)}
-    memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), max(room // 3, 4))
-    table = min(len(state.rows) + 4, 9 if room < 30 else 16)
-    rest = room - memory - table
-    shown = {"memory": pane(state, "memory", width, memory), "kv": pane(state, "kv", width, table)}
-    roomy = height >= WIDE[1]
-    if state.log_shown and not roomy and state.focus != PLACEMENT:
-        shown["log"] = pane(state, "log", width, rest)
-    elif roomy and state.log_shown:
-        shown["placement"] = pane(state, "placement", width, rest // 2)
-        shown["log"] = pane(state, "log", width, rest - rest // 2)
+def log_is_in_sight(state: State, room: Room) -> bool:
+    """Whether the log's pane is on the screen."""
+    return any("log" in names for names, _, _ in _rows(state, _inside(room, footer_lines(state, room))))
+
+
+Rows = list[tuple[list[str], list[int], int]]  # panes side by side, their widths inside (0: the rest), lines with the title
+
+
+def body(state: State, room: Room) -> list[Band]:
+    """Bands of panes that fill the room: every pane, or only the focused one where there is little room."""
+    return [_band(state, names, shares, height, room) for names, shares, height in _rows(state, room)]
+
+
+def _rows(state: State, room: Room) -> Rows:
+    size = (room.width, room.height + 1 + FOOTER)
+    if size[0] < WHOLE[0] or size[1] < WHOLE[1] or state.zoomed:
+        return [([state.focus], [0], room.height)]
+    memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), max(room.height // 3, 4))
+    layout = _large if size[0] >= LARGE[0] and size[1] >= LARGE[1] else _beside if size[0] >= BESIDE[0] else _stacked
+    return [(["memory"], [0], memory), *layout(state, room, room.height - memory)]
+
+
+def _stacked(state: State, room: Room, rest: int) -> Rows:
+    """One under the other; the log in the map's place."""
+    most = 16 if room.height >= 28 else _LOW_TABLE - (_GIVES_WAY if state.focus == "placement" else 0)
+    table = min(len(state.rows) + 4, most)
+    lower = "log" if state.log_shown and state.focus != "placement" else "placement"
+    return [(["kv"], [0], table), ([lower], [0], rest - table)]
+
+
+def _beside(state: State, room: Room, rest: int) -> Rows:
+    """Table and map side by side, the log below."""
+    width = LEAST_WIDTH if room.width < LARGE[0] else PLAIN_WIDTH
+    spare = rest - max(len(state.rows) + 5, _MAP_LINES)
+    height = max(min(rest // 2, rest - 8), 0) if state.log_shown else _command_height(state, room, spare)
+    rows: Rows = [(["kv", "placement"], [width, 0], rest - height)]
+    return [*rows, (["log" if state.log_shown else "command"], [0], height)] if height else rows
+
+
+def _large(state: State, room: Room, rest: int) -> Rows:
+    """Table and matrix; map and tensors; the log, or the command where there is height for it."""
+    table = min(max(len(state.rows) + 5, MATRIX_HEIGHT), rest // 2)
+    rows: Rows = [(["kv", "matrix"], [0, MATRIX_WIDTH], table)]
+    left = rest - table
+    height = max(left - _MAP_LINES, _LEAST_LOG) if state.log_shown else _command_height(state, room, left - _MAP_LINES)
+    rows.append((["placement", "tensors"], [0, _TENSORS_WIDTH], left - height))
+    return [*rows, (["log" if state.log_shown else "command"], [0], height)] if height else rows
+
+
+def _command_height(state: State, room: Room, spare: int) -> int:
+    """Lines of the command's pane with its title; 0 where there is not room for all of it."""
+    height = len(plan_command(state, room.width - 2)) + 1
+    return height if 1 < height <= spare else 0
+
+
+def _band(state: State, names: list[str], shares: list[int], height: int, room: Room) -> Band:
+    widths = inner_widths(room.width, shares)
+    return [_pane(state, name, replace(room, width=w, height=height - 1)) for name, w in zip(names, widths, strict=True)]
+
+
+def _pane(state: State, name: str, room: Room) -> Pane:
+    title, right, draw = _PANES[name](state, room)
+    focused = state.focus == name
+    keys = line((_keys(name, room), "key")) if focused else ()
+    rights = (*((*keys, *r) for r in right), *right, keys)
+    return _filled(Pane(title, rights, tuple(draw(state, room)), room.width, focused), room)
+
+
+def _keys(name: str, room: Room) -> str:
+    """The pane's own keys, as its border names them."""
+    own = [c for c in COMMANDS if c.pane == name]
+    arrows = [c for c in own if c.key in _ARROWS]
+    common = [w for w in arrows[0].name.split() if all(w in c.name.split() for c in arrows)] if arrows else []
+    if common:  # two ways along one thing
+        ways = "".join(_ARROWS[c.key] for c in arrows) if room.unicode else "/".join(shown_key(c) for c in arrows)
+        texts = [f"{ways} {' '.join(common)}"]
     else:
-        shown["placement"] = pane(state, "placement", width, rest)
-    return shown
+        texts = []
+    texts += [f"{shown_key(c)} {c.name}" for c in own if c not in arrows or not common]
+    return "".join(f" {text} " for text in texts)
 
 
-def log_is_in_sight(state: State, width: int, height: int) -> bool:
-    """Whether the log's pane is on a screen of that size."""
-    return LOG in body(state, width, height - 1 - len(footer_lines(state, width)), height)
+Draw = Callable[[State, Room], "list[Line] | tuple[Line, ...]"]
+Face = tuple[Line, "tuple[Line, ...]", Draw]  # title, what stands at the right of it (the first that fits), content
 
 
-def pane(state: State, name: str, width: int, height: int) -> tuple[Line, ...]:
-    """One pane, exactly so many lines."""
-    draw = {"memory": memory_lines, "kv": kv_lines, "log": log_lines}.get(name, placement_lines)
-    return padded(draw(state, width, height), width, height)
+def _memory_face(state: State, room: Room) -> Face:
+    kind = "memory, simulated" if state.simulated else "memory"
+    return heading(1, kind, state.focus == "memory"), memory_legends(state, room), memory_lines
+
+
+def _table_face(state: State, room: Room) -> Face:
+    context, model = state.request.context, state.request.model
+    n_ctx = context.n_ctx or (state.plan.request.context.n_ctx if state.plan is not None else 0)
+    asked = f"{n_ctx:,}" if context.n_ctx else f"max {n_ctx:,}" if n_ctx else "max"
+    slots = f"slots {context.slots} x {context.cells_per_slot(model.n_ctx_train):,}"
+    rights = (line(f" context {asked}  {slots} "), line(f" context {asked} "))
+    return heading(2, "K/V cache", state.focus == "kv"), rights, pair_lines
+
+
+def _placement_face(state: State, room: Room) -> Face:
+    said = line((f" {proof(state)} ", "dim"))
+    speed = line((f" {speed_text(state.plan)} ", "text")) if state.plan is not None and state.plan.speed is not None else ()
+    return heading(3, "placement", state.focus == "placement"), ((*speed, *said), speed, said), placement_lines
+
+
+def _log_face(state: State, room: Room) -> Face:
+    about = log_about(state)
+    rights = (
+        (line((f" {about}  {state.server.url} ".replace("   ", " "), "dim")), line((f" {about} ", "dim")))
+        if state.log.lines or about
+        else ()
+    )
+    return heading(4, "log", state.focus == "log"), rights, log_lines
+
+
+_PANES: dict[str, Callable[[State, Room], Face]] = {
+    "memory": _memory_face,
+    "kv": _table_face,
+    "placement": _placement_face,
+    "log": _log_face,
+    "matrix": lambda s, r: (line((" all pairs ", "title")), (), lambda state, room: matrix_lines(state)),
+    "tensors": lambda s, r: (line((f" {tensors_title(s)} ", "title")), (), tensor_lines),
+    "command": lambda s, r: (
+        line((" command ", "title")),
+        (line((" y copies it ", "dim")),),
+        lambda state, room: plan_command(state, room.width),
+    ),
+}

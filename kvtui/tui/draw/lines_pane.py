@@ -1,48 +1,54 @@
-"""A pane of styled lines that repaints only the cells that changed: what SSH pays for is what moved."""
+"""Styled lines on the screen: only lines that changed are drawn again."""
 
-from itertools import chain, repeat
+from collections.abc import Callable
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.events import Resize
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from kvtui.base.text import columns
 from kvtui.tui.lines import Line, fit
+
+REVERSED, OVER = "!", "/"  # in a style's name: `device0!` is device0 reversed, `kv/track` is kv on the colour of track
 
 
 class LinesPane(Widget):
-    """Shows lines in named styles. `show` compares with what is shown and refreshes the differing columns."""
+    """Shows lines in named styles. `draw` makes the lines of a width and a height; it is asked when the size is known."""
 
     can_focus = False
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, draw: Callable[[int, int], tuple[Line, ...]], *, id: str) -> None:
         super().__init__(id=id)
+        self._draw = draw
         self._lines: tuple[Line, ...] = ()
         self._styles: dict[str, Style] = {}
 
-    def set_styles_table(self, styles: dict[str, Style]) -> None:
+    def use_styles(self, styles: dict[str, Style]) -> None:
         """Another theme: everything is drawn anew."""
-        self._styles = styles
+        self._styles = dict(styles)
+        self.update()
         self.refresh()
 
-    def show(self, lines: tuple[Line, ...]) -> None:
-        """Replace the content; only differences are sent."""
-        old, self._lines = self._lines, lines
-        width = self.size.width
+    def on_resize(self, event: Resize) -> None:
+        """Lines for the size that is true from now on."""
+        self._lines = self._draw(event.size.width, event.size.height)
+        self.refresh()
+
+    def update(self) -> None:
+        """Lines for what is true now; those that differ are drawn again."""
+        width, height = self.size
         if not width:
             return
-        regions = []
-        for y in range(self.size.height):
-            before = old[y] if y < len(old) else ()
-            after = lines[y] if y < len(lines) else ()
-            if before != after:
-                changed = _difference(fit(before, width), fit(after, width))
-                if changed is not None:
-                    regions.append(Region(changed[0], y, changed[1] - changed[0], 1))
-        if regions:
-            self.refresh(*regions)
+        old, self._lines = self._lines, self._draw(width, height)
+        changed = [y for y in range(height) if self._line(old, y) != self._line(self._lines, y)]
+        if changed:
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
+
+    @staticmethod
+    def _line(lines: tuple[Line, ...], y: int) -> Line:
+        return lines[y] if y < len(lines) else ()
 
     def text(self) -> str:
         """What a person reads, for tests."""
@@ -51,22 +57,19 @@ class LinesPane(Widget):
     def render_line(self, y: int) -> Strip:
         """One line as a strip of exactly the pane's width."""
         width = self.size.width
-        content = self._lines[y] if y < len(self._lines) else ()
-        plain = self._styles.get("text", Style())
-        return Strip([Segment(t, self._styles.get(s, plain)) for t, s in fit(content, width)], width)
+        return Strip([Segment(t, self._style(s)) for t, s in fit(self._line(self._lines, y), width)], width)
 
+    def _style(self, name: str) -> Style:
+        style = self._styles.get(name)
+        if style is None:
+            style = self._styles[name] = self._made(name)
+        return style
 
-def _cells(content: Line) -> list[tuple[str, str]]:
-    return list(chain.from_iterable(zip(text, repeat(style), strict=False) for text, style in content))
-
-
-def _difference(before: Line, after: Line) -> tuple[int, int] | None:
-    """(first, last + 1) column that differs, or None."""
-    a, b = _cells(before), _cells(after)
-    if a == b:
-        return None
-    if len(a) != len(b) or any(columns(c) != 1 for c, _ in a + b):
-        return 0, sum(columns(t) for t, _ in after)
-    first = next(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
-    last = next(i for i in range(len(a) - 1, -1, -1) if a[i] != b[i])
-    return first, last + 1
+    def _made(self, name: str) -> Style:
+        if name.endswith(REVERSED):
+            return self._style(name[:-1]) + Style(reverse=True)
+        if OVER in name:
+            front, _, back = name.partition(OVER)
+            under = self._style(back)
+            return self._style(front) + Style(bgcolor=under.bgcolor if back == "track" else under.color)
+        return self._styles.get("text", Style())

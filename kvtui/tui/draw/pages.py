@@ -21,6 +21,14 @@ def command_text(plan: Plan, path: Path | None) -> str:
     return f"{env}llama-server -m {shlex.quote(str(path or _BUNDLED))} {shlex.join(plan.argv)}"
 
 
+def plan_command(state: State, width: int) -> list[Line]:
+    """The command of the plan on the screen, folded between its words."""
+    if state.plan is None:
+        return []
+    parts = textwrap.wrap(command_text(state.plan, state.path), max(width - 4, 20), break_on_hyphens=False, break_long_words=True)
+    return [line(f" {'  ' if i else ''}{part}") for i, part in enumerate(parts)]
+
+
 def command_page(plan: Plan, path: Path | None, width: int) -> tuple[Line, ...]:
     """The command, folded, and what each override matches."""
     text = command_text(plan, path)

@@ -17,7 +17,7 @@ def pin_row(state: State, shown: range, label: int) -> list[Line]:
     if not pins and not marked:
         return []
     name = "marked" if marked else "pinned"
-    spans: list[Span] = [(f"   {name}".ljust(label), "text")]
+    spans: list[Span] = [(f" {name}".ljust(label), "text")]
     for block in shown:
         sign, style = (MARKED, "cursor") if block in marked else (PINNED, "strong") if block in pins else (" ", "text")
         if len(spans) > 1 and spans[-1][1] == style:
@@ -32,7 +32,7 @@ def cursor_lines(state: State, plan: Plan, width: int) -> list[Line]:
     layers = plan.assignment.layer_devices
     at = min(state.cursor, len(layers) - 1)
     if at == len(layers) - 1:
-        return [line(("   output", "strong"), f": {_places(state, [layers[at]])}")]
+        return [line((" output", "strong"), f": {_places(state, [layers[at]])}")]
     blocks = state.marked or range(at, at + 1)
     homes = [layers[b] for b in blocks if b < len(layers) - 1]
     clauses = []
@@ -45,8 +45,8 @@ def cursor_lines(state: State, plan: Plan, width: int) -> list[Line]:
     count = sum(b in pins for b in blocks)
     told = "" if not count else "; pinned" if count == len(blocks) else f"; {count} of {len(blocks)} pinned"
     head = blocks_text(blocks)
-    first, *rest = wrapped(f"{head}: {', '.join(clauses)}{told}", width - 4)
-    return [line((f"   {head}", "strong"), first.removeprefix(head)), *(line(f"   {part}") for part in rest)]
+    first, *rest = wrapped(f"{head}: {', '.join(clauses)}{told}", width - 2)
+    return [line((f" {head}", "strong"), first.removeprefix(head)), *(line(f" {part}") for part in rest)]
 
 
 def _places(state: State, places: Iterable[int]) -> str:

@@ -9,7 +9,6 @@ from kvtui.base.sizes import mib
 from kvtui.base.text import printable
 from kvtui.server.binary.environment import ConfigFile
 from kvtui.server.http.stress import StressResult
-from kvtui.server.log.follow import LogLine
 from kvtui.server.measure.comparison import Row
 from kvtui.server.process.record import Ended, ServerRecord
 from kvtui.tui.lines import Line, line
@@ -129,9 +128,3 @@ def answer_page(prompt: str, text: str, said: str, width: int) -> tuple[Line, ..
     for part in text.splitlines() or [""]:
         lines += folded(part, width)
     return (*lines, line(""), line((f"  {said}", "dim")))
-
-
-def log_line(entry: LogLine) -> Line:
-    """A line of the log in its colour."""
-    style = "error" if entry.level == "error" else "warning" if entry.level == "warning" else "text"
-    return line((f" {entry.text}", style))

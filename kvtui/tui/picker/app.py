@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from textual.app import ComposeResult
-from textual.events import Key, Resize
+from textual.events import Key
 from textual.message import Message
 
 from kvtui.header.shelf import Place, ShelfModel, architecture, shelf_models, usual_places
 from kvtui.placement.request import Request
 from kvtui.tui.draw.lines_pane import LinesPane
-from kvtui.tui.lines import padded
+from kvtui.tui.lines import Line, padded
 from kvtui.tui.picker.state import PickerState, picker_lines
 from kvtui.tui.session import Session
 from kvtui.tui.themes import Theme
@@ -67,7 +67,7 @@ class PickerApp(GuardedApp[Session]):
         super().__init__(ansi_color=look.ansi)
         self.session, self.look, self.places, self.opener = session, look, places, opener
         self.state = PickerState(behind=session.request.model.name if session.request is not None else "")
-        self.pane = LinesPane(id="picker")
+        self.pane = LinesPane(self._lines, id="picker")
 
     def compose(self) -> ComposeResult:
         """One pane."""
@@ -77,12 +77,8 @@ class PickerApp(GuardedApp[Session]):
         """Search begins; the list grows as files are found."""
         if not self.look.ansi:
             self.screen.styles.background = self.look.background
-        self.pane.set_styles_table(self.look.styles)
+        self.pane.use_styles(self.look.styles)
         self.work("looking for models", self._search, Searched)
-        self.draw()
-
-    def on_resize(self, _: Resize) -> None:
-        """The room changed."""
         self.draw()
 
     def become(self, state: PickerState) -> None:
@@ -151,7 +147,10 @@ class PickerApp(GuardedApp[Session]):
     def draw(self) -> None:
         """The list for the room there is."""
         if self.is_running:
-            self.pane.show(padded(picker_lines(self.state, *self.size), *self.size))
+            self.pane.update()
+
+    def _lines(self, width: int, height: int) -> tuple[Line, ...]:
+        return padded(picker_lines(self.state, width, height), width, height)
 
 
 def _opened(opener: Callable[[str], Request], model: str) -> Message:

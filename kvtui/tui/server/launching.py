@@ -21,6 +21,7 @@ from kvtui.tui.log_view import LogView
 from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
 from kvtui.tui.server.messages import JobFailed, LaunchChecked, LogRead, ServersFound, Stopped, Stopping, SurvivorsFound
+from kvtui.tui.server.shown import view_of
 from kvtui.tui.session import Session
 from kvtui.tui.state import SEARCHING, ServerView, State
 from kvtui.tui.work.messages import PlanReady
@@ -154,7 +155,7 @@ class LaunchDesk(Desk):
 
     def _take_server(self, process: ServerProcess, progress: LoadProgress) -> None:
         self.server.take(process, progress)
-        view = ServerView(self.server.stage, process.record.url, running=True, controlled_by=process.other_app)
+        view = view_of(process.record, self.server.stage, process.other_app)
         self.become(replace(self.state, server=view, log=LogView()))
 
     # -- found again -----------------------------------------------------------------------------------------------

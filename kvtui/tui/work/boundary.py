@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from textual.app import App
 from textual.message import Message
 
 from kvtui.base.findings import KvtuiError
 from kvtui.base.report_file import write_report
 from kvtui.base.secrets import SECRET_OPTIONS, redacted
 from kvtui.base.text import printable
+from kvtui.tui.draw.sent import SparingApp
 from kvtui.tui.work.messages import Notice
 
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ def _from_home(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-class GuardedApp(App[Result]):
+class GuardedApp(SparingApp[Result]):
     """An app whose jobs cannot fail unheard. After `run`, `failure` is the sentence on an error of a handler, and
     `ended_by` the signal that ended it; the terminal is whole in both cases."""
 

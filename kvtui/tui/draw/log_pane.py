@@ -1,0 +1,33 @@
+"""The server's log: the newest lines that have room, long ones folded and not cut."""
+
+from kvtui.server.log.follow import LogLine
+from kvtui.tui.draw.room import Room
+from kvtui.tui.lines import Line, line, wrapped
+from kvtui.tui.state import State
+
+_STYLES = {"error": "error", "warning": "warning"}
+
+
+def log_about(state: State) -> str:
+    """What it is busy with, and the filter."""
+    return "  ".join(part for part in (state.server.job or state.server.text, state.log.described()) if part)
+
+
+def log_lines(state: State, room: Room) -> list[Line]:
+    """Newest last."""
+    if not state.log.lines:
+        return [line((" L launches llama-server with this plan; its log is shown here", "dim"))]
+    if not state.log.shown:
+        return [line((" no line passes the filter: / and l change it", "dim"))]
+    lines: list[Line] = []
+    for entry in reversed(state.log.window(room.height)):
+        lines = [*_folded(entry, room), *lines]
+        if len(lines) >= room.height:
+            break
+    return lines[-room.height :]
+
+
+def _folded(entry: LogLine, room: Room) -> list[Line]:
+    style = _STYLES.get(entry.level, "text")
+    parts = wrapped(entry.text, room.width - 3, room.height) or [""]
+    return [line((f" {'  ' if i else ''}{part}", style)) for i, part in enumerate(parts)]

@@ -1,0 +1,25 @@
+"""What the screen says of a launch before the server itself says anything."""
+
+from kvtui.base.findings import UsageError
+from kvtui.flags.read import parse_flags
+from kvtui.server.measure.comparison import predicted_parts
+from kvtui.server.process.record import ServerRecord
+from kvtui.tui.draw.amounts import short_context
+from kvtui.tui.draw.head import pair_name
+from kvtui.tui.state import ServerView
+
+
+def view_of(record: ServerRecord, stage: str, controlled_by: int | None) -> ServerView:
+    """A server that runs: its pair, context and port, and what its own plan predicted."""
+    predicted = tuple((name, parts.total) for name, parts in predicted_parts(record.plan or {}).items())
+    return ServerView(stage, record.url, running=True, controlled_by=controlled_by, runs=said_of(record), predicted=predicted)
+
+
+def said_of(record: ServerRecord) -> str:
+    """`q8_0 32k, port 8080`."""
+    try:
+        context = parse_flags(record.command[1:]).context
+    except UsageError:  # a record of another version, or of somebody else
+        return f"port {record.port}"
+    length = f" {short_context(context.n_ctx)}" if context.n_ctx else ""
+    return f"{pair_name(context.type_k, context.type_v)}{length}, port {record.port}"
