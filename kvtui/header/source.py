@@ -45,17 +45,17 @@ def open_header(path: Path) -> Header:
 def join_split_set(name: str, read: Callable[[str], Header]) -> Header:
     """Header of the file `name`, joined with the other parts of its split set; `read` gives the header of one file by its
     name. As src/llama-model-loader.cpp, llama_model_loader: the header says whether there are parts, not the name."""
+    split = split_part(name)
+    if split is not None and split.count > MOST_PARTS:  # nothing is asked for what would be refused
+        raise HeaderError(f"{name}: a split set of {split.count} parts; at most {MOST_PARTS} are read")
     first = read(name)
     count = _key(first, name, "split.count", "u16", 0)
     if count <= 1:
         return first
-    split = split_part(name)
     if split is None or split.count != count:
         raise HeaderError(f"{name}: the file says it is one of {count} parts, and is not named STEM-00001-of-{count:05}.gguf")
     if (number := _key(first, name, "split.no", "u16")) != 0 or split.number != 1:
         raise HeaderError(f"{name}: this is part {number + 1} of another split set, or not its first; name {split.names[0]}")
-    if count > MOST_PARTS:
-        raise HeaderError(f"{name}: a split set of {count} parts; at most {MOST_PARTS} are read")
     parts = [first, *(read(part) for part in split.names[1:])]
     for i, (part, part_name) in enumerate(zip(parts, split.names, strict=True)):
         if _key(part, part_name, "split.no", "u16") != i:

@@ -131,7 +131,7 @@ def test_a_header_without_end_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatc
 
     def words(send: Send, over: threading.Event) -> None:
         """A vocabulary of empty words."""
-        start = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 8, 10**10)
+        start = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 8, 10**9)
         head = b"" if asked else start
         asked.append(1)
         send(b"HTTP/1.1 206 P\r\nContent-Range: bytes 0-131071/1000000000000\r\nConnection: close\r\n\r\n" + head)
