@@ -100,6 +100,8 @@ OBEYED: dict[str, tuple[tuple[str, ...], Callable[[Json], Any], Any]] = {
         lambda p: p["beside"] and p["beside"][0]["device"],
         "CUDA1",
     ),
+    "image_min_tokens": (("--mmproj", "PROJECTOR", "--image-min-tokens", "64"), after("--image-min-tokens"), "64"),
+    "image_max_tokens": (("--mmproj", "PROJECTOR", "--image-max-tokens", "100"), after("--image-max-tokens"), "100"),
     "model_draft": (("-md", "DRAFT"), lambda p: {x["what"] for x in p["beside"]}, {"draft"}),
     "gpu_layers_draft": (("-md", "DRAFT", "-ngld", "0"), after("-ngld"), "0"),
     "cache_type_k_draft": (("-md", "DRAFT", "-ctkd", "q8_0"), after("-ctkd"), "q8_0"),
