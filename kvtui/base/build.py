@@ -19,9 +19,11 @@ class Build:
 
     @property
     def standing(self) -> str:
-        """Where no figure of this very build is known, which builds' rules stand in for its own; "" for a known one."""
-        if self in KNOWN:
+        """Where figures are not this very build's own, which build's rules stand in for them; "" where they are its own."""
+        if self == DEFAULT_BUILD:
             return ""
+        if self in KNOWN:
+            return f"{self} was measured, and its own rules are not modelled here: figures are those of {DEFAULT_BUILD}"
         before = max((k for k in KNOWN if k < self), default=None)
         after = min((k for k in KNOWN if k > self), default=None)
         if before is not None and after is not None:

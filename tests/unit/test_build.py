@@ -23,6 +23,8 @@ def test_an_unknown_build_says_where_it_lies() -> None:
     oldest, *_, before, newest = KNOWN
     between = Build((before.number + newest.number) // 2)
     assert DEFAULT_BUILD.standing == ""
+    assert "figures are those of b11434" in before.standing or before == DEFAULT_BUILD
+    assert newest.standing.startswith(f"{newest} was measured, and its own rules are not modelled here")
     assert between.standing.startswith(f"{between} lies between {before} and {newest}")
     assert f"after {newest}, the newest" in Build(newest.number + 1).standing
     assert f"before {oldest}, the oldest" in Build(oldest.number - 1).standing
