@@ -5,8 +5,9 @@ from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.tape import Node
 
 
-def mixed(g: Build, x: Node, role: str, il: int) -> tuple[Node, Node, Node]:
-    """build_hc_pre: the streams' weighted sum, each one's share of the block's output, and how they are combined."""
+def gates(g: Build, x: Node, role: str, il: int) -> tuple[Node, Node, Node, Node, Node]:
+    """The projection of all streams with its scales and bases, and two sigmoids of it, each a number a stream: how the
+    streams are weighed, and what each gets of the block's output; neither is scaled yet."""
     n, streams, tokens, _ = x.ne
     mixes = g.mm(g.w(f"{role}_fn", il), g.rms_norm(g.reshape(x, streams * n, tokens)))
     scale, base = g.need(f"{role}_scale", il), g.need(f"{role}_base", il)
@@ -20,6 +21,13 @@ def mixed(g: Build, x: Node, role: str, il: int) -> tuple[Node, Node, Node]:
         )
         for i in (0, 1)
     )
+    return mixes, scale, base, pre, post
+
+
+def mixed(g: Build, x: Node, role: str, il: int) -> tuple[Node, Node, Node]:
+    """build_hc_pre: the streams' weighted sum, each one's share of the block's output, and how they are combined."""
+    streams = x.ne[1]
+    mixes, scale, base, pre, post = gates(g, x, role, il)
     return g.hc_pre(x, g.scale(pre)), g.scale(post), g.hc_comb(mixes, scale, base, streams)
 
 

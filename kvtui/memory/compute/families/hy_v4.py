@@ -4,6 +4,7 @@ from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.dsa import Indexer, repeats, sparse, top_k, unmasked
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import compressed, k_cache, latent, mla
+from kvtui.memory.compute.streams import gates
 from kvtui.memory.compute.tape import F32, Node
 
 ARCHITECTURES = ("hy_v4",)
@@ -51,19 +52,7 @@ def graph(g: Build) -> None:
 
 def _merged(g: Build, x: Node, role: str, il: int, streams: int) -> tuple[Node, Node]:
     """build_hc_pre: the streams' weighted sum, and how much of a block's output each gets."""
-    tokens = x.ne[2]
-    mixes = g.mm(g.w(f"{role}_fn", il), g.rms_norm(g.reshape(x, streams * g.n_embd, tokens)))
-    scale, base = g.need(f"{role}_scale", il), g.need(f"{role}_base", il)
-    pre, post = (
-        g.unary(
-            "sigmoid",
-            g.add(
-                g.mul(g.view(mixes, (streams, tokens), mixes.nb[:2], i * streams * 4), g.view(scale, (1,), None, i * 4)),
-                g.view(base, (streams,), None, i * streams * 4),
-            ),
-        )
-        for i in (0, 1)
-    )
+    _, _, _, pre, post = gates(g, x, role, il)
     return _reduced(g, x, g.scale(pre), streams), g.scale(g.scale(post))
 
 
