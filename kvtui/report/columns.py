@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kvtui.placement.table import PairRow
 
 NONE, COMING = "-", "..."  # there is no such figure; it is not computed yet
-_GAP = "  "  # between a figure, which ends at the right, and a word
 
 
 @dataclass(frozen=True)
@@ -157,25 +156,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("findings", lambda r: findings_json(r.findings)),
 )
 FOR_PEOPLE = tuple(c for c in COLUMNS if c.heading)
-IN_THE_APP = tuple(c for c in FOR_PEOPLE if c.width)
-
-
-def app_heading() -> str:
-    """The app's headings, one line."""
-    return _joined([(c, c.title) for c in IN_THE_APP])
-
-
-def app_row(row: "PairRow", *, complete: bool) -> str:
-    """The app's cells of a pair, one line under `app_heading`."""
-    return _joined([(c, c.cell(row, complete=complete)) for c in IN_THE_APP])
-
-
-def _joined(cells: list[tuple[Column, str]]) -> str:
-    line, word = "", True
-    for column, cell in cells:
-        line += (_GAP if column.word and not word else "") + column.aligned(cell, column.width)
-        word = column.word
-    return line.rstrip()
 
 
 def column(name: str) -> Column:
