@@ -18,7 +18,7 @@ from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.cli.profiles import profile
 from kvtui.header.address import ModelAddress
-from kvtui.tasks.opening import address_of, beside_of, flags_of, load, machine_of, request_of
+from kvtui.tasks.opening import address_of, beside_of, build_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
 
     began = time.perf_counter()
     flags = in_environment(without_secrets(flags))
-    server_flags = parse_flags(flags, flags_of(options))
+    server_flags = parse_flags(flags, flags_of(options), build_of(options))
     joined = replace(
         options,
         spec_type=",".join(server_flags.context.spec_types) or None,
@@ -168,7 +168,7 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     server = choose_server(options.llama_server)
     flags = in_environment(without_secrets(flags))
     if flags:
-        server_flags = parse_flags(flags, flags_of(options))
+        server_flags = parse_flags(flags, flags_of(options), build_of(options))
         beside = beside_of(server_flags.beside, server_flags.context.spec_types)
         described = describe_flags(
             spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned

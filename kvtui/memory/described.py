@@ -12,6 +12,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside import Beside, BesideModel
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.refusals import refusals
 from kvtui.model.spec import ModelSpec
@@ -61,6 +62,7 @@ def describe_flags(
     found = list(refusals(model, flags.context, build))
     found += _split_mode(flags)
     found += others.findings
+    found += expert_cache_findings(model, assignment, machine, flags.context.expert_cache_mib)
     if build.standing:
         found.append(Finding("unmeasured-build", "note", build.standing))
     lacks = lacking(machine, capacities(machine, margins), memory)

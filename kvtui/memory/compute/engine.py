@@ -108,13 +108,15 @@ class Engine:
         return len(self.machine.devices) + 1
 
     def pipelined(self, assignment: Assignment) -> bool:
-        """llama-context.cpp, llama_context: several devices opened, all blocks and the output on devices, no override."""
+        """llama-context.cpp, llama_context: several devices opened, all blocks and the output on devices, no override,
+        no expert cache."""
         return (
             self.n > 2
             and all(d.backend in RULES for d in self.machine.devices)
             and CPU not in assignment.layer_devices
             and not assignment.overridden
             and self.context.offload_kqv
+            and not self.context.expert_cache_mib
         )
 
     @cached_property
