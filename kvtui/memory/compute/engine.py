@@ -7,6 +7,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
 
+from kvtui.base.build import DEFAULT_BUILD
+from kvtui.base.build import Build as LlamaBuild
 from kvtui.cache.kernels import Attention, Batch, Card, choose, f16_copy_bytes
 from kvtui.cache.layout import flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
@@ -96,6 +98,10 @@ class Engine:
     machine: Machine
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
     drafts: bool = False  # the MTP context of the model, not its main one
+    build: LlamaBuild = DEFAULT_BUILD
+
+    def _shapes(self, flash: bool, prompt: bool, alone: bool = False) -> Shapes:
+        return shapes(self.model, self.context, flash, prompt, alone, self.build)
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
@@ -200,7 +206,7 @@ class Engine:
         if not self.context.offload_kqv or (repeats is not None and not repeats(self.model)):
             return False
         # nor are copies for what no GPU runs, where several batches are under way
-        sizes = shapes(self.model, self.context, flash_attention(self.model, self.context), prompt=True)
+        sizes = self._shapes(flash_attention(self.model, self.context), prompt=True)
         return not build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer))).left_to_cpu
 
     @cached_property
@@ -226,10 +232,10 @@ class Engine:
         """One graph, scheduled and allocated. `alone`: a prompt of one slot."""
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
-        sizes = shapes(model, ctx, flash, prompt, alone)
+        sizes = self._shapes(flash, prompt, alone)
         g = build_graph(model, ctx, sizes, blocks, self.drafts)
         if self._turned_off(g, assignment) or self._strays(assignment):
-            sizes = shapes(model, ctx, False, prompt, alone)
+            sizes = self._shapes(False, prompt, alone)
             g = build_graph(model, ctx, sizes, blocks, self.drafts)
         cpu, homes = self.n - 1, self._homes(g, assignment)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
@@ -245,6 +251,7 @@ class Engine:
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=frozenset(i for i, r in enumerate(rules) if r is not None and r.stages and self.context.op_offload),
             fuses=frozenset(i for i, r in enumerate(rules) if r is not None and r.fuses),
+            keeps=self.build.has("kept_for_kernels"),
             refuses=lambda backend, i: backend != cpu and not self._runs(g, i, backend),
         )
 
@@ -277,7 +284,7 @@ class Engine:
         flash = flash_attention(self.model, self.context)
         if not flash or len(blocks) == self.model.n_layer:
             return False
-        g = build_graph(self.model, self.context, shapes(self.model, self.context, flash, prompt=True), blocks)
+        g = build_graph(self.model, self.context, self._shapes(flash, prompt=True), blocks)
         return self._refused(g, assignment) and not self._turned_off(g, assignment)
 
     @cached_property
@@ -293,7 +300,7 @@ class Engine:
             for il in range(self.model.n_layer - 1)
         ):
             return False
-        sizes = shapes(self.model, self.context, True, prompt=False)
+        sizes = self._shapes(True, prompt=False)
         g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
         at = place(g, self._homes(g, assignment), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment))
         return any(at[i] != layers[a.block] % self.n for i, a in g.attention.items() if a.block >= 0)

@@ -4,6 +4,7 @@ back ends have rules, by formulas elsewhere."""
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kvtui.base.build import DEFAULT_BUILD, build_in
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.engine import Engine, covered
@@ -63,7 +64,8 @@ class ComputeModel(Formulas):
     def _engine(self, opened: tuple[int, ...]) -> Engine:
         if opened not in self._engines:
             machine = Machine(tuple([self.machine.devices[i] for i in opened]), self.machine.ram)
-            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts)
+            build = build_in(self.build) or DEFAULT_BUILD
+            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts, build)
         return self._engines[opened]
 
 

@@ -17,7 +17,8 @@ OFFLOAD_ROWS = 32  # ggml-cuda.cu, op_offload_min_batch_size (GGML_OP_OFFLOAD_MI
 @dataclass(frozen=True)
 class Backends:
     """What the scheduler asks of the back ends. `n` with the CPU. `offloads`: devices that take operations on weights in
-    RAM; `fuses`: those that rearrange their part of a graph (ggml_backend_cuda_graph_optimize); `refuses`: (back end,
+    RAM; `fuses`: those that rearrange their part of a graph (ggml_backend_cuda_graph_optimize), where the
+    build `keeps` alive what one kernel reads; `refuses`: (back end,
     operation) that it does not support."""
 
     n: int
@@ -25,6 +26,7 @@ class Backends:
     offloads: frozenset[int]
     fuses: frozenset[int]
     refuses: Callable[[int, int], bool]
+    keeps: bool = True
 
 
 @dataclass
@@ -178,7 +180,7 @@ def _plan(
             wait((s,))
             steps.append(copies[s, split.backend])
         order: Sequence[int] = g.order[split.start : split.end]
-        if split.backend in ends.fuses:
+        if ends.keeps and split.backend in ends.fuses:
             fused = Fusions(g, order, sources)
             for i in fused.order:
                 steps.append(i)
