@@ -251,6 +251,7 @@ class Engine:
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=frozenset(i for i, r in enumerate(rules) if r is not None and r.stages and self.context.op_offload),
             fuses=frozenset(i for i, r in enumerate(rules) if r is not None and r.fuses),
+            idle_inputs=self.build.has("idle_inputs"),
             keeps=self.build.has("kept_for_kernels"),
             refuses=lambda backend, i: backend != cpu and not self._runs(g, i, backend),
         )

@@ -18,7 +18,8 @@ OFFLOAD_ROWS = 32  # ggml-cuda.cu, op_offload_min_batch_size (GGML_OP_OFFLOAD_MI
 class Backends:
     """What the scheduler asks of the back ends. `n` with the CPU. `offloads`: devices that take operations on weights in
     RAM; `fuses`: those that rearrange their part of a graph (ggml_backend_cuda_graph_optimize), where the
-    build `keeps` alive what one kernel reads; `refuses`: (back end,
+    build `keeps` alive what one kernel reads; `idle_inputs`: inputs that nothing reads are copied for pipelining as well;
+    `refuses`: (back end,
     operation) that it does not support."""
 
     n: int
@@ -27,6 +28,7 @@ class Backends:
     fuses: frozenset[int]
     refuses: Callable[[int, int], bool]
     keeps: bool = True
+    idle_inputs: bool = True
 
 
 @dataclass
@@ -195,7 +197,7 @@ def _plan(
     own = [i for i in g.leafs if homes[i] < 0]
     early, kept = own, g.outputs
     if ends.copies > 1:
-        inputs = [i for i in own if nodes[i].input]
+        inputs = [i for i in own if nodes[i].input and (ends.idle_inputs or g.uses[i])]
         behind = count + len(copy_of)
         for i in inputs:  # the leaf itself is the first of its copies
             copy_of.extend([i] * (ends.copies - 1))
