@@ -9,13 +9,14 @@ from kvtui.base.findings import UsageError
 
 _TEXT = re.compile(r"b?(\d{1,9})")
 
-Trait = Literal["kept_for_kernels", "mixed_input", "idle_inputs", "expert_cache", "port_9931"]
+Trait = Literal["kept_for_kernels", "mixed_input", "idle_inputs", "states_at_once", "expert_cache", "port_9931"]
 # The first build that is known to have each. Where the commit's own number is not known, that is the first that was
 # measured with it: builds before it are taken for the earlier measured one.
 SINCE: dict[Trait, int] = {
     "kept_for_kernels": 10752,  # ggml-cuda.cu, ggml_backend_cuda_graph_optimize: what one kernel reads stays alive for it
     "mixed_input": 11401,  # llama-graph.cpp, build_inp_embd: text and embeddings in one batch
     "idle_inputs": 11434,  # ggml-backend.cpp, ggml_backend_sched_split_graph: its sixth pass copies inputs that nothing reads
+    "states_at_once": 11434,  # llama-graph.cpp, build_rs: one gather for all slots' states
     "expert_cache": 11549,  # llama-moe-cache.cpp, --moe-cache-mib
     "port_9931": 11549,  # common/common.h, common_params::port
 }
@@ -38,6 +39,11 @@ class Build:
     def port(self) -> int:
         """The port that llama-server listens on where no --port says otherwise."""
         return 9931 if self.has("port_9931") else 8080
+
+    @property
+    def stand_in(self) -> "Build":
+        """The measured build whose figures count for this one: itself, the last before it, or the first."""
+        return max((k for k in KNOWN if k <= self), default=min(KNOWN))
 
     @property
     def standing(self) -> str:
