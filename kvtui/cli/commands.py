@@ -117,7 +117,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
         if explain:
             from kvtui.report.peaks import peaks_json, peaks_of
 
-            value["peaks"] = peaks_json(peaks_of(spec, server_flags.context, described.assignment, described.machine))
+            value["peaks"] = peaks_json(peaks_of(spec, server_flags.context, described.assignment, described.machine, described.build))
         print_json(value)
     else:
         from kvtui.report.as_text import estimate_lines
@@ -190,7 +190,9 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
 
 
 def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080].")(command)
+    command = click.option(
+        "--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080, from b11549 on 9931]."
+    )(command)
     return click.option("--host", help="Address it listens on [default: 127.0.0.1].")(command)
 
 
@@ -212,7 +214,7 @@ def serve(model: str, options: Options) -> None:
     if not made.fits:
         say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
-    address = address_of(options)
+    address = address_of(options, server)
     try:
         found = preflight(server, needs_of(made), address.port, address.host)
     except OSError as e:

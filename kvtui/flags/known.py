@@ -42,13 +42,17 @@ def _lines(name: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines() if not line.startswith("#")]
 
 
+def _limit(word: str) -> Build | None:
+    return None if word == "-" else parse_build(word)
+
+
 @cache
 def _elsewhere() -> dict[str, _Span]:
     """Flags that not every build has."""
     table = {}
     for first, end, values, *names in _lines("server-flags-builds.txt"):
-        limits = [None if word == "-" else parse_build(word) for word in (first, end)]
-        table.update(dict.fromkeys(names, _Span(*limits, int(values))))
+        span = _Span(_limit(first), _limit(end), int(values))
+        table.update(dict.fromkeys(names, span))
     return table
 
 

@@ -279,7 +279,8 @@ def _checked(argv: Sequence[str], build: Build) -> Iterator[tuple[str, tuple[str
 
 
 def parse_flags(argv: Sequence[str], base: ServerFlags | None = None, build: Build = DEFAULT_BUILD) -> ServerFlags:
-    """What `argv` says to a llama-server of this build, over `base`. Raises UsageError with one line for what the server's own parser would reject."""
+    """What `argv` says to a llama-server of this build, over `base`. Raises UsageError with one line for what the
+    server's own parser would reject."""
     flags = base or ServerFlags()
     context: dict[str, Any] = {}
     other: dict[str, Any] = {}

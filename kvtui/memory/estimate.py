@@ -109,9 +109,7 @@ def estimate(
         known = overhead_of(device) if used or assignment.opens(i) else NONE
         overhead = learned.overhead(i, used) or known.load_bytes
         devices.append(
-            DeviceMemory(
-                held.devices[i], cache[i], state[i], working, near[i], experts.devices[i], overhead, known.growth_bytes
-            )
+            DeviceMemory(held.devices[i], cache[i], state[i], working, near[i], experts.devices[i], overhead, known.growth_bytes)
         )
     host = HostUse(
         held.host,

@@ -64,9 +64,7 @@ def expert_cache(model: ModelSpec, assignment: Assignment, machine: Machine, bud
     return ExpertCache(tuple(devices), host, groups)
 
 
-def expert_cache_findings(
-    model: ModelSpec, assignment: Assignment, machine: Machine, budget_mib: int
-) -> tuple[Finding, ...]:
+def expert_cache_findings(model: ModelSpec, assignment: Assignment, machine: Machine, budget_mib: int) -> tuple[Finding, ...]:
     """Errors for what llama-server refuses (with its reason), warnings for a cache that is smaller than asked or not there."""
     if not budget_mib:
         return ()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.sizes import MIB
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
@@ -17,10 +18,15 @@ _SHOWN_FROM_MIB = 1.0  # smaller terms are summed up
 
 
 def peaks_of(
-    model: ModelSpec, context: ContextParams, assignment: Assignment, machine: Machine, fa_quants: tuple[str, ...] | None = None
+    model: ModelSpec,
+    context: ContextParams,
+    assignment: Assignment,
+    machine: Machine,
+    build: Build = DEFAULT_BUILD,
+    fa_quants: tuple[str, ...] | None = None,
 ) -> Peaks:
     """The terms of every buffer; () where formulas had to do."""
-    found = ComputeModel(model, context, machine, fa_quants=fa_quants).terms(assignment)
+    found = ComputeModel(model, context, machine, str(build), fa_quants).terms(assignment)
     names = [*(d.name for d in machine.devices), RAM]
     return tuple((name, terms) for name, terms in zip(names, found, strict=False) if terms)
 

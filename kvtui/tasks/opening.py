@@ -166,9 +166,10 @@ def build_of(options: Options) -> Build:
     return (build_in(server.build) if server else None) or DEFAULT_BUILD
 
 
-def address_of(options: Options) -> "Address":
-    """Where a server is to listen, and what else it is given."""
+def address_of(options: Options, server: "ServerBinary | None" = None) -> "Address":
+    """Where a server is to listen, and what else it is given: without a port that of the build of `server`, which runs."""
     from kvtui.server.process.preflight import Address
 
     plain = Address()
-    return Address(options.port or plain.port, options.host or plain.host, options.server_args)
+    build = (build_in(server.build) if server else None) or build_of(options)
+    return Address(options.port or build.port, options.host or plain.host, options.server_args)

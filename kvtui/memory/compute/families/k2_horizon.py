@@ -49,8 +49,7 @@ def _heads(g: Build, cur: Node, il: int, pos: Node, routing: Routing) -> tuple[N
     q, k = g.reshape(q, x.head_k, x.n_head, g.tokens), g.reshape(k, x.head_k, x.n_head_kv, g.tokens)
     v = g.reshape(v, x.head_v, x.n_head_kv, g.tokens)
     q, k = (
-        g.normed(part, role, il) if g.w(role, il) is not None else part
-        for part, role in ((q, "attn_q_norm"), (k, "attn_k_norm"))
+        g.normed(part, role, il) if g.w(role, il) is not None else part for part, role in ((q, "attn_q_norm"), (k, "attn_k_norm"))
     )
     return g.rope(q, pos), g.rope(k, pos), v
 
