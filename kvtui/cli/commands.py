@@ -117,7 +117,9 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
         if explain:
             from kvtui.report.peaks import peaks_json, peaks_of
 
-            value["peaks"] = peaks_json(peaks_of(spec, server_flags.context, described.assignment, described.machine, described.build))
+            value["peaks"] = peaks_json(
+                peaks_of(spec, server_flags.context, described.assignment, described.machine, described.build)
+            )
         print_json(value)
     else:
         from kvtui.report.as_text import estimate_lines

@@ -20,19 +20,29 @@ from kvtui.model.spec import ModelSpec, Tensor
 _ROLES = ("ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
 _EXTRA_SLOTS = 1  # CUDA's products read past the last expert
 _SLOT_BYTES = 4  # an I32 an expert of every cached block, in RAM
+CACHED_BATCH = 32  # llama_moe_cache::impl::max_batch: larger batches read the weights themselves
 _MIB = 2**20
 Layout = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Blocks of one device whose experts have one layout. `experts`: of the first of them; `slots`: 0 where the budget is
-    too small for the experts of a token."""
+    """Blocks of one device whose experts have one layout. `members`: the experts of each; `slots`: 0 where the budget is too
+    small for the experts of a token."""
 
     device: int
-    experts: tuple[Tensor, ...]
-    blocks: int
+    members: tuple[tuple[Tensor, ...], ...]
     slots: int
+
+    @property
+    def experts(self) -> tuple[Tensor, ...]:
+        """Of the first of the blocks."""
+        return self.members[0]
+
+    @property
+    def blocks(self) -> int:
+        """How many they are."""
+        return len(self.members)
 
     @property
     def n_expert(self) -> int:
@@ -47,6 +57,13 @@ class ExpertCache:
     devices: tuple[int, ...]
     host: int
     groups: tuple[Group, ...] = ()
+
+    def read_by(self, tokens: int, used: int) -> dict[int, int]:
+        """Tensors that a batch of so many tokens, each of `used` experts, reads from here, and their device (get_slot_map)."""
+        if tokens > CACHED_BATCH:
+            return {}
+        groups = [g for g in self.groups if g.slots and min(tokens * used, g.n_expert) <= g.slots]
+        return {t.index: g.device for g in groups for experts in g.members for t in experts}
 
 
 def expert_cache(model: ModelSpec, assignment: Assignment, machine: Machine, budget_mib: int) -> ExpertCache:
@@ -112,7 +129,7 @@ def _groups(model: ModelSpec, assignment: Assignment, machine: Machine, budget: 
     found = []
     for (device, layout), members in blocks.items():
         part = int(float(budget) * shares[device] / total * sizes[device, layout] / of_device[device])
-        group = Group(device, members[0], len(members), 0)
+        group = Group(device, tuple(members), 0)
         slots = _slots(group, part, backend_of(machine.devices[device].name))
         found.append(replace(group, slots=slots if slots >= model.n_expert_used else 0))
     return tuple(found)

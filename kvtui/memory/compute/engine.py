@@ -25,6 +25,7 @@ from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
 from kvtui.memory.compute.terms import Term, terms
+from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache
 from kvtui.model.spec import ModelSpec
 
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
@@ -149,6 +150,7 @@ class Engine:
             assignment.tied_output,
             CPU in assignment.layer_devices,
             self.pipelined(assignment),
+            tuple(self._cached(assignment, physical_batch(self.model, self.context))),
         )
         if asked not in self._known:
             if self._copies_caches(assignment, blocks):
@@ -237,7 +239,7 @@ class Engine:
         if self._turned_off(g, assignment) or self._strays(assignment):
             sizes = self._shapes(False, prompt, alone)
             g = build_graph(model, ctx, sizes, blocks, self.drafts)
-        cpu, homes = self.n - 1, self._homes(g, assignment)
+        cpu, homes = self.n - 1, self._homes(g, assignment, sizes.tokens)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
         extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in ends.fuses}
         planned = schedule(g, homes, pins, ends, extra)
@@ -303,16 +305,26 @@ class Engine:
             return False
         sizes = self._shapes(True, prompt=False)
         g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
-        at = place(g, self._homes(g, assignment), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment))
+        at = place(
+            g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
+        )
         return any(at[i] != layers[a.block] % self.n for i, a in g.attention.items() if a.block >= 0)
 
-    def _homes(self, g: Graph, assignment: Assignment) -> list[int]:
+    def _cached(self, assignment: Assignment, tokens: int) -> dict[int, int]:
+        """Tensors of experts that a batch of so many tokens reads from the expert cache, and its device."""
+        if not self.context.expert_cache_mib or self.drafts or tokens > CACHED_BATCH:
+            return {}
+        cache = expert_cache(self.model, assignment, self.machine, self.context.expert_cache_mib)
+        return cache.read_by(tokens, self.model.n_expert_used)
+
+    def _homes(self, g: Graph, assignment: Assignment, tokens: int) -> list[int]:
+        cached = self._cached(assignment, tokens)
         homes = [-1] * len(g.nodes)
         layers, n = assignment.layer_devices, self.n
         output = layers[-1] if assignment.tied_output is None else assignment.tied_output
         for i, (kind, number) in g.homes:
             if kind == WEIGHT:
-                home = assignment.tensor_devices[number]
+                home = cached.get(number, assignment.tensor_devices[number])
             elif kind == LAYER_WEIGHT:
                 home = layers[number]
             elif kind == OUTPUT_WEIGHT:

@@ -43,10 +43,7 @@ def predicted_parts(plan: Mapping[str, Any]) -> dict[str, Parts]:
     """Devices and RAM of a plan's own JSON; {} for one that is none."""
     try:
         rows = [*((str(d["name"]), d) for d in plan["devices"]), (RAM, plan["host"])]
-        return {
-            name: Parts(int(d["weights_bytes"]), _context(d), int(d["compute_bytes"]))
-            for name, d in rows
-        }
+        return {name: Parts(int(d["weights_bytes"]), _context(d), int(d["compute_bytes"])) for name, d in rows}
     except (KeyError, TypeError, ValueError):
         return {}
 
