@@ -31,7 +31,7 @@ def positive_seconds(ctx: click.Context, param: click.Parameter, value: float | 
 def _said_today(ctx: click.Context, param: click.Parameter, given: bool) -> None:
     if given:
         old = param.opts[0]
-        raise UsageError(f"{old}: llama-server has no such flag since it has -lm; write -lm {OLD_LOAD_SWITCHES[old]}")
+        raise UsageError(f"{old}: llama-server has no such flag since it has -lm; write -lm {OLD_LOAD_SWITCHES[old][1]}")
 
 
 _OLD: tuple[Callable[[Any], Any], ...] = tuple(

@@ -9,15 +9,16 @@ from kvtui.base.findings import UsageError
 
 REMOVED = -1  # in place of a number of values: the server's parser still knows the flag, and refuses it
 
-# Switches that builds before b11434 had for what -lm says, and their values there (common/arg.cpp of b10644)
+# Switches that builds before b11434 had for what -lm says: b10644's value for each (common/arg.cpp), and what people mean
+# by them, who learned them when files were mapped unless told otherwise
 OLD_LOAD_SWITCHES = {
-    "--mmap": "mmap",
-    "--no-mmap": "none",
-    "--mlock": "mlock",
-    "-dio": "dio",
-    "--direct-io": "dio",
-    "-ndio": "none",
-    "--no-direct-io": "none",
+    "--mmap": ("mmap", "mmap"),
+    "--no-mmap": ("none", "none"),
+    "--mlock": ("mlock", "mmap+mlock"),
+    "-dio": ("dio", "dio"),
+    "--direct-io": ("dio", "dio"),
+    "-ndio": ("none", "mmap"),
+    "--no-direct-io": ("none", "mmap"),
 }
 
 
@@ -71,7 +72,7 @@ def known_flags(build: Build = DEFAULT_BUILD) -> dict[str, int]:
 def unknown_flag(word: str, flag: str, build: Build) -> UsageError:
     """What to say of a flag that the build does not have: which one has, or today's word for it."""
     if flag in OLD_LOAD_SWITCHES:
-        return UsageError(f"{word}: llama-server {build} has no such flag; write -lm {OLD_LOAD_SWITCHES[flag]}")
+        return UsageError(f"{word}: llama-server {build} has no such flag; write -lm {OLD_LOAD_SWITCHES[flag][1]}")
     if flag in _elsewhere():
         return UsageError(f"{word}: llama-server {build} has no such flag; {_elsewhere()[flag]}")
     return UsageError(f"{word}: llama-server has no such flag")

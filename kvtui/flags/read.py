@@ -311,7 +311,7 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None, build: Bui
         elif flag in _DRAFT_OVERRIDES:
             drafts += _DRAFT_OVERRIDES[flag](flag, "".join(values))
         elif flag in OLD_LOAD_SWITCHES:
-            other["load_mode"] = OLD_LOAD_SWITCHES[flag]
+            other["load_mode"] = OLD_LOAD_SWITCHES[flag][0]
         elif flag in _ALL_EXPERTS:
             overrides.append(Override(EXPERTS, "CPU"))
         else:
