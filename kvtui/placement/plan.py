@@ -13,6 +13,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.refusals import refusals
+from kvtui.memory.standing import standing_of
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
 from kvtui.placement.context_search import largest_context
@@ -282,8 +283,7 @@ def _warnings(request: Request) -> list[Finding]:
         if device.free_bytes <= margin and device.name not in request.excluded:
             text = f"{device.name} is not used: of {mib(device.free_bytes)} free its margin leaves nothing ({mib(margin)})"
             found.append(Finding("margin-takes-all", "note", text))
-    if request.build.standing:
-        found.append(Finding("unmeasured-build", "note", request.build.standing))
+    found += standing_of(model, request.build)
     if not devices:
         found.append(Finding("no-device", "note", "no GPU: everything is in RAM"))
     return found

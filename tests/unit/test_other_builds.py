@@ -113,6 +113,18 @@ def test_figures_follow_the_build(models: Any) -> None:
     assert compute[0] < compute[1] == compute[2]
 
 
+def test_a_family_that_a_build_was_not_measured_with_says_so(models: Any) -> None:
+    row = _rows("posted-loads.jsonl")[0]
+
+    def notes(model: str, build: Build) -> list[str]:
+        value = described(models, {**row, "model": model, "flags": ["-c", "8192"]}, build)
+        return [f.message for f in value.findings if f.code == "unmeasured-build"]
+
+    assert notes(row["model"], OLDEST) == notes("llama-3.1-8b-q4_k_m", NEWEST) == []
+    (note,) = notes("llama-3.1-8b-q4_k_m", OLDEST)
+    assert note.startswith("b10644 was measured with other families than llama")
+
+
 def test_an_architecture_of_a_newer_build_is_unknown_before(models: Any) -> None:
     row = next(r for r in _rows("cuda-loads-b11549.jsonl") if r["model"] == "k2-horizon-moe")
     messages = [f.message for f in described(models, row, DEFAULT_BUILD).findings if f.severity == "error"]
