@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from kvtui.base.build import Build
 from kvtui.base.findings import DOES_NOT_FIT, Finding
 from kvtui.base.sizes import mib
+from kvtui.cache.layout import cache_layout
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import Machine
 from kvtui.memory.assign import assign
@@ -13,6 +14,7 @@ from kvtui.memory.beside import Beside, BesideModel
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.estimate import Estimate, estimate
 from kvtui.memory.fits import capacities, lacking
+from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.refusals import refusals
 from kvtui.model.spec import ModelSpec
 
@@ -61,6 +63,8 @@ def describe_flags(
     found = list(refusals(model, flags.context, build))
     found += _split_mode(flags)
     found += others.findings
+    layout = cache_layout(model, flags.context)
+    found += one_buffer_findings(model, layout, assignment, machine.devices, offload_kqv=flags.context.offload_kqv)
     if build.standing:
         found.append(Finding("unmeasured-build", "note", build.standing))
     lacks = lacking(machine, capacities(machine, margins), memory)

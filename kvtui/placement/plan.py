@@ -11,6 +11,7 @@ from kvtui.flags.overrides import Override
 from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
+from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.refusals import refusals
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
@@ -214,6 +215,8 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     fits = candidate.over_bytes == 0
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
     findings = [*notes, *refusals(request.model, request.context, request.build), *problem.beside.findings, *_warnings(request)]
+    offload, devices = request.context.offload_kqv, request.machine.devices
+    findings += one_buffer_findings(request.model, problem.layout, assignment, devices, offload_kqv=offload)
     if not fits:
         findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:

@@ -10,7 +10,7 @@ from kvtui.tasks.checking import CHECKED, REFUSED, with_answer
 from kvtui.tasks.demo import demo_request
 
 PLAN = quick_plan(demo_request())
-ROOMS = [cap for cap in PLAN.request.capacities]
+ROOMS = PLAN.request.capacities
 
 
 def said(*more: int) -> DryRun:
