@@ -24,6 +24,8 @@ from kvtui.tasks.options import Options
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
 
+_BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
+
 COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "profile", "demo")
 
 
@@ -65,6 +67,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     """The best placement of MODEL."""
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import plan_json
+    from kvtui.tasks.checking import CHECK_SECONDS, checked
     from kvtui.tasks.history import with_proof
 
     began = time.perf_counter()
@@ -75,7 +78,14 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     made = with_proof(
         make_plan(request_of(spec, options), deadline=deadline, prove=prove, progress=_say_progress if prove else None)
     )
-    timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
+    planned = time.perf_counter()
+    left = CHECK_SECONDS
+    if seconds is not None and deadline is not None:
+        left = min(left, deadline + seconds * _BEYOND - time.monotonic())
+    asked = checked(made, None if address.is_url else address.path, options.llama_server, left)
+    made = asked.plan
+    timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": planned - read}
+    timings |= {"dry_run_seconds": asked.answer.seconds} if asked.answer is not None else {}
     if as_json:
         value = plan_json(made, str(address), timings)
         if explain:
@@ -168,6 +178,7 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     from kvtui.server.binary.find import choose_server
     from kvtui.server.measure.dry_run import dry_run
     from kvtui.server.measure.measured import recall
+    from kvtui.server.measure.over import OVER, over_findings
     from kvtui.tasks.history import gpus_of, request_key
 
     path = ModelAddress(model).path
@@ -194,14 +205,16 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
         predicted, argv = made.estimate, made.argv
     answer = dry_run(server, path, argv, devices=[d.name for d in request.machine.devices if not d.endpoint])
     kept = recall(server.identity, request_key(request), gpus_of(request.machine), argv)
-    value = verify_json(request.machine, predicted, answer, str(server.path), kept)
+    found = over_findings(request.machine, request.margin_bytes, predicted, answer)
+    value = verify_json(request.machine, predicted, answer, str(server.path), kept, found)
     if as_json:
         print_json(value)
     else:
         from kvtui.report.as_text import verify_lines
 
         echo_lines(verify_lines(value))
-    sys.exit(EXIT_NO if answer.refused or answer.impossible else EXIT_OK)
+    is_over = any(f.code == OVER for f in found)
+    sys.exit(EXIT_NO if answer.refused or answer.impossible or is_over else EXIT_OK)
 
 
 def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ class Device:
     bandwidth: float | None = None
     link: float | None = None  # PCIe or network bytes a second to the host
     shared: bool = False  # one pool with RAM, counted once
+    max_buffer_bytes: int | None = None  # the largest single buffer (Vulkan: maxBufferSize); None: as large as its memory
     endpoint: str | None = None  # host:port of a real RPC device
     description: str = ""  # "NVIDIA GeForce RTX 3090"
     pci_id: str | None = None

@@ -37,8 +37,19 @@ def _link(text: str, what: str) -> float:
     return rate
 
 
+def _largest_buffer(text: str, what: str) -> int:
+    """Bytes of the largest single buffer, more than 0."""
+    try:
+        size = parse_size(text)
+    except UsageError as e:
+        raise UsageError(f"{what}: {e}") from None
+    if size <= 0:
+        raise UsageError(f"{what}: a device whose largest buffer has 0 bytes can hold nothing")
+    return size
+
+
 def parse_device(text: str) -> Device:
-    """`NAME=FREE[/TOTAL][@BANDWIDTH][,link=BANDWIDTH][,shared]`; `RPC0[host:port]=...`. Raises UsageError."""
+    """`NAME=FREE[/TOTAL][@BANDWIDTH][,link=BANDWIDTH][,maxbuf=SIZE][,shared]`; `RPC0[host:port]=...`. Raises UsageError."""
     what = f"--device {text}"
     name, equals, rest = text.partition("=")
     match = _NAME.match(name)
@@ -48,15 +59,17 @@ def parse_device(text: str) -> Device:
     free, total, bandwidth = _memory(memory, what)
     if not free:
         raise UsageError(f"{what}: a device of 0 bytes can hold nothing: leave it out")
-    link, shared = None, False
+    link, largest, shared = None, None, False
     for extra in extras:
         key, _, value = extra.partition("=")
         if key == "link" and value:
             link = _link(value, what)
+        elif key == "maxbuf" and value:
+            largest = _largest_buffer(value, what)
         elif extra == "shared":
             shared = True
         else:
-            raise UsageError(f"{what}: {extra!r} is neither link=BANDWIDTH nor shared")
+            raise UsageError(f"{what}: {extra!r} is none of link=BANDWIDTH, maxbuf=SIZE and shared")
     return Device(
         name=match["name"],
         free_bytes=free,
@@ -65,6 +78,7 @@ def parse_device(text: str) -> Device:
         bandwidth_source="given" if bandwidth else None,
         link=link,
         shared=shared,
+        max_buffer_bytes=largest,
         endpoint=match["endpoint"],
         simulated=True,
     )

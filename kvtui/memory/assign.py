@@ -12,6 +12,7 @@ from kvtui.hardware.buffers import buffer_device
 from kvtui.hardware.device import CPU, Device, Machine
 from kvtui.memory.assignment import Assignment, default_place
 from kvtui.memory.layer_split import layer_devices
+from kvtui.memory.one_buffer import beyond_one_buffer
 from kvtui.memory.weights import EMBEDDING
 from kvtui.model.spec import ModelSpec
 
@@ -67,11 +68,13 @@ def overridden_device(name: str, overrides: Sequence[Override], devices: Sequenc
 def tensor_devices(
     model: ModelSpec, layers: Sequence[int], overrides: Sequence[Override], devices: Sequence[Device]
 ) -> tuple[int, ...]:
-    """One device a tensor: its block's, the output's, or RAM for what is only looked up; overrides win."""
+    """One device a tensor: its block's, the output's, or RAM for what is only looked up and for what is larger than one buffer
+    of the device may be; overrides win."""
     homes = [buffer_device(o.buffer, devices) for o in overrides]
     places = []
     for tensor, rule in zip(model.tensors, first_matches(model, tuple(o.pattern for o in overrides)), strict=True):
-        places.append(default_place(tensor, layers) if rule is None else homes[rule])
+        place = default_place(tensor, layers) if rule is None else homes[rule]
+        places.append(CPU if rule is None and beyond_one_buffer(tensor.n_bytes, place, devices) else place)
     return tuple(places)
 
 

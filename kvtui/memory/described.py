@@ -1,10 +1,11 @@
 """What exact flags of llama-server would allocate, with findings: the value behind `kvtui estimate`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kvtui.base.build import Build
 from kvtui.base.findings import DOES_NOT_FIT, Finding
 from kvtui.base.sizes import mib
+from kvtui.cache.layout import cache_layout
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import Machine
 from kvtui.memory.assign import assign
@@ -15,6 +16,9 @@ from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.estimate import Estimate, estimate
 from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.fits import capacities, lacking
+from kvtui.memory.flag_changes import FlagChanges, ncmoe_order
+from kvtui.memory.lacks import lack_sentences, nothing_mends
+from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.refusals import refusals
 from kvtui.memory.standing import standing_of
 from kvtui.model.spec import ModelSpec
@@ -51,31 +55,47 @@ def describe_flags(
     """What `flags` would take, with what is `beside` the model. Of what was `learned` here the overhead alone counts.
     `fa_quants`: the K/V pairs that the binary has kernels for, None for the default set. Raises UsageError for devices and
     buffers that are not there."""
-    assignment = assign(model, flags, machine)
-    others = BesideModel(
-        beside or Beside(flags.beside), model, flags.context, machine, str(build), main=flags, fa_quants=fa_quants
-    )
-    compute = ComputeModel(model, flags.context, machine, str(build), fa_quants=fa_quants)
-    memory = estimate(
-        model,
-        flags.context,
-        assignment,
-        machine,
-        str(build),
-        compute=compute,
-        cache_ram_bytes=max(flags.cache_ram_mib, 0) * _MIB,
-        checkpoints=max(flags.checkpoints, 0),
-        learned=Learned(overhead_bytes=learned.overhead_bytes),
-        beside=others,
-    )
+
+    def taken(asked: ServerFlags) -> tuple[Assignment, BesideModel, Estimate]:
+        where = assign(model, asked, machine)
+        whole = replace(beside or Beside(), flags=asked.beside)
+        others = BesideModel(whole, model, asked.context, machine, str(build), main=asked, fa_quants=fa_quants)
+        memory = estimate(
+            model,
+            asked.context,
+            where,
+            machine,
+            str(build),
+            compute=ComputeModel(model, asked.context, machine, str(build), fa_quants=fa_quants),
+            cache_ram_bytes=max(asked.cache_ram_mib, 0) * _MIB,
+            checkpoints=max(asked.checkpoints, 0),
+            learned=Learned(overhead_bytes=learned.overhead_bytes),
+            beside=others,
+        )
+        return where, others, memory
+
+    def trial(asked: ServerFlags) -> tuple[Assignment, Estimate, int]:
+        where, _, memory = taken(asked)
+        return where, memory, sum(x.n_bytes for x in lacking(machine, limits, memory))
+
+    limits = capacities(machine, margins)
+    assignment, others, memory = taken(flags)
     found = list(refusals(model, flags.context, build))
     found += _split_mode(flags)
     found += others.findings
+    layout = cache_layout(model, flags.context)
+    found += one_buffer_findings(model, layout, assignment, machine.devices, offload_kqv=flags.context.offload_kqv)
     found += expert_cache_findings(model, assignment, machine, flags.context.expert_cache_mib)
     found += standing_of(model, build)
-    lacks = lacking(machine, capacities(machine, margins), memory)
+    order = ncmoe_order(model, machine, flags, assignment)
+    found += [order] if order is not None else []
+    lacks = lacking(machine, limits, memory)
     if lacks:
-        found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(map(str, lacks))}"))
+        kept = dict(zip([d.name for d in machine.devices], margins, strict=True))
+        causes = "; ".join(lack_sentences(machine, kept, lacks, memory))
+        remedies = FlagChanges(model, machine, build, limits, trial).that_fit(flags)
+        mends = f"{', or '.join(remedies)} would make it fit" if remedies else nothing_mends(sum(x.n_bytes for x in lacks))
+        found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {causes}; {mends}"))
     if memory.host.used_bytes + memory.host.prompt_cache_bytes > machine.ram.free_bytes and not lacks:
         found.append(
             Finding(

@@ -12,6 +12,7 @@ from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.expert_cache import expert_cache_findings
+from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.refusals import refusals
 from kvtui.memory.standing import standing_of
 from kvtui.placement.as_flags import placement_flags
@@ -217,6 +218,8 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
     findings = [*notes, *refusals(request.model, request.context, request.build), *problem.beside.findings, *_warnings(request)]
     findings += expert_cache_findings(request.model, assignment, request.machine, request.context.expert_cache_mib)
+    offload, devices = request.context.offload_kqv, request.machine.devices
+    findings += one_buffer_findings(request.model, problem.layout, assignment, devices, offload_kqv=offload)
     if not fits:
         findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:

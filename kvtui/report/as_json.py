@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kvtui.base.findings import Finding
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.hardware.probe import Inventory
@@ -200,10 +201,15 @@ def table_json(rows: Sequence["PairRow"], advice: str) -> Json:
 
 
 def verify_json(
-    machine: Machine, predicted: Estimate, answer: "DryRun", path: str, measurement: "Measurement | None" = None
+    machine: Machine,
+    predicted: Estimate,
+    answer: "DryRun",
+    path: str,
+    measurement: "Measurement | None" = None,
+    findings: Sequence[Finding] = (),
 ) -> Json:
     """The JSON of `kvtui verify`: bytes; `dry_run` is null where the server names no such device, `actual` where no
-    server ran here under these conditions."""
+    server ran here under these conditions. `findings`: where it is over, and where the two differ."""
     from kvtui.server.measure.comparison import compare, comparison_json, dry_parts, predicted_parts
 
     plan = {"devices": devices_json(machine, (0,) * len(machine.devices), predicted), "host": host_json(machine, predicted)}
@@ -217,4 +223,5 @@ def verify_json(
         "proven_here": measurement is not None and measurement.proven,
         "peak_bytes": dict(measurement.peak_bytes) if measurement is not None else {},
         "seconds": answer.seconds,
+        "findings": findings_json(findings),
     }

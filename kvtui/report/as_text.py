@@ -136,7 +136,7 @@ def verify_lines(verified: Mapping[str, Any]) -> list[str]:
         lines.append(f"{row['name']:10}" + "".join(f"{c:>26}" for c in cells))
     if verified["proven_here"]:
         lines.append("proven here: it lived through a prompt to its slots' limit")
-    return lines
+    return lines + [f"{f['severity']}: {f['message']}" for f in verified["findings"]]
 
 
 def _mib_of(parts: Mapping[str, Any] | None, part: str) -> str:

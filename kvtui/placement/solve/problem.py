@@ -12,6 +12,7 @@ from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment, default_place
 from kvtui.memory.beside import BesideModel
 from kvtui.memory.compute import ComputeModel
+from kvtui.memory.one_buffer import smallest_limit
 from kvtui.memory.weights import EMBEDDING, padded_bytes
 from kvtui.model.spec import ModelSpec, Tensor
 from kvtui.placement.request import Request
@@ -131,6 +132,7 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
             raise UsageError(f"--pin {pin.pattern}={pin.device}: no such device; there are {', '.join(names)}")
         rules.append((compiled(pin.pattern), names[pin.device]))
     kinds = {backend_of(d.name) for d in machine.devices}
+    largest = smallest_limit(machine.devices)
 
     def most_bytes(t: Tensor) -> int:
         """What a tensor takes on the device that pads it most: a block must have room wherever it goes."""
@@ -145,6 +147,8 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
         if not t.loaded or t.kind == "input":
             continue
         place = next((device for pattern, device in rules if pattern.search(t.name)), None)
+        if place is None and largest is not None and t.n_bytes > largest:
+            place = CPU  # where llama-server would put it too
         if place is not None:
             pinned.append((t.index, place))
             pinned_read[place] += t.n_bytes * t.active

@@ -9,6 +9,7 @@ from kvtui.placement.plan import Plan
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import DryRun
+from kvtui.server.measure.over import over_findings
 from kvtui.server.process.preflight import Preflight, new_key
 from kvtui.server.process.record import Ended
 from kvtui.server.process.start import ServerProcess
@@ -131,7 +132,9 @@ class LaunchDesk(Desk):
             self.notice(f"{binary.build or binary.path} has no {', '.join(found.missing)}: B chooses another llama-server")
             return
         refused = [f"its dry run refuses: {answer.refused}"] if answer is not None and answer.refused else []
-        questions = [*refused, *found.questions]
+        request = plan.request
+        over = over_findings(request.machine, request.margin_bytes, plan.estimate, answer) if answer is not None else ()
+        questions = [*refused, *[f.message for f in over if f.severity == "error"], *found.questions]
         if questions:
             start = (f"launches on port {found.port.port} all the same", lambda: self._launch(binary, plan, found, answer))
             self.ask(Question("; ".join(questions), {"enter": start}))

@@ -1,0 +1,48 @@
+"""What a dry run means for a plan: a device over its free memory minus the margin, or figures far from the predicted ones."""
+
+from collections.abc import Sequence
+
+from kvtui.base.findings import Finding
+from kvtui.base.sizes import mib
+from kvtui.hardware.device import Machine
+from kvtui.memory.estimate import DeviceMemory, Estimate
+from kvtui.server.log.breakdown import MIB, Parts
+from kvtui.server.measure.dry_run import DryRun
+
+OVER = "over"
+DIFFERS = "dry-run-differs"
+# A dry run forgets where the norms run and reserves buffers in another order than a load (ggml-backend.cpp,
+# ggml_backend_sched_reserve_size): up to here nobody needs to know.
+NOTABLE_BYTES = 64 * MIB
+
+
+def over_findings(machine: Machine, margins: Sequence[int], predicted: Estimate, answer: DryRun) -> tuple[Finding, ...]:
+    """An error `over` for each device on which the dry run has more than free minus margin, whatever was predicted; a note for
+    each on which the two differ by more than 64 MiB. What loads beside the model is in no dry run's table: as predicted."""
+    found = []
+    for device, margin, use in zip(machine.devices, margins, predicted.devices, strict=True):
+        said = answer.devices.get(device.name)
+        if said is None:
+            continue
+        room = max(device.free_bytes - margin, 0)
+        wanted = said.total + use.beside_bytes
+        beside = f" and {mib(use.beside_bytes)} for what loads beside the model" if use.beside_bytes else ""
+        if wanted > room:
+            of = f"{mib(room)} ({mib(device.free_bytes)} free, margin {mib(margin)})"
+            text = f"{device.name} is over by {mib(wanted - room)}: the dry run has {mib(said.total)} there{beside}, of {of}"
+            found.append(Finding(OVER, "error", text))
+        if abs(said.total - _same_parts(use).total) > NOTABLE_BYTES:
+            found.append(_differs(device.name, said, _same_parts(use)))
+    return tuple(found)
+
+
+def _same_parts(use: DeviceMemory) -> Parts:
+    """The parts that a dry run tells."""
+    return Parts(use.weights_bytes, use.cache_bytes + use.recurrent_bytes, use.compute_bytes)
+
+
+def _differs(name: str, said: Parts, predicted: Parts) -> Finding:
+    only_compute = abs(said.model - predicted.model) <= MIB and abs(said.context - predicted.context) <= MIB
+    why = "; a load reserves its compute buffers in another way than a dry run" if only_compute else ""
+    text = f"{name}: the dry run has {mib(said.total)}, a load {mib(predicted.total)} by this estimate{why}"
+    return Finding(DIFFERS, "note", text)
