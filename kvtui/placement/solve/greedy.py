@@ -16,14 +16,24 @@ _CLASS_LIMIT = 4000  # combinations of tensor sizes that are tried for one devic
 
 def search(problem: Problem) -> Candidate:
     """The best of the plans that fit; if none does, the one that lacks least."""
-    found = [c for plain in (True, False) if (c := _refine(problem, whole_blocks=plain)) is not None]
-    if not found:
-        homes = (CPU,) * len(problem.home_bytes)
-        found = [evaluate(problem, homes, (CPU,) * len(problem.movables))]
-    return pick(found)
+    found = [c for plain in (True, False) if (c := refine(problem, whole_blocks=plain)) is not None]
+    return pick(found or [in_ram(problem)])
 
 
-def _refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
+def in_ram(problem: Problem) -> Candidate:
+    """Everything in RAM."""
+    return evaluate(problem, (CPU,) * len(problem.home_bytes), (CPU,) * len(problem.movables))
+
+
+def placed(problem: Problem, reserve: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """(homes, places) where devices keep `reserve` bytes free; None where the blocks have no room. Their memory is not
+    measured."""
+    rooms = [cap - pinned - r for cap, pinned, r in zip(problem.request.capacities, problem.pinned_bytes, reserve, strict=False)]
+    homes = _homes(problem, rooms, whole_blocks=False)
+    return None if homes is None else (homes, _places(problem, homes, rooms))
+
+
+def refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
     """Plans against a reserve for compute buffers, measures the buffers, and plans again."""
     count = len(problem.request.machine.devices)
     reserve = [0] * count

@@ -38,12 +38,12 @@ class Relaxed:
     mean_homes: tuple[int, ...] = ()
 
 
-def relax(menu: Menu, rooms: Rooms, upper: float, prices: Sequence[float]) -> Relaxed:
+def relax(menu: Menu, rooms: Rooms, upper: float, prices: Sequence[float], steps: int = _STEPS) -> Relaxed:
     """Raises the bound from `prices` by subgradient steps (Polyak's), towards `upper`, the seconds of a known plan."""
     best = _bound(menu, rooms, np.array(prices))
     at, theta, since = best, 1.0, 0
     counts = np.zeros(menu.places)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         if upper - best[0].bound <= _ENOUGH * upper:
             break
         slope = (at[1] - rooms.free) / _GIB
@@ -62,6 +62,11 @@ def relax(menu: Menu, rooms: Rooms, upper: float, prices: Sequence[float]) -> Re
             if since >= _PATIENCE:
                 at, theta, since = best, theta / 2, 0
     return replace(best[0], mean_homes=_runs(menu, counts) if counts.any() else best[0].homes)
+
+
+def bound_at(menu: Menu, rooms: Rooms, prices: Floats) -> float:
+    """Seconds a token that no plan within `rooms` beats, by these prices as they are."""
+    return _bound(menu, rooms, prices)[0].bound
 
 
 def _runs(menu: Menu, counts: Floats) -> tuple[int, ...]:

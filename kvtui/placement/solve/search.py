@@ -6,19 +6,22 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
+from kvtui.base.collection import collection_paused
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve import greedy
 from kvtui.placement.solve.candidate import Candidate, evaluate, pick
 from kvtui.placement.solve.menu import Floats, Menu, block_places, build_menu, usable
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
-from kvtui.placement.solve.relax import Relaxed, Rooms, block_costs, relax
+from kvtui.placement.solve.relax import Relaxed, Rooms, block_costs, bound_at, relax
 from kvtui.placement.solve.rounding import fill
+from kvtui.placement.solve.yardstick import score
 
 _INFINITE = float("inf")
-_ROUNDS = 4  # compute buffers depend on the plan: plan, measure, plan again
+_STEPS = (60, 20, 20, 20)  # of the bound, a round: compute buffers depend on the plan: plan, measure, plan again
+_WORTH = 3e-4  # of a plan's seconds: room for less is no reason for another round
 _BELOW = 0.98  # of the prices: where all bytes are equally dense a block costs the same anywhere, and the device wins the tie
 _SHIFTS = (1, 2, 4, 8)  # boundaries between devices are tried so many blocks to either side
-_MOST_HOMES = 48  # homes that are tried in a round
+_MOST_HOMES = 16  # homes that are tried in a round
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Reserve:
     home: tuple[int, ...]
     other: tuple[int, ...]
     host: int
+
+    def least(self, other: "Reserve") -> "Reserve":
+        """What both agree is needed."""
+        pairs = [tuple(map(min, mine, its)) for mine, its in ((self.home, other.home), (self.other, other.other))]
+        return Reserve(*pairs, min(self.host, other.host))
 
 
 @dataclass(frozen=True)
@@ -42,26 +50,72 @@ class Found:
 
 def search(problem: Problem) -> Found:
     """The best of the plans that fit; if none does, the one that lacks least."""
+    with collection_paused():
+        return _refined(problem) or _from_greedy(problem)
+
+
+def _from_greedy(problem: Problem) -> Found:
+    """From a plan that was measured until it fits, or until it is known that none does."""
     start = greedy.search(problem)
     if start.over_bytes or not problem.request.machine.devices:
         return Found(start, 0.0, None)
+    return _refined(problem, start) or Found(start, 0.0, None)
+
+
+def _refined(problem: Problem, start: Candidate | None = None) -> Found | None:
+    """Prices and whole tensors, from `start`, or where none is given from what buffers a first guess would need: measuring is
+    what takes time. None where no plan was seen to fit."""
+    if not problem.request.machine.devices:
+        return None
+    known = [start] if start is not None else []
+    if start is None and (whole := greedy.refine(problem, whole_blocks=True)) is not None and not whole.over_bytes:
+        known = [whole]
+    seed = known[0] if known else _guess(problem)
+    if seed is None:
+        return None
     menu = build_menu(problem)
-    reserve = first_reserve(problem, start)
-    best, prices, relaxed = start, list[float](), None
-    for _ in range(_ROUNDS):
+    reserve, prices, bound = first_reserve(problem, seed), list[float](), 0.0
+    for steps in _STEPS:
         rooms = rooms_of(problem, reserve)
-        relaxed = relax(menu, rooms, best.score.seconds, prices or first_prices(problem, rooms))
+        near = _near(problem, known, reserve)
+        if near is None:
+            return None
+        homes, seconds = near
+        relaxed = relax(menu, rooms, seconds, prices or first_prices(problem, rooms), steps)
         prices = relaxed.prices.tolist()
-        candidates = [evaluate(problem, homes, places) for homes, places in _rounded(menu, rooms, relaxed, best)]
-        fitting = [c for c in candidates if not c.over_bytes]
-        best = pick([best, *fitting])
-        seen = learned(reserve, candidates or [best])
-        if seen == reserve:
+        candidates = [evaluate(problem, *found) for found in _rounded(menu, rooms, relaxed, homes)]
+        known = [pick([*known, *fitting])] if (fitting := [c for c in candidates if not c.over_bytes]) or known else []
+        seen = learned(reserve, candidates or known)
+        least = rooms_of(problem, reserve.least(seen))
+        bound, reserve = bound_at(menu, least, relaxed.prices), seen
+        if fitting and min(c.score.seconds for c in known) <= max(bound, relaxed.bound) * (1 + _WORTH):
             break
-        reserve = seen
-    assert relaxed is not None
-    bound = min(relaxed.bound, best.score.seconds) if menu.whole else 0.0
-    return Found(best, bound, reserve, tuple(relaxed.prices.tolist()))
+        if (fitting or not candidates) and relaxed.bound - bound_at(menu, rooms_of(problem, seen), relaxed.prices) <= (
+            _WORTH * seconds
+        ):
+            break
+    if not known:
+        return None
+    best = known[0]
+    return Found(best, min(bound, best.score.seconds) if menu.whole else 0.0, reserve, tuple(prices))
+
+
+def _guess(problem: Problem) -> Candidate | None:
+    """What the devices hold if they needed no buffers but for the largest tensor that is staged: for measuring those."""
+    reserve = [0] * len(problem.request.machine.devices)
+    if sum(problem.home_bytes) + sum(problem.movable_bytes) > sum(problem.request.capacities) and _stages(problem):
+        reserve[problem.order[0]] = max((m.n_bytes for m in problem.movables), default=0)
+    found = greedy.placed(problem, reserve)
+    return None if found is None else evaluate(problem, *found)
+
+
+def _near(problem: Problem, known: Sequence[Candidate], reserve: Reserve) -> tuple[tuple[int, ...], float] | None:
+    """(homes, seconds a token) of a plan that fits, or would by `reserve`."""
+    if known:
+        return known[0].homes, known[0].score.seconds
+    buffers = [max(pair) for pair in zip(reserve.home, reserve.other, strict=True)]
+    found = greedy.placed(problem, buffers)
+    return None if found is None else (found[0], score(problem, *found).seconds)
 
 
 def first_prices(problem: Problem, rooms: Rooms) -> list[float]:
@@ -93,16 +147,20 @@ def first_reserve(problem: Problem, start: Candidate) -> Reserve:
     plain[first] = max(measured[first] - staged, 0)
     homes = [m for d, m in enumerate(plain) if d in used and d != first] or [plain[d] for d in used if d == first]
     others = [m for d, m in enumerate(plain) if d not in used and d != first and m]
-    least = min(others or homes or [0])
+    most = max(others or homes or [0])
     more = [staged if d == first else 0 for d in range(len(measured))]
     home = tuple(m if d in used else max(homes, default=plain[d]) + more[d] for d, m in enumerate(measured))
-    other = tuple(m if d not in used and m else least + more[d] for d, m in enumerate(measured))
+    other = tuple(max(m, most) if d not in used and m else most + more[d] for d, m in enumerate(measured))
     return Reserve(home, other, start.estimate.host.used_bytes - start.ram_choice_bytes)
+
+
+def _stages(problem: Problem) -> bool:
+    return problem.compute.derived and problem.request.context.op_offload
 
 
 def _staged(problem: Problem, c: Candidate) -> int:
     """Bytes of the largest tensor that the device opened first takes from RAM."""
-    if not (problem.compute.derived and problem.request.context.op_offload):
+    if not _stages(problem):
         return 0
     return max((m.n_bytes for m, place in zip(problem.movables, c.places, strict=True) if place == CPU), default=0)
 
@@ -119,15 +177,28 @@ def learned(reserve: Reserve, candidates: Sequence[Candidate]) -> Reserve:
     return replace(reserve, home=tuple(home), other=tuple(other))
 
 
-def _rounded(menu: Menu, rooms: Rooms, relaxed: Relaxed, best: Candidate) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _rounded(menu: Menu, rooms: Rooms, relaxed: Relaxed, near: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(homes, places) of the best roundings: homes at the prices, those known, and their boundaries moved a little."""
     tried: dict[tuple[int, ...], float] = {}
     answers: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    costs = block_costs(menu, relaxed.prices).tolist()
+    entry = (rooms.home_extra * relaxed.prices).tolist()
+    rest = menu.constant - float(relaxed.prices @ rooms.free)
+
+    def least(homes: tuple[int, ...]) -> float:
+        """Seconds a token that no plan with these homes beats, as far as `tried` counts them."""
+        columns = [menu.column(home) for home in homes]
+        total = sum(costs[kind][p] for kind, p in zip(menu.kind_of, columns, strict=True))
+        changes = sum(a != b for a, b in pairwise(homes))
+        return float(total) + sum(entry[p] for p in set(columns)) + HANDOFF_SECONDS * changes + rest - menu.constant
 
     def attempt(homes: tuple[int, ...]) -> None:
         if homes in tried:
             return
         tried[homes] = float("inf")
+        if answers and least(homes) >= min(tried.values()):
+            return
         chosen = fill(menu, homes, rooms, relaxed.prices)
         if chosen is None:
             return
@@ -138,14 +209,14 @@ def _rounded(menu: Menu, rooms: Rooms, relaxed: Relaxed, best: Candidate) -> Ite
         tried[homes] = float(seconds) + HANDOFF_SECONDS * changes
         answers[homes] = block_places(menu, homes, chosen)
 
-    starts = [relaxed.homes, relaxed.mean_homes, best.homes]
+    starts = [relaxed.homes, relaxed.mean_homes, near]
     starts += [h for whole in (False, True) if (h := capped_homes(menu, rooms, relaxed.prices * _BELOW, whole=whole)) is not None]
     for homes in starts:
         attempt(homes)
     moved = True
     while answers and moved:
         lead = min(answers, key=lambda h: tried[h])
-        for homes in _shifted(lead):
+        for homes in sorted(_shifted(lead), key=least):
             if len(tried) < _MOST_HOMES:
                 attempt(homes)
         moved = tried[lead] > min(tried.values()) and len(tried) < _MOST_HOMES
