@@ -34,8 +34,8 @@ class Reserve:
 
     def least(self, other: "Reserve") -> "Reserve":
         """What both agree is needed."""
-        pairs = [tuple(map(min, mine, its)) for mine, its in ((self.home, other.home), (self.other, other.other))]
-        return Reserve(*pairs, min(self.host, other.host))
+        home, rest = tuple(map(min, self.home, other.home)), tuple(map(min, self.other, other.other))
+        return Reserve(home, rest, min(self.host, other.host))
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,9 @@ def learned(reserve: Reserve, candidates: Sequence[Candidate]) -> Reserve:
     return replace(reserve, home=tuple(home), other=tuple(other))
 
 
-def _rounded(menu: Menu, rooms: Rooms, relaxed: Relaxed, near: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _rounded(
+    menu: Menu, rooms: Rooms, relaxed: Relaxed, near: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(homes, places) of the best roundings: homes at the prices, those known, and their boundaries moved a little."""
     tried: dict[tuple[int, ...], float] = {}
     answers: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -191,7 +193,8 @@ def _rounded(menu: Menu, rooms: Rooms, relaxed: Relaxed, near: tuple[int, ...]) 
         columns = [menu.column(home) for home in homes]
         total = sum(costs[kind][p] for kind, p in zip(menu.kind_of, columns, strict=True))
         changes = sum(a != b for a, b in pairwise(homes))
-        return float(total) + sum(entry[p] for p in set(columns)) + HANDOFF_SECONDS * changes + rest - menu.constant
+        entries = sum(entry[p] for p in set(columns))
+        return float(total + entries + HANDOFF_SECONDS * changes + rest - menu.constant)
 
     def attempt(homes: tuple[int, ...]) -> None:
         if homes in tried:
