@@ -295,7 +295,7 @@ RULES: tuple[tuple[str, str, Any], ...] = (
     (r"RX 7900 XT", r"gpt-oss-20b", radeon),
     (r"RTX 4080 Laptop", r"Qwen3-1.7B", laptop),
     (r"4x RTX 3090 \(1 Ti", r"", left_out("one- and two-bit experts in RAM, bound by the CPU's arithmetic as the author says")),
-    (r"RTX 3090$", r"Qwen3.6-27B-MTP", left_out("faster than the card can read the file: drafted, and the acceptance is not said")),
+    (r"RTX 3090$", r"Qwen3.6-27B-MTP", left_out("faster than the card can read: drafted, acceptance not said")),
     (r"RTX 3090 Ti \+ RTX 3060", r"", left_out("the placement is not said")),
 )  # fmt: skip
 
