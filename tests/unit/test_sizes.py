@@ -39,7 +39,7 @@ def test_a_device_in_the_contracts_form() -> None:
         ("CUDA0=lots", "'lots' is not a size"),
         ("CUDA0=0", "CUDA0=0: a device of 0 bytes can hold nothing"),
         ("CUDA0=24GiB@fast", "not a bandwidth"),
-        ("CUDA0=24GiB,fast", "neither link="),
+        ("CUDA0=24GiB,fast", "none of link="),
         ("CUDA0=24GiB@0GB/s", "more than 0"),
         ("CUDA0=24GiB,link=0", "CUDA0=24GiB,link=0: a link's bandwidth is more than 0"),
         ("CUDA0=24GiB,link=fast", "CUDA0=24GiB,link=fast: 'fast' is not a bandwidth"),
