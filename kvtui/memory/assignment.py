@@ -16,8 +16,7 @@ class Assignment:
     tied output's second copy, in place of `layer_devices[-1]`. `opened`: the devices that
     llama-server opens, in order (-dev, -sm none); None: all of them. `repack`: the CPU back end may keep weights
     repacked. `named`: the devices that -dev names, where it does: a projector goes to the first of them. `shares`: what -ts
-    says of the devices that are opened; (): it says nothing, and free memory counts; None: counts of blocks, as a placement
-    is written."""
+    says of the devices that are opened; (): it says nothing, and free memory counts."""
 
     layer_devices: tuple[int, ...]
     tensor_devices: tuple[int, ...]
@@ -26,11 +25,17 @@ class Assignment:
     opened: tuple[int, ...] | None = None
     repack: bool = True
     named: tuple[int, ...] | None = None
-    shares: tuple[float, ...] | None = None
+    shares: tuple[float, ...] = ()
 
     def opens(self, device: int) -> bool:
         """Whether llama-server opens a device, whatever is on it."""
         return self.opened is None or device in self.opened
+
+
+def split_of(layer_devices: Sequence[int], opened: Sequence[int]) -> tuple[float, ...]:
+    """-ts of a placement, as counts of blocks and the output; () where none is needed."""
+    counts = tuple([float(sum(d == i for d in layer_devices)) for i in opened])
+    return counts if len(counts) > 1 and any(counts) else ()
 
 
 def default_place(tensor: Tensor, layer_devices: Sequence[int]) -> int:

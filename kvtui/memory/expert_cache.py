@@ -99,7 +99,7 @@ def expert_cache_findings(model: ModelSpec, assignment: Assignment, machine: Mac
     left = sum(g.blocks for g in groups if not g.slots)
     if left:
         found.append(_warning(f"--moe-cache-mib {budget_mib} is too small for {left} blocks: their experts are not cached"))
-    if not assignment.shares and assignment.shares is not None and len({g.device for g in groups}) > 1:
+    if not assignment.shares and len({g.device for g in groups}) > 1:
         text = (
             f"--moe-cache-mib {budget_mib} is shared out by free memory as it is before the model is loaded; "
             "-ts shares it out by its own numbers"
@@ -154,9 +154,7 @@ def _opened(assignment: Assignment, machine: Machine) -> Sequence[int]:
 def _shares(assignment: Assignment, machine: Machine, devices: Sequence[int]) -> dict[int, float]:
     """What each of `devices` counts where the budget is shared out; equal where they say nothing."""
     opened = list(_opened(assignment, machine))
-    if assignment.shares is None:
-        given = {d: float(assignment.layer_devices.count(d)) for d in devices}
-    elif assignment.shares:
+    if assignment.shares:
         given = {d: _float32(assignment.shares[opened.index(d)]) for d in devices}
     else:
         given = {d: float(machine.devices[d].free_bytes) for d in devices}

@@ -8,7 +8,7 @@ from kvtui.flags.overrides import Override
 from kvtui.flags.read import MAX_SPLITS
 from kvtui.hardware.buffers import buffer_names
 from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.assignment import Assignment, default_place
+from kvtui.memory.assignment import Assignment, default_place, split_of
 from kvtui.model.spec import ModelSpec
 
 _NAME = re.compile(r"^blk\.(\d+)\.(.+)$")
@@ -33,9 +33,9 @@ def placement_flags(model: ModelSpec, assignment: Assignment, machine: Machine) 
         argv += ["-dev", ",".join(machine.devices[i].name for i in opened) or "none"]
     used = range(len(machine.devices)) if opened is None else opened
     argv += ["-ngl", str(offloaded)]
-    if offloaded and len(used) > 1:
-        counts = [sum(d == i for d in layers) for i in used][:MAX_SPLITS]
-        argv += ["-ts", ",".join(map(str, counts))]
+    counts = split_of(layers, used)[:MAX_SPLITS]
+    if counts:
+        argv += ["-ts", ",".join(f"{c:.0f}" for c in counts)]
     overrides = _overrides(model, assignment, machine)
     if overrides:
         argv += ["-ot", ",".join(f"{o.pattern}={o.buffer}" for o in overrides)]

@@ -123,11 +123,12 @@ class Desk(GuardedApp[State]):
         self._take(self.state.request, self.state.notice)
 
     def use_build(self, binary: ServerBinary) -> None:
-        """Plans are for the build that will run and the kernels it has, unless another build was asked for."""
+        """Plans are for the build that will run and the kernels it has, unless another build was asked for; the demo is one of
+        the usual build, whatever is found."""
         self.become(replace(self.state, build=f"{binary.build} found" if binary.build else "llama-server found"))
         request = self.state.request
         wanted = replace(request, server=binary.identity)
-        if self.session.build is None:
+        if self.session.build is None and not self.session.demo:
             wanted = replace(wanted, build=build_in(binary.build) or request.build, fa_quants=binary.fa_quants)
         if wanted != request:
             self._take(wanted, self.state.notice)

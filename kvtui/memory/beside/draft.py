@@ -12,7 +12,7 @@ from kvtui.flags.context import ContextParams
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assign import assign
-from kvtui.memory.assignment import Assignment
+from kvtui.memory.assignment import Assignment, split_of
 from kvtui.memory.beside.mtp import MtpContext
 from kvtui.memory.beside.part import Part, output_rows, parts
 from kvtui.memory.compute import DEFAULT_BUILD, ComputeModel
@@ -114,9 +114,8 @@ def _as_flags(model: Assignment, machine: Machine) -> ServerFlags:
     """The flags that a placement of the model is written as, of those that a draft follows: -dev, and -ts as layer counts."""
     opened = model.opened
     used = range(len(machine.devices)) if opened is None else opened
-    counts = tuple([float(sum(d == i for d in model.layer_devices)) for i in used])
     return ServerFlags(
         devices=None if opened is None else tuple([machine.devices[i].name for i in opened]),
-        tensor_split=counts if len(counts) > 1 and any(counts) else (),
+        tensor_split=split_of(model.layer_devices, used),
         repack=model.repack,
     )

@@ -9,7 +9,7 @@ from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.flags.overrides import compiled
 from kvtui.hardware.backends import HOST, backend_of
 from kvtui.hardware.device import CPU
-from kvtui.memory.assignment import Assignment, default_place
+from kvtui.memory.assignment import Assignment, default_place, split_of
 from kvtui.memory.beside import BesideModel
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.one_buffer import smallest_limit
@@ -92,7 +92,10 @@ class Problem:
         for tensor, place in self.pinned:
             moved = moved or place != devices[tensor]
             devices[tensor] = place
-        return Assignment(tuple(homes), tuple(devices), overridden=moved, opened=self.request.opened, named=self.request.opened)
+        opened = self.request.opened
+        used = range(len(self.request.machine.devices)) if opened is None else opened
+        shares = split_of(homes, used)
+        return Assignment(tuple(homes), tuple(devices), overridden=moved, opened=opened, named=opened, shares=shares)
 
 
 def beside_model(request: Request) -> BesideModel:
