@@ -11,13 +11,16 @@ from kvtui.hardware.device import Machine
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside import Beside, BesideModel
+from kvtui.memory.compute import ComputeModel
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.flag_changes import FlagChanges, ncmoe_order
 from kvtui.memory.lacks import lack_sentences, nothing_mends
 from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.refusals import refusals
+from kvtui.memory.standing import standing_of
 from kvtui.model.spec import ModelSpec
 
 _MIB = 2**20
@@ -36,6 +39,7 @@ class Described:
     estimate: Estimate
     fits: bool
     findings: tuple[Finding, ...]
+    fa_quants: tuple[str, ...] | None = None
 
 
 def describe_flags(
@@ -46,20 +50,23 @@ def describe_flags(
     flags: ServerFlags,
     beside: Beside | None = None,
     learned: Learned = NOTHING,
+    fa_quants: tuple[str, ...] | None = None,
 ) -> Described:
     """What `flags` would take, with what is `beside` the model. Of what was `learned` here the overhead alone counts.
-    Raises UsageError for devices and buffers that are not there."""
+    `fa_quants`: the K/V pairs that the binary has kernels for, None for the default set. Raises UsageError for devices and
+    buffers that are not there."""
 
     def taken(asked: ServerFlags) -> tuple[Assignment, BesideModel, Estimate]:
         where = assign(model, asked, machine)
         whole = replace(beside or Beside(), flags=asked.beside)
-        others = BesideModel(whole, model, asked.context, machine, str(build), main=asked)
+        others = BesideModel(whole, model, asked.context, machine, str(build), main=asked, fa_quants=fa_quants)
         memory = estimate(
             model,
             asked.context,
             where,
             machine,
             str(build),
+            compute=ComputeModel(model, asked.context, machine, str(build), fa_quants=fa_quants),
             cache_ram_bytes=max(asked.cache_ram_mib, 0) * _MIB,
             checkpoints=max(asked.checkpoints, 0),
             learned=Learned(overhead_bytes=learned.overhead_bytes),
@@ -78,8 +85,8 @@ def describe_flags(
     found += others.findings
     layout = cache_layout(model, flags.context)
     found += one_buffer_findings(model, layout, assignment, machine.devices, offload_kqv=flags.context.offload_kqv)
-    if build.standing:
-        found.append(Finding("unmeasured-build", "note", build.standing))
+    found += expert_cache_findings(model, assignment, machine, flags.context.expert_cache_mib)
+    found += standing_of(model, build)
     order = ncmoe_order(model, machine, flags, assignment)
     found += [order] if order is not None else []
     lacks = lacking(machine, limits, memory)
@@ -96,7 +103,7 @@ def describe_flags(
             )
         )
     fits = not any(f.severity == "error" for f in found)
-    return Described(model, machine, margins, build, flags, assignment, memory, fits, tuple(found))
+    return Described(model, machine, margins, build, flags, assignment, memory, fits, tuple(found), fa_quants)
 
 
 def _split_mode(flags: ServerFlags) -> list[Finding]:

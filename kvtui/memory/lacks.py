@@ -37,6 +37,7 @@ def _parts(memory: Estimate, place: int) -> str:
         "weights": use.weights_bytes,
         "K/V": use.cache_bytes,
         "recurrent state": use.recurrent_bytes,
+        "the expert cache": use.expert_cache_bytes,
         "compute buffers": use.compute_bytes,
     }
     for part in memory.beside:
