@@ -73,6 +73,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("-ncmoed", "--n-cpu-moe-draft", type=int, metavar="N", help="Those of its first N blocks do."),
     _option("--pin", multiple=True, metavar="REGEX=DEVICE", help="Tensors that match stay on DEVICE; repeatable."),
     _option("--exclude", multiple=True, metavar="DEVICE", help="Do not use this device; repeatable."),
+    _option("--prefer", metavar="DEVICE", help="Fill this device alone if all fits there, else open it first."),
     _option("--no-ram", is_flag=True, help="Keep everything but the embeddings on the devices."),
     _option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers."),
     _option("--config", metavar="FILE", help="A JSON config; options win over it."),
@@ -95,6 +96,7 @@ _UNHEARD = {
     "estimate": {
         "pin": "--pin is for plans: write -ot REGEX=BUFFER after --",
         "exclude": "--exclude is for plans: write -dev with the others after --",
+        "prefer": "--prefer is for plans: write -dev in that order after --",
         "no_ram": "--no-ram is for plans: estimate takes the flags as they are",
     },
 }

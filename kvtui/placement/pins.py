@@ -17,12 +17,16 @@ def checked_pins(request: Request) -> tuple[Request, tuple[Finding, ...]]:
     findings = []
     holder: dict[int, Pin] = {}  # tensor -> the pin that came first
     names = {d.name for d in request.machine.devices} | {"CPU"}
+    closed = {d.name for d, room in zip(request.machine.devices, request.capacities, strict=True) if not room}
     for pin in request.pins:
         if pin.device not in names:
             findings.append(_error(f"{pin.device} is no device here; there are {', '.join(sorted(names))}", pin))
             continue
         if pin.device in request.excluded:
             findings.append(_error(f"{pin.device} is excluded: drop the pin or --exclude {pin.device}", pin))
+            continue
+        if pin.device in closed:
+            findings.append(_error(f"{pin.device} may hold nothing: its margin takes all that is free there", pin))
             continue
         try:
             pattern = compiled(pin.pattern)

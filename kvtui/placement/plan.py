@@ -113,9 +113,10 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
     request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False, order=()))
     request, about_context = _with_context(request)
+    request, preferred = _with_preferred(request)
     problem, found, left = _with_pins(request)
     problem, found = _without_blocks_in_ram(problem, found)
-    problem, found, ordered = _in_order(problem, found)
+    problem, found, ordered = (problem, found, preferred) if preferred else _in_order(problem, found)
     request = problem.request
     about_pins = (*about_pins, *left)
     asked = request.context.n_ubatch
@@ -176,6 +177,22 @@ def _without_blocks_in_ram(problem: Problem, found: Found) -> tuple[Problem, Fou
     if other.best.over_bytes or other.best.score.seconds > best.score.seconds * GUARD:
         return problem, found
     return trial, replace(other, bound=min(other.bound, found.bound))
+
+
+def _with_preferred(request: Request) -> tuple[Request, tuple[Finding, ...]]:
+    """The preferred device alone where everything fits there, else opened first; and a finding that says which."""
+    names = [d.name for d in request.machine.devices]
+    if request.preferred is None or request.preferred not in names:
+        return request, ()
+    first = names.index(request.preferred)
+    alone = replace(request, order=(first,), no_ram=True)
+    elsewhere = any(p.device not in (request.preferred, "CPU") for p in request.pins)
+    if not elsewhere and not search(build_problem(alone)).best.over_bytes:
+        text = f"everything is on {request.preferred}, as preferred: the other devices are not opened"
+        return replace(alone, no_ram=request.no_ram), (Finding("preferred", "note", text),)
+    text = f"{request.preferred} is opened first, as preferred: it cannot hold everything alone"
+    rest = [i for i in range(len(names)) if i != first]
+    return replace(request, order=(first, *rest)), (Finding("preferred", "note", text),)
 
 
 def _in_order(problem: Problem, found: Found) -> tuple[Problem, Found, tuple[Finding, ...]]:

@@ -33,6 +33,7 @@ class Request:
     weights_only: bool = False  # pins leave K/V where llama-server's order of blocks puts it
     blocks_on_devices: bool = False  # no block, and so no K/V, lives in RAM: only tensors that may move do
     excluded: tuple[str, ...] = ()  # devices not to use
+    preferred: str | None = None  # the device to fill alone where everything fits there, and to open first elsewhere
     order: tuple[int, ...] = ()  # devices to open, in this order; (): all, as the machine lists them
     no_ram: bool = False  # nothing but embeddings in RAM
     load_mode: str | None = None

@@ -125,6 +125,11 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
+    if options.prefer is not None:
+        if options.prefer not in {d.name for d in machine.devices}:
+            raise UsageError(f"--prefer {options.prefer}: no such device")
+        if options.prefer in options.exclude:
+            raise UsageError(f"--prefer {options.prefer}: it is excluded too: drop one of the two")
     server = _named_server(options.llama_server)  # asked for even where --build names another: a path that is none is told
     check_margins(options.margin, margins, machine.devices)
     of_server = build_in(server.build) if server else None
@@ -139,6 +144,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         ram_margin_bytes=parse_ram_margin(options.ram_margin, machine.ram, DEFAULT_MARGIN_BYTES),
         pins=tuple(pins),
         excluded=options.exclude,
+        preferred=options.prefer,
         no_ram=options.no_ram,
         load_mode=options.load_mode,
         beside=beside_of(beside_flags(options), context.spec_types),

@@ -57,6 +57,7 @@ class Options:
     n_cpu_moe_draft: int | None = None
     pin: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    prefer: str | None = None
     no_ram: bool = False
     rpc: str | None = None
     config: str | None = None

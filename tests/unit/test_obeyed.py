@@ -119,6 +119,7 @@ OBEYED: dict[str, tuple[tuple[str, ...], Callable[[Json], Any], Any]] = {
     "spec_type": (("--spec-type", "ngram-mod"), after("--spec-type"), "ngram-mod"),
     "pin": (("--pin", r"^output\.weight$=CPU"), lambda p: p["host"]["weights_bytes"] > 600 * MIB, True),
     "exclude": (("--exclude", "CUDA1"), device("CUDA1", "used_bytes"), 0),
+    "prefer": (("--prefer", "CUDA1"), lambda p: (after("-dev")(p) or "").split(",")[0], "CUDA1"),
     "no_ram": (("--no-ram",), lambda p: "CPU" in p["layer_devices"], False),
     "build": (("--build", "b11400"), lambda p: p["build"], "b11400"),
     "prove": (("--prove",), lambda p: p["optimality"]["proven"], True),
@@ -159,6 +160,10 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     ],
     "pin": [(("--pin", "exps"), "REGEX=DEVICE"), (("--pin", "x=CUDA9"), "there is no device CUDA9")],
     "exclude": [(("--exclude", "CUDA9"), "--exclude CUDA9: no such device")],
+    "prefer": [
+        (("--prefer", "CUDA9"), "--prefer CUDA9: no such device"),
+        (("--prefer", "CUDA1", "--exclude", "CUDA1"), "it is excluded too"),
+    ],
     "config": [(("--config", "/no/such.json"), "/no/such.json: No such file")],
     "profile": [(("--profile", "no-such-profile"), "no profile no-such-profile: ")],
     "llama_server": [
@@ -215,7 +220,12 @@ def test_draft_mtp_is_taken_for_a_model_with_mtp_blocks(headers: Any, tmp_path: 
 
 @pytest.mark.parametrize(
     ("given", "instead"),
-    [(("--pin", "x=CUDA0"), "-ot"), (("--exclude", "CUDA1"), "-dev"), (("--no-ram",), "takes the flags as they are")],
+    [
+        (("--pin", "x=CUDA0"), "-ot"),
+        (("--exclude", "CUDA1"), "-dev"),
+        (("--prefer", "CUDA1"), "-dev"),
+        (("--no-ram",), "takes the flags as they are"),
+    ],
 )
 def test_estimate_refuses_what_only_a_plan_can_do(model: Path, given: tuple[str, ...], instead: str) -> None:
     assert instead in said(model, *given, command="estimate")

@@ -87,3 +87,9 @@ def test_a_pin_of_experts_or_of_the_ffn_leaves_the_block(headers: Mapping[str, H
     assert plan.assignment.layer_devices == free.assignment.layer_devices
     assert plan.estimate.host.weights_bytes > free.estimate.host.weights_bytes
     assert replace(plan.request, pins=(), model=free.request.model) == free.request
+
+
+def test_a_pin_to_a_device_whose_margin_takes_all_is_refused(headers: Mapping[str, Header]) -> None:
+    plan = quick_plan(request(headers, ("CUDA0=24GiB", "CUDA1=1GiB"), (r"blk\.3\.", "CUDA1"), n_ctx=4096))
+    assert not plan.fits
+    assert "CUDA1 may hold nothing: its margin takes all" in next(f.message for f in plan.findings if f.code == "bad-pin")

@@ -11,6 +11,7 @@ from kvtui.hardware.device import Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside.draft import DraftModel, draft_context
 from kvtui.memory.beside.mtp import MtpContext
+from kvtui.memory.beside.pairing import draft_misfit, draft_without_type, projector_misfit
 from kvtui.memory.beside.part import Part
 from kvtui.memory.beside.projector import ProjectorMemory
 from kvtui.memory.compute import DEFAULT_BUILD
@@ -74,7 +75,14 @@ class BesideModel:
         refusal = self.beside.draft.refusal if self.beside.draft is not None else None
         if refusal is not None:
             found.append(replace(refusal, message=f"the draft model: {refusal.message}"))
-        return tuple(found)
+        return (*found, *self._misfits())
+
+    def _misfits(self) -> tuple[Finding, ...]:
+        """What does not go with the model."""
+        draft, projector, types = self.beside.draft, self.beside.projector, self.context.spec_types
+        found = [projector_misfit(self.model, projector)] if projector is not None else []
+        found += [draft_misfit(self.model, draft, types), draft_without_type(draft, types)] if draft is not None else []
+        return tuple([f for f in found if f is not None])
 
     def parts(self, assignment: Assignment) -> tuple[Part, ...]:
         """What all of them take where the model is placed so. Raises UsageError for devices that are not there."""

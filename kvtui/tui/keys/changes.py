@@ -137,7 +137,7 @@ EDITS: dict[str, Edit] = {
         f"1 to {_MOST_SLOTS}; nothing: llama-server's own {UNSET_SLOTS}",
     ),
     "ubatch": Edit(_ubatch, lambda r: str(r.context.n_ubatch), "tokens of a physical batch; nothing: 512"),
-    "margin": Edit(_margin, _margin_today, "to leave free on each device: 1GiB, 512MiB"),
+    "margin": Edit(_margin, _margin_today, "to leave free on each device: 1GiB, or one for each: 1GiB,512MiB"),
 }
 
 
