@@ -53,15 +53,8 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         opened=used if used != tuple(range(len(machine.devices))) else None,
         repack=flags.repack,
         named=None if flags.devices is None else used_devices(replace(flags, split_mode="layer"), machine.devices),
-        shares=_shares(given, [layers.count(d) for d in used]),
+        shares=tuple(given) if any(given) else (),
     )
-
-
-def _shares(given: Sequence[float], counts: Sequence[int]) -> tuple[float, ...] | None:
-    """`Assignment.shares` of what -ts says; counts of blocks, and one device alone, are a placement as it is written."""
-    if len(counts) < 2 or list(given) == list(counts):
-        return None
-    return tuple(given) if any(given) else ()
 
 
 def overridden_device(name: str, overrides: Sequence[Override], devices: Sequence[Device]) -> int | None:
