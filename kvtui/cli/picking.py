@@ -10,6 +10,7 @@ from kvtui.cache.quality import Label
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.header.address import ModelAddress
+from kvtui.placement.goals import GOALS, Goal
 from kvtui.tasks.opening import load, request_of
 from kvtui.tasks.options import Options
 
@@ -23,6 +24,7 @@ _LABELS: tuple[Label, ...] = get_args(Label)
 @click.option("--sort", metavar="COLUMN", help="The best of a column first: cache_bytes, tokens_per_second, quality, ...")
 @click.option("--only", multiple=True, type=click.Choice(["accepted", "fast", "fits"]), help="Only these pairs; repeatable.")
 @click.option("--least", type=click.Choice(_LABELS), help="Only pairs of this quality or better.")
+@click.option("--goal", type=click.Choice(GOALS), default=GOALS[0], show_default=True, help="What the advice is for.")
 @click.option("--matrix", metavar="COLUMN", help="One figure of all 81 pairs, K down and V across.")
 @click.option("--markdown", is_flag=True, help="A table to paste.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -33,6 +35,7 @@ def table(
     sort: str | None,
     only: tuple[str, ...],
     least: Label | None,
+    goal: Goal,
     matrix: str | None,
     markdown: bool,
     as_json: bool,
@@ -56,9 +59,9 @@ def table(
         echo_lines(matrix_lines(rows, figure, markdown=markdown))
         return
     rows = sorted_by(rows, by) if by is not None else rows
-    said = advice(shown, evaluated)
+    said = advice(shown, evaluated, goal)
     if as_json:
-        print_json(table_json(rows, said))
+        print_json(table_json(rows, said, goal))
     else:
         echo_lines([*table_lines(rows, markdown=markdown), "", said])
 

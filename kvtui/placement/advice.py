@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, get_args
 
 from kvtui.cache.quality import LABELS, Label
+from kvtui.placement.goals import GOALS, Goal
 from kvtui.placement.plan import Plan
 from kvtui.placement.table import PairRow
 
-Goal = Literal["decode", "context", "memory"]
-GOALS: tuple[Goal, ...] = get_args(Goal)
 RANKS: dict[Label, int] = {name: i for i, name in enumerate((*[label for _, label in LABELS], "risky"))}  # 0 is the best label
 AS_FAST = 1.05  # this program's own choice: a pair that gains no more than 5 % is not worth quantising for
 _NO_LOSS = RANKS["as f16"]

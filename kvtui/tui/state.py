@@ -12,6 +12,7 @@ from kvtui.tui.keys.commands import PAGE
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.lines import Line, folded_line
 from kvtui.tui.log_view import LogView
+from kvtui.tui.table_view import TableView
 
 SEARCHING, IMPROVING = "searching", "improving"
 HISTORY_SAMPLES = 60  # of the memory in use: a minute at one a second
@@ -82,6 +83,9 @@ class State:
     rows: tuple[PairRow, ...] = ()
     rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
+    square: tuple[PairRow, ...] = ()  # all 81 pairs, without the largest contexts, as they come
+    square_of: int = 0  # the generation that `square` answers
+    view: TableView = field(default_factory=TableView)
     working: str = ""  # SEARCHING, IMPROVING, or ""
     focus: str = "kv"  # the pane that keys go to: memory, kv, placement, log
     zoomed: bool = False
@@ -108,6 +112,26 @@ class State:
     def front(self) -> str:
         """What the keys go to: the page that is open, or the pane in focus."""
         return PAGE if self.page is not None else self.focus
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The types that are asked for: (K, V)."""
+        return self.request.context.type_k, self.request.context.type_v
+
+    @property
+    def pairs(self) -> tuple[PairRow, ...]:
+        """What the table has: the pairs worth a look, or all that there are where they are wanted and known."""
+        return self.square if self.view.all_pairs and self.square else self.rows
+
+    @property
+    def pairs_complete(self) -> bool:
+        """Whether nothing more of `pairs` is coming."""
+        return self.rows_complete and not (self.view.all_pairs and self.square_of != self.generation)
+
+    @property
+    def wants_square(self) -> bool:
+        """Whether all pairs are to be shown, and are not those of this request."""
+        return (self.view.all_pairs or self.view.square or bool(self.view.by)) and self.square_of != self.generation
 
     @property
     def marked(self) -> range:

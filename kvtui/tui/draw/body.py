@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvtui.base.text import columns, printable
+from kvtui.report.columns import LEAST_WIDTH, PLAIN_WIDTH
 from kvtui.tui.draw.frames import Band, Pane, for_terminal, framed, heading, inner_widths
 from kvtui.tui.draw.head import head_line
 from kvtui.tui.draw.log_pane import log_about, log_lines
@@ -12,7 +13,7 @@ from kvtui.tui.draw.memory import memory_legends, memory_lines
 from kvtui.tui.draw.pages import plan_command
 from kvtui.tui.draw.placement import placement_lines, proof, speed_text
 from kvtui.tui.draw.room import Room
-from kvtui.tui.draw.table import LEAST_WIDTH, PLAIN_WIDTH, pair_lines
+from kvtui.tui.draw.table import pair_lines
 from kvtui.tui.draw.tensors import tensor_lines, tensors_title
 from kvtui.tui.keys.commands import COMMANDS, shown_key
 from kvtui.tui.keys.footer import LINES as FOOTER
@@ -25,7 +26,8 @@ PAGE_HINT = "Esc closes, PgUp and PgDn scroll"
 _TENSORS_WIDTH = 42
 _MAP_LINES = 15  # of the map with all groups, its legend, and what is said under it
 _LEAST_LOG = 5
-_LOW_TABLE, _GIVES_WAY = 9, 3  # lines of the table where there is little height; fewer while the map is in focus
+_LOW_TABLE, _GIVES_WAY = 10, 4  # lines of the table where there is little height; fewer while the map is in focus
+_SAID = 9  # lines of the table beside the pairs: title, headings, advice, what is known of the selected one
 _ARROWS = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
 
 
@@ -120,7 +122,7 @@ def _rows(state: State, room: Room) -> Rows:
 def _stacked(state: State, room: Room, rest: int) -> Rows:
     """One under the other; the log in the map's place."""
     most = 16 if room.height >= 28 else _LOW_TABLE - (_GIVES_WAY if state.focus == "placement" else 0)
-    table = min(len(state.rows) + 4, most)
+    table = min(len(state.pairs) + _SAID, most)
     lower = "log" if state.log_shown and state.focus != "placement" else "placement"
     return [(["kv"], [0], table), ([lower], [0], rest - table)]
 
@@ -128,7 +130,7 @@ def _stacked(state: State, room: Room, rest: int) -> Rows:
 def _beside(state: State, room: Room, rest: int) -> Rows:
     """Table and map side by side, the log below."""
     width = LEAST_WIDTH if room.width < LARGE[0] else PLAIN_WIDTH
-    spare = rest - max(len(state.rows) + 5, _MAP_LINES)
+    spare = rest - max(len(state.pairs) + _SAID, _MAP_LINES)
     height = max(min(rest // 2, rest - 8), 0) if state.log_shown else _command_height(state, room, spare)
     rows: Rows = [(["kv", "placement"], [width, 0], rest - height)]
     return [*rows, (["log" if state.log_shown else "command"], [0], height)] if height else rows
@@ -136,7 +138,7 @@ def _beside(state: State, room: Room, rest: int) -> Rows:
 
 def _large(state: State, room: Room, rest: int) -> Rows:
     """Table and matrix; map and tensors; the log, or the command where there is height for it."""
-    table = min(max(len(state.rows) + 5, MATRIX_HEIGHT), rest // 2)
+    table = min(max(len(state.pairs) + _SAID, MATRIX_HEIGHT), rest // 2)
     rows: Rows = [(["kv", "matrix"], [0, MATRIX_WIDTH], table)]
     left = rest - table
     height = max(left - _MAP_LINES, _LEAST_LOG) if state.log_shown else _command_height(state, room, left - _MAP_LINES)
