@@ -59,8 +59,9 @@ def _say_progress(seconds: float, bound: float) -> None:
 @shared_options
 @click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to plan in all, in seconds.")
 @click.option("--prove", is_flag=True, help="Go on until no plan can be better, with progress.")
+@click.option("--explain", is_flag=True, help="Each figure's formula with its numbers, and what is alive at each peak.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def plan(model: str, options: Options, seconds: float | None, prove: bool, as_json: bool) -> None:
+def plan(model: str, options: Options, seconds: float | None, prove: bool, explain: bool, as_json: bool) -> None:
     """The best placement of MODEL."""
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import plan_json
@@ -76,11 +77,16 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, as_js
     )
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
     if as_json:
-        print_json(plan_json(made, str(address), timings))
+        value = plan_json(made, str(address), timings)
+        if explain:
+            from kvtui.report.peaks import peaks_json, plan_peaks
+
+            value["peaks"] = peaks_json(plan_peaks(made))
+        print_json(value)
     else:
         from kvtui.report.as_text import plan_lines
 
-        echo_lines(plan_lines(made, address))
+        echo_lines(plan_lines(made, address, explain=explain))
     sys.exit(EXIT_OK if made.fits else EXIT_NO)
 
 
@@ -110,14 +116,16 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
     beside = beside_of(server_flags.beside, server_flags.context.spec_types)
-    described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned)
+    described = describe_flags(
+        spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned, request.fa_quants
+    )
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
         value = estimate_json(described, str(address), flags, timings)
         if explain:
-            from kvtui.report.peaks import peaks_json, peaks_of
+            from kvtui.report.peaks import described_peaks, peaks_json
 
-            value["peaks"] = peaks_json(peaks_of(spec, server_flags.context, described.assignment, described.machine))
+            value["peaks"] = peaks_json(described_peaks(described))
         print_json(value)
     else:
         from kvtui.report.as_text import estimate_lines
@@ -171,7 +179,14 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
         server_flags = parse_flags(flags, flags_of(options))
         beside = beside_of(server_flags.beside, server_flags.context.spec_types)
         described = describe_flags(
-            spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned
+            spec,
+            request.machine,
+            request.margin_bytes,
+            request.build,
+            server_flags,
+            beside,
+            request.learned,
+            request.fa_quants,
         )
         predicted, argv = described.estimate, flags
     else:

@@ -163,7 +163,12 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "build": [(("--build", "newest"), "a build is written as b11434")],
     "seconds": [(("--time", t), "a time is more than 0 seconds") for t in ("-1", "0", "nan", "inf")],
 }
-ELSEWHERE = {"model", "as_json", "rpc"}  # the argument, the form of the answer, what the tests with real RPC servers hold
+ELSEWHERE = {
+    "model",
+    "as_json",
+    "explain",
+    "rpc",
+}  # the argument, the forms of the answer, what the tests with real RPC servers hold
 
 
 def test_no_option_is_left_out() -> None:
