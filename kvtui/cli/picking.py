@@ -1,6 +1,5 @@
 """Commands for choosing K/V types."""
 
-from dataclasses import replace
 from typing import get_args
 
 import click
@@ -72,34 +71,16 @@ def table(
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def guide(model: str | None, options: Options, as_json: bool) -> None:
     """The guide to K/V types beside exact figures; with MODEL, what its choices cost there."""
-    from kvtui.placement.plan import quick_plan
-    from kvtui.placement.table import rows_of
-    from kvtui.report.guide import (
-        CHOICE_PAIRS,
-        Guide,
-        costs,
-        full_window,
-        hidden_formula,
-        kimi_lines,
-        tensor_split_needs,
-        type_lines,
-    )
     from kvtui.report.guide_text import guide_json, guide_lines
-    from kvtui.tasks.demo import demo_request
+    from kvtui.tasks.guide import guide_of
 
-    kimi = demo_request().model
-    made = Guide(type_lines(), kimi_lines(kimi))
+    plan = None
     if model is not None:
-        shown = quick_plan(request_of(load(ModelAddress(model), options, fetched), options))
-        spec, context = shown.request.model, shown.request.context
-        wanted = dict.fromkeys((*CHOICE_PAIRS, *[(v, k) for k, v in CHOICE_PAIRS]))
-        made = replace(
-            made,
-            costs=costs(rows_of(shown, wanted, contexts=False)),
-            tensor_split=tensor_split_needs(spec, context, len(shown.request.machine.devices)),
-            full_window=full_window(spec, context),
-        )
+        from kvtui.placement.plan import quick_plan
+
+        plan = quick_plan(request_of(load(ModelAddress(model), options, fetched), options))
+    made, formula = guide_of(plan)
     if as_json:
         print_json(guide_json(made))
     else:
-        echo_lines(guide_lines(made, hidden_formula(kimi)))
+        echo_lines(guide_lines(made, formula))

@@ -83,8 +83,9 @@ class State:
     rows: tuple[PairRow, ...] = ()
     rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
-    square: tuple[PairRow, ...] = ()  # all 81 pairs, without the largest contexts, as they come
-    square_of: int = 0  # the generation that `square` answers
+    square: tuple[PairRow, ...] = ()  # all 81 pairs, as they come
+    square_contexts: bool = False  # with the largest contexts
+    square_asked: tuple[int, bool] = (0, False)  # the generation that `square` is for, and whether contexts were asked for
     view: TableView = field(default_factory=TableView)
     working: str = ""  # SEARCHING, IMPROVING, or ""
     focus: str = "kv"  # the pane that keys go to: memory, kv, placement, log
@@ -126,12 +127,7 @@ class State:
     @property
     def pairs_complete(self) -> bool:
         """Whether nothing more of `pairs` is coming."""
-        return self.rows_complete and not (self.view.all_pairs and self.square_of != self.generation)
-
-    @property
-    def wants_square(self) -> bool:
-        """Whether all pairs are to be shown, and are not those of this request."""
-        return (self.view.all_pairs or self.view.square or bool(self.view.by)) and self.square_of != self.generation
+        return self.square_contexts if self.view.all_pairs and self.square else self.rows_complete
 
     @property
     def marked(self) -> range:
@@ -164,4 +160,4 @@ class State:
         """The work on this request ended with a sentence: what is on the screen of an earlier one goes."""
         plan = self.plan if self.working == IMPROVING else None
         rows = self.rows if self.rows_of == self.generation else ()
-        return replace(self, plan=plan, rows=rows, rows_complete=True, working="", failed=text)
+        return replace(self, plan=plan, rows=rows, square=(), rows_complete=True, working="", failed=text)

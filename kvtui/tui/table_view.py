@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kvtui.cache.quality import Label
+from kvtui.cache.quality import LABELS, Label
 from kvtui.placement.goals import GOALS, Goal
 from kvtui.placement.table import PairRow
 from kvtui.report.columns import COLUMNS, Column, column, filtered
 
+LEAST: tuple[Label, ...] = tuple([label for _, label in LABELS[1:]])  # "as f16" and what is worse; all but the worst
 SORTABLE = tuple(c for c in COLUMNS if c.order is not None)
 
 

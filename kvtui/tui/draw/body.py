@@ -13,7 +13,7 @@ from kvtui.tui.draw.memory import memory_legends, memory_lines
 from kvtui.tui.draw.pages import plan_command
 from kvtui.tui.draw.placement import placement_lines, proof, speed_text
 from kvtui.tui.draw.room import Room
-from kvtui.tui.draw.table import pair_lines
+from kvtui.tui.draw.table import pair_lines, said_lines
 from kvtui.tui.draw.tensors import tensor_lines, tensors_title
 from kvtui.tui.keys.commands import COMMANDS, shown_key
 from kvtui.tui.keys.footer import LINES as FOOTER
@@ -97,9 +97,9 @@ def notice_lines(state: State, room: Room) -> list[Line]:
     ]
 
 
-def log_is_in_sight(state: State, room: Room) -> bool:
-    """Whether the log's pane is on the screen."""
-    return any("log" in names for names, _, _ in _rows(state, _inside(room, footer_lines(state, room))))
+def in_sight(name: str, state: State, room: Room) -> bool:
+    """Whether that pane is on the screen."""
+    return any(name in names for names, _, _ in _rows(state, _inside(room, footer_lines(state, room))))
 
 
 Rows = list[tuple[list[str], list[int], int]]  # panes side by side, their widths inside (0: the rest), lines with the title
@@ -112,6 +112,8 @@ def body(state: State, room: Room) -> list[Band]:
 
 def _rows(state: State, room: Room) -> Rows:
     size = (room.width, room.height + 1 + FOOTER)
+    if state.view.square and state.focus == "kv":
+        return [(["kv"], [0], room.height)]
     if size[0] < WHOLE[0] or size[1] < WHOLE[1] or state.zoomed:
         return [([state.focus], [0], room.height)]
     memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), max(room.height // 3, 4))
@@ -194,7 +196,20 @@ def _table_face(state: State, room: Room) -> Face:
     asked = f"{n_ctx:,}" if context.n_ctx else f"max {n_ctx:,}" if n_ctx else "max"
     slots = f"slots {context.slots} x {context.cells_per_slot(model.n_ctx_train):,}"
     rights = (line(f" context {asked}  {slots} "), line(f" context {asked} "))
+    if state.view.square and state.focus == "kv":
+        return heading(2, "all pairs", focused=True), rights, square_lines
     return heading(2, "K/V cache", state.focus == "kv"), rights, pair_lines
+
+
+def square_lines(state: State, room: Room) -> list[Line]:
+    """All pairs over the whole of the body, and what is known of the selected one."""
+    lines = [*matrix_lines(state, room), line("")]
+    return [
+        *lines,
+        *said_lines(
+            state, next((r for r in state.square or state.rows if r.pair == state.pair), None), room, room.height - len(lines)
+        ),
+    ]
 
 
 def _placement_face(state: State, room: Room) -> Face:
@@ -218,7 +233,7 @@ _PANES: dict[str, Callable[[State, Room], Face]] = {
     "kv": _table_face,
     "placement": _placement_face,
     "log": _log_face,
-    "matrix": lambda s, r: (line((" all pairs ", "title")), (), lambda state, room: matrix_lines(state)),
+    "matrix": lambda s, r: (line((" all pairs ", "title")), (), matrix_lines),
     "tensors": lambda s, r: (line((f" {tensors_title(s)} ", "title")), (), tensor_lines),
     "command": lambda s, r: (
         line((" command ", "title")),

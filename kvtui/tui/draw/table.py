@@ -53,7 +53,7 @@ def pair_lines(state: State, room: Room) -> list[Line]:
         lines.append(line((f" > {context.type_k:7}{context.type_v:7}{amount(total, 2):>8}", "cursor")))
         return lines
     selected = next((i for i, r in enumerate(rows) if r.pair == chosen), 0)
-    said = _said(state, rows[selected] if rows else None, room, room.height - len(lines) - min(_LEAST_ROWS, len(rows)))
+    said = said_lines(state, rows[selected] if rows else None, room, room.height - len(lines) - min(_LEAST_ROWS, len(rows)))
     n_ctx = state.plan.request.context.n_ctx if state.plan is not None else context.n_ctx
     cells = min(n_ctx, model.n_ctx_train * context.slots)  # no more is looked for
     for i in window(len(rows), max(room.height - len(lines) - len(said), 1), selected):
@@ -78,7 +78,7 @@ def _heading(column: Column, face: Face, state: State, room: Room) -> str:
     return f"{face.heading[: face.width - 1]}{arrow}"
 
 
-def _said(state: State, row: PairRow | None, room: Room, most: int) -> list[Line]:
+def said_lines(state: State, row: PairRow | None, room: Room, most: int) -> list[Line]:
     """The advice, then the selected pair, in `most` lines; what has no room is on a page, and the last line names its key."""
     texts: list[tuple[str, str, str]] = []
     if equal_types_needed(state.request.model) and room.height > _ROOMY:
