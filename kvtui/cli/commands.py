@@ -18,7 +18,7 @@ from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.cli.profiles import profile
 from kvtui.header.address import ModelAddress
-from kvtui.tasks.opening import address_of, beside_of, flags_of, load, machine_of, request_of
+from kvtui.tasks.opening import address_of, beside_of, build_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
 
     began = time.perf_counter()
     flags = in_environment(without_secrets(flags))
-    server_flags = parse_flags(flags, flags_of(options))
+    server_flags = parse_flags(flags, flags_of(options), build_of(options))
     joined = replace(
         options,
         spec_type=",".join(server_flags.context.spec_types) or None,
@@ -176,7 +176,7 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     server = choose_server(options.llama_server)
     flags = in_environment(without_secrets(flags))
     if flags:
-        server_flags = parse_flags(flags, flags_of(options))
+        server_flags = parse_flags(flags, flags_of(options), build_of(options))
         beside = beside_of(server_flags.beside, server_flags.context.spec_types)
         described = describe_flags(
             spec,
@@ -205,7 +205,9 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
 
 
 def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080].")(command)
+    command = click.option(
+        "--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080, from b11549 on 9931]."
+    )(command)
     return click.option("--host", help="Address it listens on [default: 127.0.0.1].")(command)
 
 
@@ -227,7 +229,7 @@ def serve(model: str, options: Options) -> None:
     if not made.fits:
         say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
-    address = address_of(options)
+    address = address_of(options, server)
     try:
         found = preflight(server, needs_of(made), address.port, address.host)
     except OSError as e:

@@ -13,8 +13,10 @@ from kvtui.memory.beside import Beside, BesideModel
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.refusals import refusals
+from kvtui.memory.standing import standing_of
 from kvtui.model.spec import ModelSpec
 
 _MIB = 2**20
@@ -69,8 +71,8 @@ def describe_flags(
     found = list(refusals(model, flags.context, build))
     found += _split_mode(flags)
     found += others.findings
-    if build.standing:
-        found.append(Finding("unmeasured-build", "note", build.standing))
+    found += expert_cache_findings(model, assignment, machine, flags.context.expert_cache_mib)
+    found += standing_of(model, build)
     lacks = lacking(machine, capacities(machine, margins), memory)
     if lacks:
         found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(map(str, lacks))}"))

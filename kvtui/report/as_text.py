@@ -28,7 +28,9 @@ def memory_lines(machine: Machine, margins: Sequence[int], memory: Estimate) -> 
         lines.append(_row(device.name, [*values(use, IN_TEXT).values(), device.free_bytes, margin]))
     lines.append(_row(RAM, [*values(memory.host, IN_TEXT).values(), machine.ram.free_bytes]))
     names = {CPU: RAM, **dict(enumerate(d.name for d in machine.devices))}
-    return [*lines, "all in MiB", *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
+    experts = [(names[i], use.expert_cache_bytes) for i, use in enumerate(memory.devices) if use.expert_cache_bytes]
+    lines += ["all in MiB", *(f"expert cache on {name}: {mib(n_bytes)}" for name, n_bytes in experts)]
+    return [*lines, *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
 
 
 def beside_line(part: Part, where: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.sizes import MIB
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
@@ -19,10 +20,15 @@ _SHOWN_FROM_MIB = 1.0  # smaller terms are summed up
 
 
 def peaks_of(
-    model: ModelSpec, context: ContextParams, assignment: Assignment, machine: Machine, fa_quants: tuple[str, ...] | None = None
+    model: ModelSpec,
+    context: ContextParams,
+    assignment: Assignment,
+    machine: Machine,
+    build: Build = DEFAULT_BUILD,
+    fa_quants: tuple[str, ...] | None = None,
 ) -> Peaks:
     """The terms of every buffer; () where formulas had to do."""
-    found = ComputeModel(model, context, machine, fa_quants=fa_quants).terms(assignment)
+    found = ComputeModel(model, context, machine, str(build), fa_quants).terms(assignment)
     names = [*(d.name for d in machine.devices), RAM]
     return tuple((name, terms) for name, terms in zip(names, found, strict=False) if terms)
 
@@ -30,13 +36,13 @@ def peaks_of(
 def plan_peaks(plan: Plan) -> Peaks:
     """The peaks of a plan."""
     request = plan.request
-    return peaks_of(request.model, request.context, plan.assignment, request.machine, request.fa_quants)
+    return peaks_of(request.model, request.context, plan.assignment, request.machine, request.build, request.fa_quants)
 
 
 def described_peaks(described: Described) -> Peaks:
     """The peaks of exact flags."""
-    flags = described.flags
-    return peaks_of(described.model, flags.context, described.assignment, described.machine, described.fa_quants)
+    context, build = described.flags.context, described.build
+    return peaks_of(described.model, context, described.assignment, described.machine, build, described.fa_quants)
 
 
 def peak_lines(peaks: Peaks) -> Iterator[str]:
