@@ -99,7 +99,9 @@ def advice(plan: Plan, rows: Sequence[PairRow], goal: Goal = "decode") -> str:
         if goal == "decode":
             why = f"no pair without measured loss is more than {(AS_FAST - 1) * 100:.0f} % faster"
         return f"f16/f16: nothing needs to be quantised: {tokens} fit, and {why}."
-    return f"{_name(best)}: {_share(best)}, {_loss(best)}, {_running(best)}{_gain(best, rows)}; fits {tokens}."
+    plain = next((r for r in rows if r.pair == _F16), None)
+    instead = "f16/f16 has no room in this placement; " if plain is not None and plain.accepted and not plain.fits else ""
+    return f"{_name(best)}: {_share(best)}, {_loss(best)}, {_running(best)}{_gain(best, rows)}; {instead}fits {tokens}."
 
 
 def _name(row: PairRow) -> str:

@@ -162,13 +162,14 @@ def _band(state: State, names: list[str], shares: list[int], height: int, room: 
 def _pane(state: State, name: str, room: Room) -> Pane:
     title, right, draw = _PANES[name](state, room)
     focused = state.focus == name
-    keys = line((_keys(name, room), "key")) if focused else ()
-    rights = (*((*keys, *r) for r in right), *right, keys)
+    named = _keys(name, room) if focused else []
+    all_keys, first = (line(("".join(f" {text} " for text in texts), "key")) for texts in (named, named[:1]))
+    rights = (*((*keys, *r) for keys in (all_keys, first) for r in right), *right, all_keys, first)
     return _filled(Pane(title, rights, tuple(draw(state, room)), room.width, focused), room)
 
 
-def _keys(name: str, room: Room) -> str:
-    """The pane's own keys, as its border names them."""
+def _keys(name: str, room: Room) -> list[str]:
+    """The pane's own keys, as its border names them; where there is not room for all, the first."""
     own = [c for c in COMMANDS if c.pane == name]
     arrows = [c for c in own if c.key in _ARROWS]
     common = [w for w in arrows[0].name.split() if all(w in c.name.split() for c in arrows)] if arrows else []
@@ -178,7 +179,7 @@ def _keys(name: str, room: Room) -> str:
     else:
         texts = []
     texts += [f"{shown_key(c)} {c.name}" for c in own if c not in arrows or not common]
-    return "".join(f" {text} " for text in texts)
+    return texts
 
 
 Draw = Callable[[State, Room], "list[Line] | tuple[Line, ...]"]
