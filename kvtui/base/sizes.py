@@ -44,3 +44,20 @@ def mib(n_bytes: float) -> str:
 def gib(n_bytes: float, digits: int = 1) -> str:
     """`22.1 GiB`."""
     return f"{n_bytes / 2**30:,.{digits}f} GiB"
+
+
+def amount(n_bytes: int, digits: int = 1) -> str:
+    """`21.3 GiB`, `340 MiB` below one GiB, `28 KiB` below one MiB."""
+    if n_bytes >= GIB:
+        return f"{n_bytes / GIB:,.{digits}f} GiB"
+    return f"{n_bytes / MIB:,.0f} MiB" if n_bytes >= MIB or n_bytes == 0 else f"{n_bytes / 1024:,.0f} KiB"
+
+
+def short_context(tokens: int) -> str:
+    """`32k` for 32,768 and 32,000, `1M` for 1,048,576; small ones whole."""
+    if tokens >= 1_000_000:
+        return f"{tokens / 1e6:.1f}M".replace(".0M", "M")
+    for thousand in (1024, 1000):
+        if tokens >= 1000 and tokens % thousand == 0:
+            return f"{tokens // thousand}k"
+    return f"{tokens / 1000:.1f}k" if tokens >= 10_000 else f"{tokens:,}"

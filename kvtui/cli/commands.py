@@ -298,6 +298,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
             build=options.build,
             opener=opener,
             given=given_parts(options),
+            options=options,
         )
     )
 

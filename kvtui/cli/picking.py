@@ -1,6 +1,5 @@
 """Commands for choosing K/V types."""
 
-from dataclasses import replace
 from typing import get_args
 
 import click
@@ -10,6 +9,7 @@ from kvtui.cache.quality import Label
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.header.address import ModelAddress
+from kvtui.placement.goals import GOALS, Goal
 from kvtui.tasks.opening import load, request_of
 from kvtui.tasks.options import Options
 
@@ -23,6 +23,7 @@ _LABELS: tuple[Label, ...] = get_args(Label)
 @click.option("--sort", metavar="COLUMN", help="The best of a column first: cache_bytes, tokens_per_second, quality, ...")
 @click.option("--only", multiple=True, type=click.Choice(["accepted", "fast", "fits"]), help="Only these pairs; repeatable.")
 @click.option("--least", type=click.Choice(_LABELS), help="Only pairs of this quality or better.")
+@click.option("--goal", type=click.Choice(GOALS), default=GOALS[0], show_default=True, help="What the advice is for.")
 @click.option("--matrix", metavar="COLUMN", help="One figure of all 81 pairs, K down and V across.")
 @click.option("--markdown", is_flag=True, help="A table to paste.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -33,6 +34,7 @@ def table(
     sort: str | None,
     only: tuple[str, ...],
     least: Label | None,
+    goal: Goal,
     matrix: str | None,
     markdown: bool,
     as_json: bool,
@@ -56,9 +58,9 @@ def table(
         echo_lines(matrix_lines(rows, figure, markdown=markdown))
         return
     rows = sorted_by(rows, by) if by is not None else rows
-    said = advice(shown, evaluated)
+    said = advice(shown, evaluated, goal)
     if as_json:
-        print_json(table_json(rows, said))
+        print_json(table_json(rows, said, goal))
     else:
         echo_lines([*table_lines(rows, markdown=markdown), "", said])
 
@@ -69,34 +71,16 @@ def table(
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def guide(model: str | None, options: Options, as_json: bool) -> None:
     """The guide to K/V types beside exact figures; with MODEL, what its choices cost there."""
-    from kvtui.placement.plan import quick_plan
-    from kvtui.placement.table import rows_of
-    from kvtui.report.guide import (
-        CHOICE_PAIRS,
-        Guide,
-        costs,
-        full_window,
-        hidden_formula,
-        kimi_lines,
-        tensor_split_needs,
-        type_lines,
-    )
     from kvtui.report.guide_text import guide_json, guide_lines
-    from kvtui.tasks.demo import demo_request
+    from kvtui.tasks.guide import guide_of
 
-    kimi = demo_request().model
-    made = Guide(type_lines(), kimi_lines(kimi))
+    plan = None
     if model is not None:
-        shown = quick_plan(request_of(load(ModelAddress(model), options, fetched), options))
-        spec, context = shown.request.model, shown.request.context
-        wanted = dict.fromkeys((*CHOICE_PAIRS, *[(v, k) for k, v in CHOICE_PAIRS]))
-        made = replace(
-            made,
-            costs=costs(rows_of(shown, wanted, contexts=False)),
-            tensor_split=tensor_split_needs(spec, context, len(shown.request.machine.devices)),
-            full_window=full_window(spec, context),
-        )
+        from kvtui.placement.plan import quick_plan
+
+        plan = quick_plan(request_of(load(ModelAddress(model), options, fetched), options))
+    made, formula = guide_of(plan)
     if as_json:
         print_json(guide_json(made))
     else:
-        echo_lines(guide_lines(made, hidden_formula(kimi)))
+        echo_lines(guide_lines(made, formula))

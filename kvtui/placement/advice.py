@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, get_args
 
 from kvtui.cache.quality import LABELS, Label
+from kvtui.placement.goals import GOALS, Goal
 from kvtui.placement.plan import Plan
 from kvtui.placement.table import PairRow
 
-Goal = Literal["decode", "context", "memory"]
-GOALS: tuple[Goal, ...] = get_args(Goal)
 RANKS: dict[Label, int] = {name: i for i, name in enumerate((*[label for _, label in LABELS], "risky"))}  # 0 is the best label
 AS_FAST = 1.05  # this program's own choice: a pair that gains no more than 5 % is not worth quantising for
 _NO_LOSS = RANKS["as f16"]
@@ -101,7 +99,9 @@ def advice(plan: Plan, rows: Sequence[PairRow], goal: Goal = "decode") -> str:
         if goal == "decode":
             why = f"no pair without measured loss is more than {(AS_FAST - 1) * 100:.0f} % faster"
         return f"f16/f16: nothing needs to be quantised: {tokens} fit, and {why}."
-    return f"{_name(best)}: {_share(best)}, {_loss(best)}, {_running(best)}{_gain(best, rows)}; fits {tokens}."
+    plain = next((r for r in rows if r.pair == _F16), None)
+    instead = "f16/f16 has no room in this placement; " if plain is not None and plain.accepted and not plain.fits else ""
+    return f"{_name(best)}: {_share(best)}, {_loss(best)}, {_running(best)}{_gain(best, rows)}; {instead}fits {tokens}."
 
 
 def _name(row: PairRow) -> str:

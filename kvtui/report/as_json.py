@@ -11,6 +11,7 @@ from kvtui.hardware.probe import Inventory
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
+from kvtui.placement.goals import Goal
 from kvtui.report.columns import COLUMNS
 from kvtui.report.configuration import configuration, configuration_json
 from kvtui.report.findings import findings_json
@@ -191,12 +192,15 @@ def inventory_json(found: Inventory) -> Json:
     }
 
 
-def table_json(rows: Sequence["PairRow"], advice: str) -> Json:
-    """The JSON of `kvtui table`; `advice`: one sentence."""
+def table_json(rows: Sequence["PairRow"], advice: str, goal: Goal) -> Json:
+    """The JSON of `kvtui table`; `advice`: one sentence; `recommended`: for `goal`, which was asked."""
     return {
         "schema": SCHEMA,
+        "goal": goal,
         "advice": advice,
-        "rows": [{column.key: column.value(row) for column in COLUMNS} for row in rows],
+        "rows": [
+            {column.key: column.value(row) for column in COLUMNS} | {"recommended": goal in row.recommended_for} for row in rows
+        ],
     }
 
 

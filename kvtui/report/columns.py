@@ -1,4 +1,4 @@
-"""The K/V table once: key, heading, unit, width and value of each column, for JSON, text, Markdown and the app."""
+"""The K/V table once: key, heading, unit, faces and value of each column, for JSON, text, Markdown and the app."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from kvtui.base.findings import UsageError
-from kvtui.base.sizes import GIB
+from kvtui.base.sizes import GIB, amount, short_context
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.placement.advice import RANKS
+from kvtui.placement.goals import GOALS
 from kvtui.report.findings import findings_json
 
 if TYPE_CHECKING:
@@ -19,17 +20,32 @@ NONE, COMING = "-", "..."  # there is no such figure; it is not computed yet
 
 
 @dataclass(frozen=True)
+class Face:
+    """How the app draws a column where its table has `floor` columns inside or more. `width` has the gap before a number or
+    after a word; `text` None: the column's own."""
+
+    floor: int
+    heading: str
+    width: int
+    text: Callable[["PairRow"], str] | None = None
+
+
+# columns inside from which the app's table has room for the next set of faces, all whole
+LEAST_WIDTH, PLAIN_WIDTH, MEDIUM_WIDTH, WIDE_WIDTH = 59, 74, 80, 106
+
+
+@dataclass(frozen=True)
 class Column:
     """One figure of a pair. `key` and `value`: as JSON has it. `text`: for people, with `heading` above it; "" for a figure
-    that only programs get. `width`: columns in the app; 0: not there, 80 columns have no room. `word`: aligned left.
-    `slow`: computed after the others. `order`: less is better, for sorting; None: nothing to sort by."""
+    that only programs get. `faces`: in the app, by rising floors; the last whose floor is reached is drawn.
+    `word`: aligned left. `slow`: computed after the others. `order`: less is better, for sorting; None: nothing to sort by."""
 
     key: str
     value: Callable[["PairRow"], Any]
     heading: str = ""
     text: Callable[["PairRow"], str] = lambda _: ""
     unit: str = ""
-    width: int = 0
+    faces: tuple[Face, ...] = ()
     word: bool = False
     slow: bool = False
     order: Callable[["PairRow"], Any] | None = None
@@ -43,9 +59,9 @@ class Column:
         """The figure for people; `complete`: the slow ones are there."""
         return COMING if self.slow and not complete and self.value(row) is None else self.text(row)
 
-    def aligned(self, cell: str, width: int) -> str:
-        """A cell as wide as the column."""
-        return cell.ljust(width) if self.word else cell.rjust(width)
+    def face(self, width: int) -> Face | None:
+        """As it is drawn in a table of `width` columns inside; None where there is no room for it."""
+        return next((f for f in reversed(self.faces) if f.floor <= width), None)
 
 
 def _number(value: float | None, form: str) -> str:
@@ -76,85 +92,69 @@ def _most(value: float | None) -> float:
 
 _NAMES = {name: i for i, name in enumerate(CACHE_TYPES)}
 _RUNS = {name: i for i, name in enumerate(("fast", "converted", "cpu", "unknown"))}
+_SHORT_RUNS = {"converted": "conv", "unknown": "?", "refused": "none"}
+
+
+def _cache(row: "PairRow") -> str:
+    return amount(row.cache_bytes, 2 if row.cache_bytes < 100 * GIB else 0)
+
+
+def _tokens(tokens: int | None) -> str:
+    return short_context(tokens) if tokens else NONE
+
+
+def _runs(row: "PairRow") -> str:
+    return row.runs if row.accepted else "refused"
+
+
+def _short_runs(row: "PairRow") -> str:
+    return _SHORT_RUNS.get(_runs(row), _runs(row))
+
 
 COLUMNS: tuple[Column, ...] = (
-    Column("type_k", lambda r: r.type_k, "K", lambda r: r.type_k, width=7, word=True, order=lambda r: _NAMES[r.type_k]),
-    Column("type_v", lambda r: r.type_v, "V", lambda r: r.type_v, width=7, word=True, order=lambda r: _NAMES[r.type_v]),
-    Column(
-        "cache_bytes",
-        lambda r: r.cache_bytes,
-        "cache",
-        lambda r: f"{r.cache_bytes / GIB:.2f}",
-        unit="GiB",
-        width=10,
-        order=lambda r: r.cache_bytes,
-    ),
+    Column("type_k", lambda r: r.type_k, "K", lambda r: r.type_k, faces=(Face(0, "K", 7),), word=True,
+           order=lambda r: _NAMES[r.type_k]),
+    Column("type_v", lambda r: r.type_v, "V", lambda r: r.type_v, faces=(Face(0, "V", 7),), word=True,
+           order=lambda r: _NAMES[r.type_v]),
+    Column("cache_bytes", lambda r: r.cache_bytes, "cache", lambda r: f"{r.cache_bytes / GIB:.2f}", unit="GiB",
+           faces=(Face(0, "cache", 8, _cache),), order=lambda r: r.cache_bytes),
     Column("device_bytes", lambda r: r.device_bytes, order=lambda r: r.device_bytes),
-    Column(
-        "saved_fraction",
-        lambda r: r.saved_fraction,
-        "saved",
-        lambda r: f"{r.saved_fraction:.1%}",
-        width=8,
-        order=lambda r: -r.saved_fraction,
-    ),
-    Column(
-        "max_context",
-        lambda r: r.max_context,
-        "most ctx",
-        lambda r: _number(r.max_context, ","),
-        width=11,
-        slow=True,
-        order=lambda r: _most(r.max_context),
-    ),
-    Column(
-        "max_context_gpu",
-        lambda r: r.max_context_gpu,
-        "all on GPU",
-        lambda r: _number(r.max_context_gpu, ","),
-        slow=True,
-        order=lambda r: _most(r.max_context_gpu),
-    ),
-    Column(
-        "tokens_per_second",
-        lambda r: r.tokens_per_second,
-        "tok/s",
-        lambda r: _number(r.tokens_per_second, ".2f"),
-        width=8,
-        order=lambda r: _most(r.tokens_per_second),
-    ),
-    Column(
-        "tokens_per_second_empty",
-        lambda r: r.tokens_per_second_empty,
-        order=lambda r: _most(r.tokens_per_second_empty),
-    ),
+    Column("saved_fraction", lambda r: r.saved_fraction, "saved", lambda r: f"{r.saved_fraction:.1%}",
+           faces=(Face(0, "saved", 6, lambda r: f"{r.saved_fraction:.0%}"),), order=lambda r: -r.saved_fraction),
+    Column("max_context", lambda r: r.max_context, "most ctx", lambda r: _number(r.max_context, ","),
+           faces=(Face(0, "fits", 7, lambda r: _tokens(r.max_context)), Face(PLAIN_WIDTH, "fits", 11),
+                  Face(MEDIUM_WIDTH, "fits", 7, lambda r: _tokens(r.max_context)), Face(WIDE_WIDTH, "fits", 11)),
+           slow=True, order=lambda r: _most(r.max_context)),
+    Column("max_context_gpu", lambda r: r.max_context_gpu, "all on GPU", lambda r: _number(r.max_context_gpu, ","),
+           faces=(Face(MEDIUM_WIDTH, "on GPUs", 8, lambda r: _tokens(r.max_context_gpu)), Face(WIDE_WIDTH, "on GPUs", 11)),
+           slow=True, order=lambda r: _most(r.max_context_gpu)),
+    Column("tokens_per_second", lambda r: r.tokens_per_second, "tok/s", lambda r: _number(r.tokens_per_second, ".2f"),
+           faces=(Face(0, "t/s", 5, lambda r: _number(r.tokens_per_second, ".3g")),
+                  Face(PLAIN_WIDTH, "tok/s", 7, lambda r: _number(r.tokens_per_second, ".4g")),
+                  Face(MEDIUM_WIDTH, "tok/s", 6, lambda r: _number(r.tokens_per_second, ".3g")),
+                  Face(WIDE_WIDTH, "tok/s", 7, lambda r: _number(r.tokens_per_second, ".4g"))),
+           order=lambda r: _most(r.tokens_per_second)),
+    Column("tokens_per_second_empty", lambda r: r.tokens_per_second_empty,
+           faces=(Face(MEDIUM_WIDTH, "empty", 6, lambda r: _number(r.tokens_per_second_empty, ".3g")),
+                  Face(WIDE_WIDTH, "empty", 7, lambda r: _number(r.tokens_per_second_empty, ".4g"))),
+           order=lambda r: _most(r.tokens_per_second_empty)),
     Column("fits", lambda r: r.fits, order=lambda r: not r.fits),
     Column("accepted", lambda r: r.accepted, order=lambda r: not r.accepted),
-    Column(
-        "runs",
-        lambda r: r.runs,
-        "runs",
-        lambda r: r.runs if r.accepted else "refused",
-        width=11,
-        word=True,
-        order=lambda r: (not r.accepted, _RUNS[r.runs]),
-    ),
+    Column("runs", lambda r: r.runs, "runs", _runs,
+           faces=(Face(0, "runs", 7, _short_runs), Face(PLAIN_WIDTH, "runs", 13), Face(MEDIUM_WIDTH, "runs", 7, _short_runs),
+                  Face(WIDE_WIDTH, "runs", 13)),
+           word=True, order=lambda r: (not r.accepted, _RUNS[r.runs])),
     Column("runs_because", lambda r: r.runs_because),
     Column("runs_devices", lambda r: dict(r.runs_devices)),
-    Column(
-        "quality",
-        lambda r: _quality(r.quality),
-        "quality",
-        lambda r: r.quality.label,
-        width=9,
-        word=True,
-        order=lambda r: (RANKS[r.quality.label], r.quality.expected),
-    ),
+    Column("quality", lambda r: _quality(r.quality), "quality", lambda r: r.quality.label,
+           faces=(Face(0, "quality", 9), Face(PLAIN_WIDTH, "quality", 11), Face(MEDIUM_WIDTH, "quality", 10),
+                  Face(WIDE_WIDTH, "quality", 11)),
+           word=True, order=lambda r: (RANKS[r.quality.label], r.quality.expected)),
     Column("dominated_by", lambda r: r.dominated_by, "beaten by", lambda r: _pair(r.dominated_by), word=True),
-    Column("recommended", lambda r: "decode" in r.recommended_for, "best for", lambda r: ", ".join(r.recommended_for), word=True),
+    Column("recommended", lambda r: GOALS[0] in r.recommended_for, "best for", lambda r: ", ".join(r.recommended_for), word=True),
     Column("recommended_for", lambda r: list(r.recommended_for)),
     Column("findings", lambda r: findings_json(r.findings)),
-)
+)  # fmt: skip
 FOR_PEOPLE = tuple(c for c in COLUMNS if c.heading)
 
 

@@ -9,12 +9,12 @@ from kvtui.report.grid import Rows, grid
 from kvtui.report.guide import FULL_WINDOW_GAIN, Cost, FullWindow, Guide, KimiLine, Need, TypeLine
 
 
-def guide_lines(guide: Guide, formula: str) -> list[str]:
-    """All pages, one below the other. `formula`: where the guide's figures for Kimi come from."""
+def guide_lines(guide: Guide, formula: str, width: int | None = None) -> list[str]:
+    """All pages, one below the other, tables in `width` columns. `formula`: where the guide's figures for Kimi come from."""
     pages = [
-        ("K/V cache types: the guide's words, and exact figures", type_page(guide.types)),
-        ("The guide's trade-offs, and their cost here", cost_page(guide.costs)),
-        ("132k tokens of Kimi, both ways", kimi_page(guide.kimi, formula)),
+        ("K/V cache types: the guide's words, and exact figures", type_page(guide.types, width)),
+        ("The guide's trade-offs, and their cost here", cost_page(guide.costs, width)),
+        ("132k tokens of Kimi, both ways", kimi_page(guide.kimi, formula, width)),
         ("What -sm tensor needs", need_page(guide.tensor_split)),
         ("--swa-full", window_page(guide.full_window)),
     ]
@@ -25,17 +25,17 @@ def guide_lines(guide: Guide, formula: str) -> list[str]:
     return lines
 
 
-def type_page(types: tuple[TypeLine, ...]) -> list[str]:
+def type_page(types: tuple[TypeLine, ...], width: int | None) -> list[str]:
     """A line a type."""
     heads = ("type", "guide", "bits", "bits a value", "bytes of 32", "of f16", "guide's memory", "best for")
     rows: Rows = [
         (t.name, t.label, str(t.nominal_bits), f"{t.bits:g}", str(t.block_bytes), f"{t.of_f16:.1%}", t.nominal_memory, t.best_for)
         for t in types
     ]
-    return grid(heads, rows, left=(0, 1, 7))
+    return grid(heads, rows, left=(0, 1, 7), width=width)
 
 
-def cost_page(found: tuple[Cost, ...]) -> list[str]:
+def cost_page(found: tuple[Cost, ...], width: int | None) -> list[str]:
     """A line a choice, and what speaks against it below."""
     lines: Rows = []
     against = []
@@ -49,10 +49,10 @@ def cost_page(found: tuple[Cost, ...]) -> list[str]:
         )  # fmt: skip
         against += [f"{c.choice.key}: {sentence}" for sentence in c.against]
     heads = ("", "trade-off", "K/V", "guide saves", "saved", "cache", "tok/s", "runs", "quality")
-    return [*grid(heads, lines, left=(0, 1, 2, 7, 8)), *against] if found else []
+    return [*grid(heads, lines, left=(0, 1, 2, 7, 8), width=width), *against] if found else []
 
 
-def kimi_page(found: tuple[KimiLine, ...], formula: str) -> list[str]:
+def kimi_page(found: tuple[KimiLine, ...], formula: str, width: int | None) -> list[str]:
     """The guide's table beside what llama-server takes."""
     rows: Rows = [
         (f"{x.type_k}/{x.type_v}", f"{x.guide_gb:.1f} GB", f"{x.guide_total_gb:.1f} GB", f"{x.hidden_bytes / GIB:.1f} GiB",
@@ -61,7 +61,7 @@ def kimi_page(found: tuple[KimiLine, ...], formula: str) -> list[str]:
     ]  # fmt: skip
     heads = ("K/V", "guide's cache", "guide's total", "by hidden size", "in truth")
     refused = dict.fromkeys(f"refused: {x.refused}" for x in found if x.refused)
-    return [*grid(heads, rows, left=(0,)), f"by hidden size: {formula}", *refused]
+    return [*grid(heads, rows, left=(0,), width=width), f"by hidden size: {formula}", *refused]
 
 
 def need_page(found: tuple[Need, ...]) -> list[str]:

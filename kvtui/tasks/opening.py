@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kvtui.header.address import ModelAddress
     from kvtui.memory.beside import Beside
     from kvtui.model.spec import ModelSpec
-    from kvtui.placement.request import Request
+    from kvtui.placement.request import Pin, Request
     from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.process.preflight import Address
 
@@ -110,18 +110,10 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     from kvtui.flags.known import unknown_flag
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
     from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin
-    from kvtui.placement.request import Pin, Request
+    from kvtui.placement.request import Request
 
     machine, context = machine_of(options), context_params(options)
     margins = parse_margins(options.margin, len(machine.devices), DEFAULT_MARGIN_BYTES)
-    pins = []
-    for text in options.pin:
-        pattern, equals, device = text.rpartition("=")
-        if not equals or not pattern:
-            raise UsageError(f"--pin {text}: write it as REGEX=DEVICE")
-        if device != "CPU" and device not in {d.name for d in machine.devices}:
-            raise UsageError(f"--pin {text}: there is no device {device}")
-        pins.append(Pin(pattern, device))
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
@@ -142,7 +134,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         machine=machine,
         margins=margins,
         ram_margin_bytes=parse_ram_margin(options.ram_margin, machine.ram, DEFAULT_MARGIN_BYTES),
-        pins=tuple(pins),
+        pins=pins_of(options.pin, machine),
         excluded=options.exclude,
         preferred=options.prefer,
         no_ram=options.no_ram,
@@ -155,6 +147,21 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     from kvtui.tasks.history import with_learned
 
     return with_learned(request)
+
+
+def pins_of(texts: tuple[str, ...], machine: "Machine") -> "tuple[Pin, ...]":
+    """Pins as --pin has them. Raises UsageError."""
+    from kvtui.placement.request import Pin
+
+    pins = []
+    for text in texts:
+        pattern, equals, device = text.rpartition("=")
+        if not equals or not pattern:
+            raise UsageError(f"--pin {text}: write it as REGEX=DEVICE")
+        if device != "CPU" and device not in {d.name for d in machine.devices}:
+            raise UsageError(f"--pin {text}: there is no device {device}")
+        pins.append(Pin(pattern, device))
+    return tuple(pins)
 
 
 def _named_server(server: str | None) -> "ServerBinary | None":

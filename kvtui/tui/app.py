@@ -6,7 +6,7 @@ from functools import partial
 from textual.events import Event, Key
 
 from kvtui.report.peaks import plan_peaks
-from kvtui.tui.draw.body import log_is_in_sight, page_room
+from kvtui.tui.draw.body import in_sight, page_room
 from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt, Question
 from kvtui.tui.keys.changes import (
@@ -23,13 +23,13 @@ from kvtui.tui.keys.commands import COMMANDS, LOG, PAGE, PLACEMENT, TABLE, comma
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
-from kvtui.tui.server.using import ServerDesk
+from kvtui.tui.pairs import PairsDesk
 from kvtui.tui.work.messages import PeaksReady
 
 EXPLAINED = "where the figures come from"
 
 
-class KvtuiApp(ServerDesk):
+class KvtuiApp(PairsDesk):
     """The desk with its keys: all of `keys.actions.Actions`."""
 
     async def on_event(self, event: Event) -> None:
@@ -73,7 +73,10 @@ class KvtuiApp(ServerDesk):
 
     def step_pair(self, step: int) -> None:
         """Another row of the table."""
-        rows = [r for r in self.state.rows if r.accepted]
+        if self.state.view.square:
+            self.next_type("k", step)
+            return
+        rows = [r for r in self.state.view.rows(self.state.pairs, self.state.pair) if r.accepted]
         context = self.state.request.context
         at = next((i for i, r in enumerate(rows) if (r.type_k, r.type_v) == (context.type_k, context.type_v)), 0)
         if rows:
@@ -194,7 +197,7 @@ class KvtuiApp(ServerDesk):
 
     def go_back(self) -> None:
         """All panes again."""
-        self.become(replace(self.state, zoomed=False))
+        self.become(replace(self.state, zoomed=False, view=replace(self.state.view, square=False)))
 
     def focus_pane(self, name: str) -> None:
         """Keys go to this pane."""
@@ -202,7 +205,7 @@ class KvtuiApp(ServerDesk):
 
     def toggle_log(self) -> None:
         """Show or hide the log."""
-        shown = not log_is_in_sight(self.state, self.room(*self.size))
+        shown = not in_sight("log", self.state, self.room(*self.size))
         self.become(replace(self.state, log_shown=shown, focus=LOG if shown else TABLE))
 
     def zoom_pane(self) -> None:

@@ -8,11 +8,13 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 
 from kvtui.base.build import build_in
+from kvtui.placement.advice import advised
 from kvtui.placement.request import Request
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tasks.last_request import keep_last
-from kvtui.tui.draw.body import screen
+from kvtui.tui.draw.body import in_sight, screen
 from kvtui.tui.draw.lines_pane import LinesPane
+from kvtui.tui.draw.matrix import ALL_PAIRS, needs_rows, square_column
 from kvtui.tui.draw.room import Room, draws_unicode
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.lines import Line
@@ -21,7 +23,8 @@ from kvtui.tui.state import IMPROVING, Page, State
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp
 from kvtui.tui.work.live import poll_live
-from kvtui.tui.work.messages import LiveFailed, LivePolled, Notice, PlanFailed, PlanReady, RowsReady
+from kvtui.tui.work.messages import LiveFailed, LivePolled, Notice, PlanFailed, PlanReady, RowsReady, SquareReady
+from kvtui.tui.work.pairs import square
 from kvtui.tui.work.planning import answer
 
 LIVE_SECONDS = 1.0
@@ -157,6 +160,29 @@ class Desk(GuardedApp[State]):
                 known = {(r.type_k, r.type_v): r for r in self.state.rows}
                 rows = tuple(replace(r, max_context=k.max_context) if (k := known.get((r.type_k, r.type_v))) else r for r in rows)
             self.become(replace(self.state, rows=rows, rows_of=message.generation, rows_complete=message.complete))
+            if message.complete:
+                self.fill_square()
+
+    def fill_square(self) -> None:
+        """All pairs in the background, where they are shown and not yet there or on their way."""
+        state, view = self.state, self.state.view
+        shown = view.square or in_sight("matrix", state, self.room(*self.size))
+        contexts = view.all_pairs or (shown and square_column(state).slow)
+        wanted = (state.generation, contexts)
+        if state.plan is None or not state.rows_complete or not (view.all_pairs or (shown and needs_rows(state))):
+            return
+        if state.square_asked in (wanted, (state.generation, True)):
+            return
+        self.become(replace(state, square_asked=wanted, square_contexts=False))
+        plan, superseded = state.plan, self.superseded
+        self.work("the table of all pairs", lambda: square(plan, wanted[0], contexts, self.post_message, superseded))
+
+    def on_square_ready(self, message: SquareReady) -> None:
+        """More of all pairs; those of an earlier plan stay until there are new ones."""
+        if message.generation == self.state.generation:
+            known = {r.pair: r for r in (*self.state.square, *message.rows, *self.state.rows)}
+            rows = tuple(advised([known[p] for p in ALL_PAIRS if p in known]))
+            self.become(replace(self.state, square=rows, square_contexts=self.state.square_contexts or message.contexts))
 
     def on_plan_failed(self, message: PlanFailed) -> None:
         """What was asked cannot be, or the work on it broke."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from kvtui.hardware.device import Machine
 from kvtui.placement.request import Request
 from kvtui.server.process.preflight import Address
+from kvtui.tasks.options import Options
 
 
 @dataclass(frozen=True)
@@ -28,4 +29,5 @@ class Session:
     address: Address = field(default_factory=Address)
     build: str | None = None  # asked for; None: the server's own
     opener: Callable[[str], Request] | None = None
+    options: Options = field(default_factory=Options)  # of the command line, a config and a profile: what profiles keep
     given: frozenset[str] = frozenset()  # parts of a request that the command line decides: names of tasks.last_request.PARTS

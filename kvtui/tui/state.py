@@ -12,6 +12,7 @@ from kvtui.tui.keys.commands import PAGE
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.lines import Line, folded_line
 from kvtui.tui.log_view import LogView
+from kvtui.tui.table_view import TableView
 
 SEARCHING, IMPROVING = "searching", "improving"
 HISTORY_SAMPLES = 60  # of the memory in use: a minute at one a second
@@ -82,6 +83,10 @@ class State:
     rows: tuple[PairRow, ...] = ()
     rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
+    square: tuple[PairRow, ...] = ()  # all 81 pairs, as they come
+    square_contexts: bool = False  # with the largest contexts
+    square_asked: tuple[int, bool] = (0, False)  # the generation that `square` is for, and whether contexts were asked for
+    view: TableView = field(default_factory=TableView)
     working: str = ""  # SEARCHING, IMPROVING, or ""
     focus: str = "kv"  # the pane that keys go to: memory, kv, placement, log
     zoomed: bool = False
@@ -108,6 +113,21 @@ class State:
     def front(self) -> str:
         """What the keys go to: the page that is open, or the pane in focus."""
         return PAGE if self.page is not None else self.focus
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The types that are asked for: (K, V)."""
+        return self.request.context.type_k, self.request.context.type_v
+
+    @property
+    def pairs(self) -> tuple[PairRow, ...]:
+        """What the table has: the pairs worth a look, or all that there are where they are wanted and known."""
+        return self.square if self.view.all_pairs and self.square else self.rows
+
+    @property
+    def pairs_complete(self) -> bool:
+        """Whether nothing more of `pairs` is coming."""
+        return self.square_contexts if self.view.all_pairs and self.square else self.rows_complete
 
     @property
     def marked(self) -> range:
@@ -140,4 +160,4 @@ class State:
         """The work on this request ended with a sentence: what is on the screen of an earlier one goes."""
         plan = self.plan if self.working == IMPROVING else None
         rows = self.rows if self.rows_of == self.generation else ()
-        return replace(self, plan=plan, rows=rows, rows_complete=True, working="", failed=text)
+        return replace(self, plan=plan, rows=rows, square=(), rows_complete=True, working="", failed=text)

@@ -17,7 +17,7 @@ def app() -> KvtuiApp:
 
 def selected(app: KvtuiApp) -> list[str]:
     """Words of the table's selected line."""
-    return next((text.strip("│ ").split() for text in app.screen_text().splitlines() if text.startswith("│ > ")), [])
+    return next((text.strip("│ ").split() for text in app.screen_text().splitlines() if text[:3] in ("│ >", "│*>")), [])
 
 
 async def test_opens_whole_at_80x24(app: KvtuiApp) -> None:

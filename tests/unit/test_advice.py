@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from kvtui.base.findings import UsageError
+from kvtui.base.findings import KvtuiError, UsageError
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
@@ -94,25 +94,46 @@ NAMES = ("llama-3.1-8b-q4_k_m", "kimi-k2-q4_k_m", "qwen2vl-dense", "qwen2moe-moe
          "qwen3next-moe", "mamba2-dense", "phi3-dense", "glm4moe-moe")  # fmt: skip
 
 
+def slower_and_worse(found: list[PairRow]) -> list[tuple[str, PairRow, PairRow]]:
+    """Recommendations that another pair which fits beats in speed and in quality: (goal, recommended, the other)."""
+    bad = []
+    for goal in GOALS:
+        best = recommended(found, goal)
+        if best is None:
+            assert not any(r.fits for r in found)
+            continue
+        assert best.fits
+        assert best.dominated_by is None or not next(r for r in found if r.pair == best.dominated_by).fits
+        for other in found:
+            if other.fits and (other.runs != "unknown" or best.runs == "unknown"):
+                worse = RANKS[other.quality.label] < RANKS[best.quality.label]
+                if worse and other.seconds_per_token < best.seconds_per_token:
+                    bad.append((goal, best, other))
+    return bad
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("devices", MACHINES)
 def test_nothing_recommended_is_slower_and_worse_than_another(headers: Headers, name: str, devices: tuple[str, ...]) -> None:
     for n_ctx in (4096, 65536):
         shown = planned(headers, name, *devices, n_ctx=n_ctx)
         found = advised(pair_rows(shown, all_pairs=True, contexts=False))
-        said = advice(shown, found)
-        assert said.endswith(".")
-        for goal in GOALS:
-            best = recommended(found, goal)
-            if best is None:
-                assert not any(r.fits for r in found)
-                continue
-            assert best.fits
-            assert best.dominated_by is None or not next(r for r in found if r.pair == best.dominated_by).fits
-            for other in found:
-                if other.fits and (other.runs != "unknown" or best.runs == "unknown"):
-                    worse = RANKS[other.quality.label] < RANKS[best.quality.label]
-                    assert not (worse and other.seconds_per_token < best.seconds_per_token), (goal, best.pair, other.pair)
+        assert advice(shown, found).endswith(".")
+        assert slower_and_worse(found) == []
+
+
+def test_nor_for_any_model_there_is_a_header_of(headers: Headers) -> None:
+    seen = 0
+    for name in headers:
+        try:
+            shown = planned(headers, name, ADA, "CUDA1=11GiB/12GiB@360GB/s", n_ctx=8192)
+        except KvtuiError:
+            continue  # no text model, or one that nothing is planned for
+        found = advised(pair_rows(shown, contexts=False))
+        assert slower_and_worse(found) == [], name
+        assert all(sum(goal in r.recommended_for for r in found) <= 1 for goal in GOALS), name
+        seen += 1
+    assert seen > len(headers) * 0.8
 
 
 def test_advice_says_what_is_saved_lost_and_run(headers: Headers) -> None:
@@ -170,3 +191,10 @@ def test_the_matrix_has_nine_by_nine(rows: dict[tuple[str, str], PairRow]) -> No
     assert lines[4].split("|")[1:5] == [" f32 ", " 8.00 ", " 6.00 ", " 6.00 "]
     few = matrix_lines([rows["f16", "f16"]], column("runs"), markdown=False)
     assert few[4].split() == ["f16", "-", "fast", *["-"] * 7]
+
+
+def test_what_is_advised_because_f16_has_no_room_says_so(headers: Headers) -> None:
+    here = planned(headers, "llama-3.1-8b-q4_k_m", ADA, ram="1GiB@50GB/s", n_ctx=131072, type_k="q8_0", type_v="q8_0")
+    found = advised(pair_rows(here, contexts=False))
+    assert not next(r for r in found if r.pair == ("f16", "f16")).fits
+    assert advice(here, found).endswith("f16/f16 has no room in this placement; fits 131,072.")

@@ -75,6 +75,17 @@ def test_table_as_markdown(kimi: Path) -> None:
     assert "| q8_0 | q8_0 |" in done.stdout
 
 
+@pytest.mark.parametrize("goal", ["decode", "context", "memory"])
+def test_one_pair_is_recommended_for_the_goal_that_is_asked(kimi: Path, goal: str) -> None:
+    code, value = answer("table", kimi, *DEVICES, "-c", "8192", "-np", "1", "--json", "--goal", goal)
+    assert code == 0
+    assert value["goal"] == goal
+    taken = [r for r in value["rows"] if r["recommended"]]
+    assert len(taken) == 1
+    assert goal in taken[0]["recommended_for"]
+    assert value["advice"].startswith(f"{taken[0]['type_k']}/{taken[0]['type_v']}: ")
+
+
 def test_table_says_what_to_take(kimi: Path) -> None:
     code, value = answer("table", kimi, *DEVICES, "-c", "8192", "-np", "1", "--json", "--sort", "cache_bytes")
     assert code == 0

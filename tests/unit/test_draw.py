@@ -8,7 +8,8 @@ from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
-from kvtui.tui.draw.amounts import amount, share, short_card, short_context
+from kvtui.base.sizes import amount, short_context
+from kvtui.tui.draw.amounts import share, short_card
 from kvtui.tui.draw.ascii import in_ascii
 from kvtui.tui.draw.bars import bar, sparkline
 from kvtui.tui.draw.room import draws_unicode

@@ -11,7 +11,7 @@ ROOT = Path(kvtui.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 MOST_LINES = 400
 # modules whose functions run in threads: what they know reaches the state by messages alone
-OF_WORKERS = ("tui/work/live.py", "tui/work/planning.py", "tui/server/jobs.py", "tui/server/attached.py")
+OF_WORKERS = ("tui/work/live.py", "tui/work/planning.py", "tui/work/pairs.py", "tui/server/jobs.py", "tui/server/attached.py")
 
 
 def assigned(tree: ast.AST) -> Iterator[ast.Attribute]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvtui.base.text import columns, printable
+from kvtui.report.columns import LEAST_WIDTH, PLAIN_WIDTH
 from kvtui.tui.draw.frames import Band, Pane, for_terminal, framed, heading, inner_widths
 from kvtui.tui.draw.head import head_line
 from kvtui.tui.draw.log_pane import log_about, log_lines
@@ -12,7 +13,7 @@ from kvtui.tui.draw.memory import memory_legends, memory_lines
 from kvtui.tui.draw.pages import plan_command
 from kvtui.tui.draw.placement import placement_lines, proof, speed_text
 from kvtui.tui.draw.room import Room
-from kvtui.tui.draw.table import LEAST_WIDTH, PLAIN_WIDTH, pair_lines
+from kvtui.tui.draw.table import pair_lines, said_lines
 from kvtui.tui.draw.tensors import tensor_lines, tensors_title
 from kvtui.tui.keys.commands import COMMANDS, shown_key
 from kvtui.tui.keys.footer import LINES as FOOTER
@@ -25,7 +26,8 @@ PAGE_HINT = "Esc closes, PgUp and PgDn scroll"
 _TENSORS_WIDTH = 42
 _MAP_LINES = 15  # of the map with all groups, its legend, and what is said under it
 _LEAST_LOG = 5
-_LOW_TABLE, _GIVES_WAY = 9, 3  # lines of the table where there is little height; fewer while the map is in focus
+_LOW_TABLE, _GIVES_WAY = 10, 4  # lines of the table where there is little height; fewer while the map is in focus
+_SAID = 9  # lines of the table beside the pairs: title, headings, advice, what is known of the selected one
 _ARROWS = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
 
 
@@ -95,9 +97,9 @@ def notice_lines(state: State, room: Room) -> list[Line]:
     ]
 
 
-def log_is_in_sight(state: State, room: Room) -> bool:
-    """Whether the log's pane is on the screen."""
-    return any("log" in names for names, _, _ in _rows(state, _inside(room, footer_lines(state, room))))
+def in_sight(name: str, state: State, room: Room) -> bool:
+    """Whether that pane is on the screen."""
+    return any(name in names for names, _, _ in _rows(state, _inside(room, footer_lines(state, room))))
 
 
 Rows = list[tuple[list[str], list[int], int]]  # panes side by side, their widths inside (0: the rest), lines with the title
@@ -110,6 +112,8 @@ def body(state: State, room: Room) -> list[Band]:
 
 def _rows(state: State, room: Room) -> Rows:
     size = (room.width, room.height + 1 + FOOTER)
+    if state.view.square and state.focus == "kv":
+        return [(["kv"], [0], room.height)]
     if size[0] < WHOLE[0] or size[1] < WHOLE[1] or state.zoomed:
         return [([state.focus], [0], room.height)]
     memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), max(room.height // 3, 4))
@@ -120,7 +124,7 @@ def _rows(state: State, room: Room) -> Rows:
 def _stacked(state: State, room: Room, rest: int) -> Rows:
     """One under the other; the log in the map's place."""
     most = 16 if room.height >= 28 else _LOW_TABLE - (_GIVES_WAY if state.focus == "placement" else 0)
-    table = min(len(state.rows) + 4, most)
+    table = min(len(state.pairs) + _SAID, most)
     lower = "log" if state.log_shown and state.focus != "placement" else "placement"
     return [(["kv"], [0], table), ([lower], [0], rest - table)]
 
@@ -128,7 +132,7 @@ def _stacked(state: State, room: Room, rest: int) -> Rows:
 def _beside(state: State, room: Room, rest: int) -> Rows:
     """Table and map side by side, the log below."""
     width = LEAST_WIDTH if room.width < LARGE[0] else PLAIN_WIDTH
-    spare = rest - max(len(state.rows) + 5, _MAP_LINES)
+    spare = rest - max(len(state.pairs) + _SAID, _MAP_LINES)
     height = max(min(rest // 2, rest - 8), 0) if state.log_shown else _command_height(state, room, spare)
     rows: Rows = [(["kv", "placement"], [width, 0], rest - height)]
     return [*rows, (["log" if state.log_shown else "command"], [0], height)] if height else rows
@@ -136,7 +140,7 @@ def _beside(state: State, room: Room, rest: int) -> Rows:
 
 def _large(state: State, room: Room, rest: int) -> Rows:
     """Table and matrix; map and tensors; the log, or the command where there is height for it."""
-    table = min(max(len(state.rows) + 5, MATRIX_HEIGHT), rest // 2)
+    table = min(max(len(state.pairs) + _SAID, MATRIX_HEIGHT), rest // 2)
     rows: Rows = [(["kv", "matrix"], [0, MATRIX_WIDTH], table)]
     left = rest - table
     height = max(left - _MAP_LINES, _LEAST_LOG) if state.log_shown else _command_height(state, room, left - _MAP_LINES)
@@ -158,13 +162,14 @@ def _band(state: State, names: list[str], shares: list[int], height: int, room: 
 def _pane(state: State, name: str, room: Room) -> Pane:
     title, right, draw = _PANES[name](state, room)
     focused = state.focus == name
-    keys = line((_keys(name, room), "key")) if focused else ()
-    rights = (*((*keys, *r) for r in right), *right, keys)
+    named = _keys(name, room) if focused else []
+    all_keys, first = (line(("".join(f" {text} " for text in texts), "key")) for texts in (named, named[:1]))
+    rights = (*((*keys, *r) for keys in (all_keys, first) for r in right), *right, all_keys, first)
     return _filled(Pane(title, rights, tuple(draw(state, room)), room.width, focused), room)
 
 
-def _keys(name: str, room: Room) -> str:
-    """The pane's own keys, as its border names them."""
+def _keys(name: str, room: Room) -> list[str]:
+    """The pane's own keys, as its border names them; where there is not room for all, the first."""
     own = [c for c in COMMANDS if c.pane == name]
     arrows = [c for c in own if c.key in _ARROWS]
     common = [w for w in arrows[0].name.split() if all(w in c.name.split() for c in arrows)] if arrows else []
@@ -174,7 +179,7 @@ def _keys(name: str, room: Room) -> str:
     else:
         texts = []
     texts += [f"{shown_key(c)} {c.name}" for c in own if c not in arrows or not common]
-    return "".join(f" {text} " for text in texts)
+    return texts
 
 
 Draw = Callable[[State, Room], "list[Line] | tuple[Line, ...]"]
@@ -192,7 +197,20 @@ def _table_face(state: State, room: Room) -> Face:
     asked = f"{n_ctx:,}" if context.n_ctx else f"max {n_ctx:,}" if n_ctx else "max"
     slots = f"slots {context.slots} x {context.cells_per_slot(model.n_ctx_train):,}"
     rights = (line(f" context {asked}  {slots} "), line(f" context {asked} "))
+    if state.view.square and state.focus == "kv":
+        return heading(2, "all pairs", focused=True), rights, square_lines
     return heading(2, "K/V cache", state.focus == "kv"), rights, pair_lines
+
+
+def square_lines(state: State, room: Room) -> list[Line]:
+    """All pairs over the whole of the body, and what is known of the selected one."""
+    lines = [*matrix_lines(state, room), line("")]
+    return [
+        *lines,
+        *said_lines(
+            state, next((r for r in state.square or state.rows if r.pair == state.pair), None), room, room.height - len(lines)
+        ),
+    ]
 
 
 def _placement_face(state: State, room: Room) -> Face:
@@ -216,7 +234,7 @@ _PANES: dict[str, Callable[[State, Room], Face]] = {
     "kv": _table_face,
     "placement": _placement_face,
     "log": _log_face,
-    "matrix": lambda s, r: (line((" all pairs ", "title")), (), lambda state, room: matrix_lines(state)),
+    "matrix": lambda s, r: (line((" all pairs ", "title")), (), matrix_lines),
     "tensors": lambda s, r: (line((f" {tensors_title(s)} ", "title")), (), tensor_lines),
     "command": lambda s, r: (
         line((" command ", "title")),

@@ -1,7 +1,6 @@
 """The first line: what runs beside what is on the screen, else the model and what the figures rest on."""
 
-from kvtui.base.sizes import gib
-from kvtui.tui.draw.amounts import short_context
+from kvtui.base.sizes import gib, short_context
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, both_ends, fit, line, width_of
 from kvtui.tui.state import State

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kvtui.base.sizes import GIB, MIB
+from kvtui.base.sizes import GIB, MIB, amount
 from kvtui.memory.estimate import DeviceMemory, HostUse
-from kvtui.tui.draw.amounts import amount, share, short_card
+from kvtui.tui.draw.amounts import share, short_card
 from kvtui.tui.draw.bars import bar, legend, sparkline
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, fit, line, window

@@ -1,83 +1,27 @@
 """The K/V pairs: what each takes and saves, how far it reaches, how it runs, what it costs. Columns by the room there is."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from kvtui.base.sizes import GIB
+from kvtui.base.sizes import amount
+from kvtui.base.text import cut
 from kvtui.cache.layout import cache_layout
 from kvtui.memory.refusals import equal_types_needed
+from kvtui.placement.advice import advice
 from kvtui.placement.table import PairRow
-from kvtui.report.columns import COMING, NONE
-from kvtui.tui.draw.amounts import amount, short_context
+from kvtui.report.columns import COLUMNS, COMING, MEDIUM_WIDTH, NONE, WIDE_WIDTH, Column, Face
+from kvtui.tui.draw.pair_page import about_pair
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, line, window, wrapped
 from kvtui.tui.state import State
 
-_MOST_REASON_LINES = 2
-_ROOMY = 8  # lines inside from which there is room for remarks on the model
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """`width`: columns with the gap before a number or after a word; `floor`: inner columns of the pane from which it is shown.
-    `word`: aligned left."""
-
-    heading: str
-    width: int
-    text: Callable[[PairRow], str]
-    floor: int = 0
-    word: bool = False
-    slow: bool = False  # computed after the others
-
-
-def _number(value: float | None, form: str) -> str:
-    return format(value, form) if value else NONE
-
-
-# columns inside from which NARROW, the first of TABLE, MEDIUM and all of TABLE are whole
-LEAST_WIDTH, PLAIN_WIDTH, MEDIUM_WIDTH, WIDE_WIDTH = 58, 74, 80, 106
-
-
-def _runs(row: PairRow) -> str:
-    return row.runs if row.accepted else "refused"
-
-
-_SHORT_RUNS = {"converted": "conv", "unknown": "?", "refused": "none"}
-_TYPES = (TableColumn("K", 7, lambda r: r.type_k, word=True), TableColumn("V", 7, lambda r: r.type_v, word=True))
-_CACHE = (
-    TableColumn("cache", 8, lambda r: amount(r.cache_bytes, 2 if r.cache_bytes < 100 * GIB else 0)),
-    TableColumn("saved", 6, lambda r: f"{r.saved_fraction:.0%}"),
-)
-NARROW = (
-    *_TYPES,
-    *_CACHE,
-    TableColumn("fits", 7, lambda r: short_context(r.max_context) if r.max_context else NONE, slow=True),
-    TableColumn("t/s", 5, lambda r: _number(r.tokens_per_second, ".3g")),
-    TableColumn("runs", 7, lambda r: _SHORT_RUNS.get(_runs(r), _runs(r)), word=True),
-    TableColumn("quality", 9, lambda r: r.quality.label, word=True),
-)
-MEDIUM = (
-    *_TYPES,
-    *_CACHE,
-    TableColumn("fits", 7, lambda r: short_context(r.max_context) if r.max_context else NONE, slow=True),
-    TableColumn("on GPUs", 8, lambda r: short_context(r.max_context_gpu) if r.max_context_gpu else NONE, slow=True),
-    TableColumn("tok/s", 6, lambda r: _number(r.tokens_per_second, ".3g")),
-    TableColumn("empty", 6, lambda r: _number(r.tokens_per_second_empty, ".3g")),
-    TableColumn("runs", 7, lambda r: _SHORT_RUNS.get(_runs(r), _runs(r)), word=True),
-    TableColumn("quality", 10, lambda r: r.quality.label, word=True),
-    TableColumn("so", 6, lambda r: "", word=True),
-)
-TABLE = (
-    *_TYPES,
-    *_CACHE,
-    TableColumn("fits", 11, lambda r: _number(r.max_context, ","), slow=True),
-    TableColumn("on GPUs", 11, lambda r: _number(r.max_context_gpu, ","), floor=WIDE_WIDTH, slow=True),
-    TableColumn("tok/s", 7, lambda r: _number(r.tokens_per_second, ".4g")),
-    TableColumn("empty", 7, lambda r: _number(r.tokens_per_second_empty, ".4g"), floor=WIDE_WIDTH),
-    TableColumn("runs", 13, _runs, word=True),
-    TableColumn("quality", 11, lambda r: r.quality.label, word=True),
-    TableColumn("verdict", 13, lambda r: "", floor=WIDE_WIDTH, word=True),
-)
+_LEAST_ROWS = 4  # pairs that are shown before anything is said of them
+_ROOMY = 10  # lines inside from which there is room for remarks on the model
+_INDENT = 3  # the mark of what is recommended, the cursor, a gap
+_READ_ON = "  (w: all of it)"
+_UP, _DOWN = "↑", "↓"
+Drawn = tuple[Column, Face]
+# the verdict, which is of the screen alone: columns inside from which it is a word or a few, and its width
+_VERDICTS = ((MEDIUM_WIDTH, "so", 6), (WIDE_WIDTH, "verdict", 13))
 
 
 def verdict(row: PairRow, cells: int, complete: bool) -> tuple[str, str, str]:
@@ -92,74 +36,89 @@ def verdict(row: PairRow, cells: int, complete: bool) -> tuple[str, str, str]:
         return "costs quality", "risk", "warning"
     if row.runs == "cpu":
         return "runs on CPU", "cpu", "warning"
+    if row.dominated_by is not None:
+        return "beaten", "beaten", "note"
     return ("slower", "slow", "note") if row.runs == "converted" else ("good", "good", "good")
 
 
 def pair_lines(state: State, room: Room) -> list[Line]:
-    """The headings, the pairs around the selected one, and what is known of it."""
-    context, model = state.request.context, state.request.model
-    shown = columns_for(room.width)
-    indent = "   " if room.width >= PLAIN_WIDTH else "  "
-    lines = [line((f"{indent}{_joined(shown, [c.heading for c in shown])}", "dim"))]
-    if equal_types_needed(model) and room.height > _ROOMY:
-        lines += _said("this model needs K and V of one type: k and v move both", "dim", room)
-    selected = next((i for i, r in enumerate(state.rows) if (r.type_k, r.type_v) == (context.type_k, context.type_v)), 0)
-    if not state.rows:
+    """The headings, the pairs around the selected one, what to take, and what is known of the selected one."""
+    context, model, chosen = state.request.context, state.request.model, state.pair
+    drawn, judged = columns_for(room.width), _verdict_for(room.width)
+    heads = _joined(drawn, [_heading(c, f, state, room) for c, f in drawn])
+    lines = [line((f"{' ' * _INDENT}{heads}{judged[1] if judged else ''}", "dim"))]
+    rows = state.view.rows(state.pairs, chosen)
+    if not state.pairs:
         total = cache_layout(model, context).cache_bytes
-        lines.append(line((f" > {context.type_k:7}{context.type_v:7}{amount(total, 2):>9}", "cursor")))
+        lines.append(line((f" > {context.type_k:7}{context.type_v:7}{amount(total, 2):>8}", "cursor")))
         return lines
-    about = _about(state.rows[selected], room)
-    places = room.height - len(lines) - len(about)
-    if places < 3:
-        places, about = room.height - len(lines), []
+    selected = next((i for i, r in enumerate(rows) if r.pair == chosen), 0)
+    said = said_lines(state, rows[selected] if rows else None, room, room.height - len(lines) - min(_LEAST_ROWS, len(rows)))
     n_ctx = state.plan.request.context.n_ctx if state.plan is not None else context.n_ctx
     cells = min(n_ctx, model.n_ctx_train * context.slots)  # no more is looked for
-    for i in window(len(state.rows), max(places, 1), selected):
-        lines.append(_pair_line(state.rows[i], i == selected, state.rows_complete, cells, shown, indent))
-    return [*lines, *about]
+    for i in window(len(rows), max(room.height - len(lines) - len(said), 1), selected):
+        lines.append(_pair_line(rows[i], rows[i].pair == chosen, state, cells, room.width))
+    return [*lines, *said]
 
 
-_VERDICTS: dict[str, Callable[[str, str], str]] = {"verdict": lambda long, _: long, "so": lambda _, short: short}
+def columns_for(width: int) -> list[Drawn]:
+    """What a table of `width` columns has room for, each with its face."""
+    return [(c, face) for c in COLUMNS if (face := c.face(width)) is not None]
 
 
-def columns_for(width: int) -> list[TableColumn]:
-    """What the pane has room for inside."""
-    if width < PLAIN_WIDTH:
-        return list(NARROW)
-    if MEDIUM_WIDTH <= width < WIDE_WIDTH:
-        return list(MEDIUM)
-    return [c for c in TABLE if c.floor <= width]
+def _verdict_for(width: int) -> tuple[int, str, int] | None:
+    return next((v for v in reversed(_VERDICTS) if v[0] <= width), None)
 
 
-def _about(row: PairRow, room: Room) -> list[Line]:
-    """Why its label is what it is, or the nearest figure that somebody measured."""
-    if row.quality.why:
-        return _said(row.quality.why, "warning", room)
-    for figure, kin in row.quality.figures[:1]:
-        return _said(f"{figure.metric} {figure.value:g}, {kin}: {figure.model} ({figure.source})", "dim", room)
-    return []
+def _heading(column: Column, face: Face, state: State, room: Room) -> str:
+    """With an arrow where the rows are sorted by it."""
+    if column.key != state.view.by:
+        return face.heading
+    arrow = _UP if state.view.reverse else _DOWN
+    return f"{face.heading[: face.width - 1]}{arrow}"
 
 
-def _said(text: str, style: str, room: Room) -> list[Line]:
-    return [line((f"   {part}", style)) for part in wrapped(text, room.width - 4, _MOST_REASON_LINES)]
+def said_lines(state: State, row: PairRow | None, room: Room, most: int) -> list[Line]:
+    """The advice, then the selected pair, in `most` lines; what has no room is on a page, and the last line names its key."""
+    texts: list[tuple[str, str, str]] = []
+    if equal_types_needed(state.request.model) and room.height > _ROOMY:
+        texts.append(("   ", "this model needs K and V of one type: k and v move both", "dim"))
+    if state.plan is not None:
+        texts.insert(0, ("*  ", advice(state.plan, state.pairs, state.view.goal), "strong"))
+    if row is not None:
+        texts += [(" > " if i == 0 else "   ", text, style) for i, (text, style) in enumerate(about_pair(row))]
+    lines: list[tuple[str, str]] = []
+    for mark, text, style in texts:
+        for i, part in enumerate(wrapped(text, room.width - _INDENT - 1, most=1000)):
+            lines.append((f"{mark if i == 0 else ' ' * _INDENT}{part}", style))
+    if len(lines) > most > 0:
+        last, style = lines[most - 1]
+        lines = [*lines[: most - 1], (cut(last + " ...", room.width - len(_READ_ON) - 1) + _READ_ON, style)]
+    return [line(x) for x in lines[: max(most, 0)]]
 
 
-def _pair_line(row: PairRow, selected: bool, complete: bool, cells: int, shown: list[TableColumn], indent: str) -> Line:
-    style = "cursor" if selected else "text" if row.accepted else "dim"
-    texts = [COMING if c.slow and not complete and c.text(row) == NONE else c.text(row) for c in shown]
-    judged = shown[-1] if shown[-1].heading in _VERDICTS else None
-    figures = shown[:-1] if judged else shown
-    content: list[Span] = [(f"{'> '.rjust(len(indent)) if selected else indent}{_joined(figures, texts[: len(figures)])}", style)]
+def _pair_line(row: PairRow, selected: bool, state: State, cells: int, width: int) -> Line:
+    drawn, judged, complete = columns_for(width), _verdict_for(width), state.pairs_complete
+    weak = not row.accepted or row.dominated_by is not None
+    style = "cursor" if selected else "dim" if weak else "text"
+    mark = f"{'*' if state.view.goal in row.recommended_for else ' '}{'>' if selected else ' '} "
+    texts = [_cell(column, face, row, complete) for column, face in drawn]
+    content: list[Span] = [(f"{mark}{_joined(drawn, texts)}", style)]
     if judged:
         long, short, judgement = verdict(row, cells, complete)
-        content.append((_VERDICTS[judged.heading](long, short).ljust(judged.width), style if selected else judgement))
+        content.append(((long if judged[1] == "verdict" else short).ljust(judged[2]), style if selected else judgement))
     return tuple(content)
 
 
-def _joined(shown: list[TableColumn], cells: list[str]) -> str:
+def _cell(column: Column, face: Face, row: PairRow, complete: bool) -> str:
+    text = (face.text or column.text)(row)
+    return COMING if column.slow and not complete and text == NONE else text
+
+
+def _joined(drawn: Sequence[Drawn], cells: Sequence[str]) -> str:
     text, word = "", True
-    for column, cell in zip(shown, cells, strict=True):
+    for (column, face), cell in zip(drawn, cells, strict=True):
         gap = "" if not column.word or word else "  "
-        text += gap + (cell.ljust(column.width - len(gap)) if column.word else cell.rjust(column.width))
+        text += gap + (cell.ljust(face.width - len(gap)) if column.word else cell.rjust(face.width))
         word = column.word
     return text

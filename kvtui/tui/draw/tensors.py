@@ -1,6 +1,6 @@
 """The tensors of the block under the cursor: type, size, and where each is."""
 
-from kvtui.tui.draw.amounts import amount
+from kvtui.base.sizes import amount
 from kvtui.tui.draw.placement import place_name
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, line

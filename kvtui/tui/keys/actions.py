@@ -18,6 +18,39 @@ class Actions(Protocol):
     def step_pair(self, step: int) -> None:
         """Another row of the table."""
 
+    def sort_pairs(self, step: int) -> None:
+        """By another column, `step` further."""
+
+    def reverse_pairs(self) -> None:
+        """The last first."""
+
+    def filter_pairs(self) -> None:
+        """Choose which pairs are shown."""
+
+    def toggle_all_pairs(self) -> None:
+        """All 81, or those worth a look."""
+
+    def toggle_square(self) -> None:
+        """K down and V across, or the table."""
+
+    def next_goal(self) -> None:
+        """Advice for another goal."""
+
+    def explain_pair(self) -> None:
+        """All that is known of the selected pair."""
+
+    def show_guide(self) -> None:
+        """The guide's pages."""
+
+    def copy_configuration(self) -> None:
+        """The current configuration, to the clipboard and on a page."""
+
+    def write_config(self) -> None:
+        """Context and types into a config."""
+
+    def open_profiles(self) -> None:
+        """Save, load and delete sets of options."""
+
     def use_preset(self, number: int) -> None:
         """One of the four presets."""
 

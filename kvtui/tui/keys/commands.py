@@ -37,23 +37,39 @@ class Command:
 COMMANDS = (
     Command("down", lambda a: a.step_pair(1), "next pair", "the next pair of the table, in its pane", TABLE, "up/down pair"),
     Command("up", lambda a: a.step_pair(-1), "previous pair", "the pair before", TABLE),
+    Command("greater_than_sign", lambda a: a.sort_pairs(1), "sort by the next column", "the best of it first", TABLE, "</> sort"),
+    Command("less_than_sign", lambda a: a.sort_pairs(-1), "sort by the column before", "the best of it first", TABLE),
+    Command("R", lambda a: a.reverse_pairs(), "reverse the order", "the last pair first", TABLE, "R turn", rank=5),
+    Command(
+        "F", lambda a: a.filter_pairs(), "filter pairs", "accepted, fast, that fit, of a quality or better", TABLE, "F filter"
+    ),
+    Command(
+        "M",
+        lambda a: a.toggle_square(),
+        "all pairs as a square",
+        "K down and V across, shaded by the column that sorts; up and down move K there, v and V move V",
+        TABLE,
+        "M square",
+    ),
+    Command("a", lambda a: a.toggle_all_pairs(), "all pairs", "all 81, or those worth a look", TABLE, "a all", rank=4),
+    Command("G", lambda a: a.next_goal(), "goal", "advice for decode speed, context, or memory", TABLE, "G goal", rank=4),
+    Command("w", lambda a: a.explain_pair(), "why", "advice for each goal, and all that is known of this pair", TABLE, "w why"),
     Command(
         "k",
         lambda a: a.next_type("k", 1),
         "next K type",
         "the next type for K (and V, where the model needs them equal)",
         footer="k/v K/V types",
-        rank=2,
     ),
     Command("v", lambda a: a.next_type("v", 1), "next V type", "the next type for V"),
     Command("K", lambda a: a.next_type("k", -1), "previous K type", "the type for K before"),
     Command("V", lambda a: a.next_type("v", -1), "previous V type", "the type for V before"),
-    Command("h", lambda a: a.halve_cache(), "half the cache", "types of half the bytes, for K and V", footer="h half", rank=2),
+    Command("h", lambda a: a.halve_cache(), "half the cache", "types of half the bytes, for K and V", footer="h half"),
     Command("f1", lambda a: a.use_preset(0), "maximum performance", "f16/f16", footer="F1-F4 presets"),
     Command("f2", lambda a: a.use_preset(1), "balanced", "q8_0/q8_0"),
     Command("f3", lambda a: a.use_preset(2), "maximum savings", "q4_0/q4_0"),
     Command("f4", lambda a: a.use_preset(3), "mixed", "q8_0/q4_0: more bits for K, the sensitive side"),
-    Command("c", lambda a: a.edit_value("context"), "context", "type a context: 132000, 132k, max", footer="c context", rank=3),
+    Command("c", lambda a: a.edit_value("context"), "context", "type a context: 132000, 132k, max", footer="c context", rank=2),
     Command(
         "C",
         lambda a: a.largest_context(),
@@ -100,7 +116,6 @@ COMMANDS = (
         "launch",
         "start llama-server with exactly this plan (again: stop it first)",
         footer="L launch",
-        rank=2,
     ),
     Command(
         "x",
@@ -116,6 +131,7 @@ COMMANDS = (
         "predicted and actual",
         "each device: the plan, the server's dry run, what it took",
         footer="d actual",
+        rank=3,
     ),
     Command(
         "S",
@@ -157,6 +173,7 @@ COMMANDS = (
         "choose llama-server",
         "those found here, with build, back ends and devices; remembered",
         footer="B binary",
+        rank=3,
     ),
     Command(
         "E",
@@ -164,6 +181,7 @@ COMMANDS = (
         "export",
         "script, systemd unit, llama-swap entry, preset, environment file",
         footer="E export",
+        rank=3,
     ),
     Command(
         "y",
@@ -173,6 +191,24 @@ COMMANDS = (
         footer="y copy",
         rank=5,
     ),
+    Command("g", lambda a: a.show_guide(), "guide", "the guide to K/V types with exact figures", footer="g guide", rank=3),
+    Command(
+        "Y",
+        lambda a: a.copy_configuration(),
+        "copy the configuration",
+        "context, K/V cache, reserved memory, what is left for tensors",
+        footer="Y block",
+        rank=7,
+    ),
+    Command(
+        "W",
+        lambda a: a.write_config(),
+        "write a config",
+        "context and K/V types into a JSON config; its other keys and their order stay",
+        footer="W config",
+        rank=7,
+    ),
+    Command("P", lambda a: a.open_profiles(), "profiles", "save, load and delete sets of options", footer="P profiles", rank=7),
     Command("e", lambda a: a.explain_figures(), "explain", "each figure's formula with its numbers", footer="e explain", rank=5),
     Command("o", lambda a: a.open_other_model(), "open", "another model, from the list of those found here", footer="o open"),
     Command("u", lambda a: a.undo_change(), "undo", "take the last change back", footer="u undo"),
@@ -222,6 +258,8 @@ KEY_NAMES = {
     "ctrl+p": "^P",
     "space": "Space",
     "minus": "-",
+    "greater_than_sign": ">",
+    "less_than_sign": "<",
 }
 
 

@@ -2,10 +2,10 @@
 
 from kvtui.base.build import DEFAULT_BUILD, build_in
 from kvtui.base.findings import UsageError
+from kvtui.base.sizes import short_context
 from kvtui.flags.read import parse_flags
 from kvtui.server.measure.comparison import predicted_parts
 from kvtui.server.process.record import ServerRecord
-from kvtui.tui.draw.amounts import short_context
 from kvtui.tui.draw.head import pair_name
 from kvtui.tui.state import ServerView
 

@@ -6,6 +6,7 @@ from textual.message import Message
 
 from kvtui.placement.plan import Plan
 from kvtui.placement.table import PairRow
+from kvtui.report.guide import Guide
 from kvtui.report.peaks import Peaks
 from kvtui.tui.state import LiveMemory
 
@@ -26,6 +27,23 @@ class RowsReady(Message):
     generation: int
     rows: tuple[PairRow, ...]
     complete: bool
+
+
+@dataclass
+class SquareReady(Message):
+    """Rows of all pairs, as far as they are known; `contexts`: all of them with the largest ones."""
+
+    generation: int
+    rows: tuple[PairRow, ...]
+    contexts: bool
+
+
+@dataclass
+class GuideReady(Message):
+    """The guide for the plan on the screen; `formula`: where its figures for Kimi come from."""
+
+    guide: Guide
+    formula: str
 
 
 @dataclass

@@ -5,6 +5,7 @@ from threading import Event
 
 from textual.message import Message
 
+from kvtui.placement.advice import advised
 from kvtui.placement.plan import improve, quick_plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import iter_rows
@@ -20,7 +21,7 @@ def answer(request: Request, generation: int, post: Callable[[Message], object],
     if superseded.is_set():
         return None
     post(PlanReady(generation, with_proof(plan), final=False))
-    post(RowsReady(generation, tuple(iter_rows(plan, all_pairs=False, contexts=False)), complete=False))
+    post(RowsReady(generation, tuple(advised(list(iter_rows(plan, all_pairs=False, contexts=False)))), complete=False))
     if superseded.wait(PATIENCE_SECONDS):
         return None
     rows = []
@@ -28,6 +29,6 @@ def answer(request: Request, generation: int, post: Callable[[Message], object],
         rows.append(row)
         if superseded.is_set():
             return None
-    post(RowsReady(generation, tuple(rows), complete=True))
+    post(RowsReady(generation, tuple(advised(rows)), complete=True))
     better = improve(plan, should_stop=superseded.is_set)
     return None if superseded.is_set() else PlanReady(generation, with_proof(better), final=True)

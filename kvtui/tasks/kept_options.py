@@ -1,0 +1,53 @@
+"""A request as a profile keeps it, and a profile taken over into a request while the app runs."""
+
+from dataclasses import fields, replace
+
+from kvtui.base.findings import UsageError
+from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
+from kvtui.hardware.simulated import check_margins, parse_margins
+from kvtui.placement.request import Request
+from kvtui.tasks.opening import pins_of
+from kvtui.tasks.options import Options, context_params
+from kvtui.tasks.profiles import Profile
+
+# options of a request that can change while the app runs; the others are of its start: the model, machine and server
+_OF_REQUESTS = frozenset(
+    ("ctx_size", "cache_type_k", "cache_type_v", "parallel", "kv_unified", "batch_size", "ubatch_size", "flash_attn", "swa_full",
+     "no_kv_offload", "margin", "pin")
+)  # fmt: skip
+_NOT_OF_PROFILES = ("config", "profile")
+
+
+def options_of(request: Request, started: Options) -> Options:
+    """`started`, what the app was started with, with what is asked now."""
+    context = request.context
+    return replace(
+        started,
+        ctx_size=str(context.n_ctx) if context.n_ctx else "max",
+        cache_type_k=context.type_k,
+        cache_type_v=context.type_v,
+        parallel=context.n_parallel,
+        batch_size=context.n_batch,
+        ubatch_size=context.n_ubatch,
+        margin=",".join(map(str, request.margins)) or None,
+        pin=tuple([f"{p.pattern}={p.device}" for p in request.pins]),
+    )
+
+
+def with_profile(request: Request, name: str, profile: Profile, started: Options, model: str | None) -> Request:
+    """`request` with what the profile sets; the rest stays. Raises UsageError where it sets what only a start can."""
+    if profile.model is not None and profile.model != model:
+        raise UsageError(f"profile {name} is for {profile.model}: kvtui --profile {name} opens it")
+    plain = Options()
+    said = [f.name for f in fields(Options) if getattr(profile.options, f.name) != getattr(plain, f.name)]
+    of_start = [n for n in said if n not in _OF_REQUESTS and n not in _NOT_OF_PROFILES]
+    other = [n.replace("_", "-") for n in of_start if getattr(profile.options, n) != getattr(started, n)]
+    if other:
+        raise UsageError(f"profile {name} sets {', '.join(other)}, which only a start takes: kvtui --profile {name}")
+    taken = profile.options
+    margins = request.margins
+    if taken.margin is not None:
+        margins = parse_margins(taken.margin, len(request.machine.devices), DEFAULT_MARGIN_BYTES)
+        check_margins(taken.margin, margins, request.machine.devices)
+    pins = pins_of(taken.pin, request.machine) if taken.pin else request.pins
+    return replace(request, context=context_params(taken, request.context), margins=margins, pins=pins)

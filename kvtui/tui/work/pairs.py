@@ -1,0 +1,31 @@
+"""The background threads' work on the table beside a plan's own: all 81 pairs, the guide's page."""
+
+from collections.abc import Callable
+from threading import Event
+
+from textual.message import Message
+
+from kvtui.placement.advice import advised
+from kvtui.placement.plan import Plan
+from kvtui.placement.table import iter_rows
+from kvtui.tasks.guide import guide_of
+from kvtui.tui.work.messages import GuideReady, SquareReady
+
+_AT_ONCE = 9  # rows a message: a line of the square
+
+
+def square(plan: Plan, generation: int, contexts: bool, post: Callable[[Message], object], superseded: Event) -> Message | None:
+    """All pairs for `plan`, told as they come, the last message returned; None where `superseded` came first."""
+    rows = []
+    for row in iter_rows(plan, all_pairs=True, contexts=contexts):
+        if superseded.is_set():
+            return None
+        rows.append(row)
+        if len(rows) % _AT_ONCE == 0:
+            post(SquareReady(generation, tuple(advised(rows)), contexts=False))
+    return SquareReady(generation, tuple(advised(rows)), contexts=contexts)
+
+
+def guide_page(plan: Plan) -> Message:
+    """The guide with its costs for `plan`."""
+    return GuideReady(*guide_of(plan))
