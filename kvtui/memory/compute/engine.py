@@ -16,7 +16,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import families
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Build, Shapes, shapes
-from kvtui.memory.compute.collapse import KEPT, representatives, sequence
+from kvtui.memory.compute.collapse import KEPT, kinds, representatives, sequence
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
@@ -199,7 +199,10 @@ class Engine:
             return False
         # nor are copies for what no GPU runs, where several batches are under way
         sizes = shapes(self.model, self.context, flash_attention(self.model, self.context), prompt=True)
-        return not build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer))).left_to_cpu
+        return not self._graph(sizes, representatives([k.shape for k in kinds(self.model)], self._turns)).left_to_cpu
+
+    def _graph(self, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
+        return build_graph(self.model, self.context, sizes, blocks, self.drafts)
 
     @cached_property
     def _alone(self) -> bool:
@@ -225,10 +228,10 @@ class Engine:
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
         sizes = shapes(model, ctx, flash, prompt, alone)
-        g = build_graph(model, ctx, sizes, blocks, self.drafts)
+        g = self._graph(sizes, blocks)
         if self._turned_off(g, assignment) or self._strays(assignment):
             sizes = shapes(model, ctx, False, prompt, alone)
-            g = build_graph(model, ctx, sizes, blocks, self.drafts)
+            g = self._graph(sizes, blocks)
         cpu, homes = self.n - 1, self._homes(g, assignment)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
         extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in ends.fuses}
@@ -275,7 +278,7 @@ class Engine:
         flash = flash_attention(self.model, self.context)
         if not flash or len(blocks) == self.model.n_layer:
             return False
-        g = build_graph(self.model, self.context, shapes(self.model, self.context, flash, prompt=True), blocks)
+        g = self._graph(shapes(self.model, self.context, flash, prompt=True), blocks)
         return self._refused(g, assignment) and not self._turned_off(g, assignment)
 
     @cached_property
@@ -292,7 +295,7 @@ class Engine:
         ):
             return False
         sizes = shapes(self.model, self.context, True, prompt=False)
-        g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
+        g = self._graph(sizes, tuple(range(self.model.n_layer)))
         at = place(g, self._homes(g, assignment), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment))
         return any(at[i] != layers[a.block] % self.n for i, a in g.attention.items() if a.block >= 0)
 
