@@ -15,7 +15,8 @@ from kvtui.header.reader import Header
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel
-from kvtui.memory.compute.engine import Engine, covered
+from kvtui.memory.compute.engine import Engine
+from kvtui.memory.compute.graphs import covered
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
 

@@ -2,10 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
-from importlib import import_module
-from pkgutil import iter_modules
-from typing import Protocol
+from functools import cached_property, lru_cache
 
 from kvtui.cache.kernels import Attention, Batch, Card, choose, f16_copy_bytes
 from kvtui.cache.layout import flash_attention, physical_batch
@@ -13,11 +10,11 @@ from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.compute import families
 from kvtui.memory.compute.alloc import Peak, allocate
-from kvtui.memory.compute.build import Build, Shapes, shapes
+from kvtui.memory.compute.build import Shapes, shapes
 from kvtui.memory.compute.collapse import KEPT, kinds, representatives, sequence
-from kvtui.memory.compute.graph import Graph, freeze
+from kvtui.memory.compute.graph import Graph
+from kvtui.memory.compute.graphs import build_graph, families, graph_of
 from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
@@ -31,50 +28,6 @@ _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every
 
 
 _MANY_ROWS = 16  # a prompt's rows for each of a token's: no block is so many times wider than it is long
-
-
-class Family(Protocol):
-    """A module of families/."""
-
-    ARCHITECTURES: tuple[str, ...]
-
-    @staticmethod
-    def graph(g: Build) -> None:
-        """Expand the whole graph."""
-
-    @staticmethod
-    def mtp_graph(g: Build) -> None:
-        """The MTP context's; not every family has one. DRAFTS: architectures that have, where not all of the module do."""
-
-
-@cache
-def _families() -> dict[str, Family]:
-    found: dict[str, Family] = {}
-    for info in iter_modules(families.__path__):
-        module: Family = import_module(f"{families.__name__}.{info.name}")  # type: ignore[assignment]
-        found.update(dict.fromkeys(module.ARCHITECTURES, module))
-    return found
-
-
-def covered(model: ModelSpec, drafts: bool = False) -> bool:
-    """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
-    family = _families().get(model.architecture)
-    if not drafts or family is None:
-        return family is not None
-    return hasattr(family, "mtp_graph") and model.architecture in getattr(family, "DRAFTS", family.ARCHITECTURES)
-
-
-@lru_cache(maxsize=64)
-def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...], drafts: bool = False) -> Graph:
-    """The graph of these blocks; `drafts`: of the MTP context."""
-    g = Build(model, ctx, sizes, blocks)
-    family = _families()[model.architecture]
-    if drafts:
-        family.mtp_graph(g)
-    else:
-        family.graph(g)
-    biased = getattr(family, "alibi", None)
-    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
 
 
 @lru_cache(maxsize=1024)
@@ -193,27 +146,34 @@ class Engine:
 
     @cached_property
     def _repeats(self) -> bool:
-        repeats = getattr(_families()[self.model.architecture], "repeats", None)
         # caches in RAM are copied for every block: what one leaves behind is not what it found
-        if not self.context.offload_kqv or (repeats is not None and not repeats(self.model)):
+        if not self.context.offload_kqv or not self._alike:
             return False
         # nor are copies for what no GPU runs, where several batches are under way
         sizes = shapes(self.model, self.context, flash_attention(self.model, self.context), prompt=True)
         return not self._graph(sizes, representatives([k.shape for k in kinds(self.model)], self._turns)).left_to_cpu
 
     def _graph(self, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
-        return build_graph(self.model, self.context, sizes, blocks, self.drafts)
+        if self.drafts or not self._alike:
+            return build_graph(self.model, self.context, sizes, blocks, self.drafts)
+        return graph_of(self.model, self.context, sizes, blocks)
+
+    @cached_property
+    def _alike(self) -> bool:
+        """Whether equal blocks are built alike."""
+        repeats = getattr(families()[self.model.architecture], "repeats", None)
+        return repeats is None or repeats(self.model)
 
     @cached_property
     def _alone(self) -> bool:
         """Whether a batch of one slot is reserved for too (families/: ALONE, architectures; llama-context.cpp, sched_reserve)."""
         architecture = self.model.architecture
-        return self.context.slots > 1 and architecture in getattr(_families()[architecture], "ALONE", ())
+        return self.context.slots > 1 and architecture in getattr(families()[architecture], "ALONE", ())
 
     @cached_property
     def _turns(self) -> int:
         """Turns of a run that are built (families/: TURNS, where more are needed until nothing changes)."""
-        return getattr(_families()[self.model.architecture], "TURNS", KEPT)
+        return getattr(families()[self.model.architecture], "TURNS", KEPT)
 
     def _token_counts(self, assignment: Assignment) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to

@@ -57,7 +57,7 @@ class Fusions:
         adds = 0
         for j in order[start : last + 1]:
             node = nodes[j]
-            if node.op == "view" and node.src[0].id == weighted:
+            if node.op == "view" and self.g.sources[j][0] == weighted:
                 views.append(j)
             elif node.op == "add" and adds + 1 < len(views):
                 if self.sources[j] != ((summed if adds else views[0]), views[adds + 1]):
@@ -76,7 +76,7 @@ class Fusions:
         """A product of whole rows and one number a row, in either order."""
         nodes = self.g.nodes
         node = nodes[mul]
-        a, b = node.src
+        a, b = (nodes[s] for s in self.g.sources[mul])
         row = (1, *node.ne[1:])
         for x, y, at in ((a, b, 0), (b, a, 1)):
             if x.ne == node.ne and y.ne == row and x.contiguous and y.contiguous:
@@ -107,7 +107,7 @@ class Fusions:
             return 0
         if ops[at : at + 5] == ["reshape", "sum_rows", "clamp", "div", "reshape"]:
             at += 5
-        if ops[at : at + 1] == ["scale"] and nodes[order[at]].src[0].id == order[at - 1]:
+        if ops[at : at + 1] == ["scale"] and self.g.sources[order[at]][0] == order[at - 1]:
             at += 1
         if at >= len(order) or not self._closed(order[i:at], {order[at - 1], self._chosen(order[i:at])}):
             return 0
@@ -141,7 +141,7 @@ class Fusions:
                         break
                     if ops == ["mul_mat", "mul_mat", "glu"] and self._equal_experts(i, j):
                         order[i + 3 : j + 3] = [*order[j : j + 3], *order[i + 3 : j]]
-                        up = nodes[order[i + 2]].src[1].id
+                        up = self.g.sources[order[i + 2]][1]
                         for s in self.sources[up][1:3]:
                             self._hold(s, order[i + 5])
                         i += 5
@@ -152,21 +152,22 @@ class Fusions:
         nodes, order = self.g.nodes, self.order
         if [nodes[k].op for k in order[i : i + 3]] != ["mul_mat_id", "mul_mat_id", "glu"]:
             return False
-        routed, shared = nodes[order[i + 2]], nodes[order[j + 2]]
+        own = self.g.sources
+        routed, shared = own[order[i + 2]], own[order[j + 2]]
         pairs = ((routed, order[i : i + 2]), (shared, order[j : j + 2]))
-        if any(len(x.src) != 2 or {s.id for s in x.src} != set(ids) for x, ids in pairs):
+        if any(len(x) != 2 or set(x) != set(ids) for x, ids in pairs):
             return False
-        gate, up, shared_gate, shared_up = (*routed.src, *shared.src)
-        weight, other = up.src[0], shared_up.src[0]
+        (_, up), (_, shared_up) = routed, shared
+        weight, other = nodes[own[up][0]], nodes[own[shared_up][0]]
         # a copy of a weight that is staged has no buffer yet
-        if any(x.src[0].home is None or self.sources[x.id][0] != x.src[0].id for x in (gate, up, shared_gate, shared_up)):
+        if any(nodes[own[x][0]].home is None or self.sources[x][0] != own[x][0] for x in (*routed, *shared)):
             return False
-        uses = self.g.uses
+        rows, uses = own[up][1], self.g.uses
         return (
             weight.dtype.quantized
             and weight.dtype.name == other.dtype.name
             and weight.ne[:2] == other.ne[:2]
-            and up.src[1].op == "reshape"
-            and up.src[1].src[0] is shared_up.src[1]
+            and nodes[rows].op == "reshape"
+            and own[rows][0] == own[shared_up][1]
             and all(uses[k] == 1 for _, ids in pairs for k in ids)
         )
