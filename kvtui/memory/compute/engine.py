@@ -194,7 +194,13 @@ class Engine:
             g = self._graph(sizes, blocks)
         cpu, homes = self.n - 1, self._homes(g, assignment)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
-        extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in ends.fuses}
+        extra = {
+            (b, i): more
+            for b in ends.fuses
+            for (attention, batch), ids in g.kernels.items()
+            if (more := _copied(self.cards[b], attention, batch))
+            for i in ids
+        }
         planned = schedule(g, homes, pins, ends, extra)
         return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
 
@@ -206,8 +212,13 @@ class Engine:
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=frozenset(i for i, r in enumerate(rules) if r is not None and r.stages and self.context.op_offload),
             fuses=frozenset(i for i, r in enumerate(rules) if r is not None and r.fuses),
-            refuses=lambda backend, i: backend != cpu and not self._runs(g, i, backend),
+            refuses=[*(self._refuses(g, device) for device in range(cpu)), frozenset()],
         )
+
+    def _refuses(self, g: Graph, device: int) -> frozenset[int]:
+        """Operations that a device has no kernel for."""
+        without = [i for (a, batch), ids in g.kernels.items() if not _has_kernel(self.cards[device], a, batch) for i in ids]
+        return g.left_to_cpu.union(without) if without else g.left_to_cpu
 
     def _pins(self, g: Graph, assignment: Assignment, tokens: int) -> list[tuple[int, int]]:
         """Norms that stay on their block's device."""
@@ -215,11 +226,6 @@ class Engine:
         if CPU in layers and tokens >= _SMALL_BATCH:
             return []
         return [(i, layers[il] % self.n) for i, il in g.pinned]
-
-    def _runs(self, g: Graph, i: int, device: int) -> bool:
-        """Whether a device has a kernel for this operation."""
-        a = g.attention.get(i)
-        return i not in g.left_to_cpu if a is None else _has_kernel(self.cards[device], a.attention, a.batch)
 
     def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
         """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,
@@ -231,7 +237,11 @@ class Engine:
     def _refused(self, g: Graph, assignment: Assignment) -> bool:
         """Whether a block's device has no kernel for its attention."""
         homes = assignment.layer_devices
-        return any(homes[a.block] != CPU and not self._runs(g, i, homes[a.block]) for i, a in g.attention.items())
+        return any(
+            device != CPU and not _has_kernel(self.cards[device], attention, batch)
+            for (attention, batch), ids in g.kernels.items()
+            for device in {homes[g.attention[i].block] for i in ids}
+        )
 
     def _copies_caches(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
         """Whether attention is left to the CPU, which then copies every block's cache: no block stands for another."""
@@ -263,7 +273,7 @@ class Engine:
         homes = [-1] * len(g.nodes)
         layers, n = assignment.layer_devices, self.n
         output = layers[-1] if assignment.tied_output is None else assignment.tied_output
-        for i, (kind, number) in g.homes:
+        for i, kind, number in g.homes:
             if kind == WEIGHT:
                 home = assignment.tensor_devices[number]
             elif kind == LAYER_WEIGHT:

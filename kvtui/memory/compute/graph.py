@@ -6,7 +6,7 @@ from functools import cached_property
 
 from kvtui.cache.kernels import Attention, Batch
 from kvtui.memory.compute.support import on_cuda
-from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Home, Node, Tape
+from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Node, Tape
 
 # ggml-alloc.c, ggml_op_can_inplace
 _ARITHMETIC = frozenset(("add", "add_id", "sub", "mul", "div", "sqr", "sqrt", "log", "scale", "clamp", "fill"))
@@ -42,11 +42,15 @@ class Graph:
     padding: Mapping[int, int]  # bytes that a CUDA buffer adds to a quantised tensor's copy
     reusable: Sequence[tuple[int, ...]]  # slots of the sources whose memory the result may take over
     batch: Sequence[int]  # rows of an operation, by which it is offloaded; 0: never
-    homes: Sequence[tuple[int, Home]]  # tensors that are there before the graph
+    homes: Sequence[tuple[int, int, int]]  # tensors that are there before the graph, with what a Home says
     pinned: Sequence[tuple[int, int]]  # (norm, block): what graph_get_cb keeps on its block's device
     attention: Mapping[int, Attended]  # flash attention's nodes
     left_to_cpu: frozenset[int]  # operations that no GPU runs
     outputs: frozenset[int]  # never freed (ggml_set_output)
+    ops: Sequence[str]
+    views: frozenset[int]  # ggml_is_view_op
+    work: Sequence[int]  # `order` without views
+    uses: Sequence[int]  # how often a tensor is a source (ggml_node_get_use_count)
 
     @cached_property
     def names(self) -> list[str]:
@@ -54,15 +58,22 @@ class Graph:
         return [_name(n) for n in self.nodes]
 
     @cached_property
-    def work(self) -> list[int]:
-        """`order` without views (ggml_is_view_op)."""
-        return [i for i in self.order if self.nodes[i].op not in VIEWS]
+    def kernels(self) -> dict[tuple[Attention, Batch], list[int]]:
+        """Flash attention's nodes by what decides their kernel."""
+        same: dict[tuple[int, int], list[int]] = {}
+        for i, a in self.attention.items():
+            same.setdefault((id(a.attention), id(a.batch)), []).append(i)
+        found: dict[tuple[Attention, Batch], list[int]] = {}
+        for ids in same.values():
+            a = self.attention[ids[0]]
+            found.setdefault((a.attention, a.batch), []).extend(ids)
+        return found
 
     @cached_property
     def duplicated(self) -> dict[int, list[int]]:
         """Weights that every block has a copy of, and what they are used by; not those that a block has of its own."""
         found: dict[int, list[int]] = {
-            i: [] for i, home in self.homes if home.kind == LAYER_WEIGHT and not self.nodes[i].name.startswith("blk.")
+            i: [] for i, kind, _ in self.homes if kind == LAYER_WEIGHT and not self.nodes[i].name.startswith("blk.")
         }
         for i in self.order if found else ():
             for s in self.sources[i]:
@@ -76,36 +87,41 @@ class Graph:
         scans = [i for i in self.left_to_cpu if self.nodes[i].op in ("ssm_scan", "ssm_conv")]
         return tuple([s for i in scans for s in self.sources[i] if self.nodes[s].home is not None])
 
-    @cached_property
-    def uses(self) -> list[int]:
-        """How often a tensor is a source (ggml_node_get_use_count)."""
-        counts = [0] * len(self.nodes)
-        for i in self.order:
-            for s in self.sources[i]:
-                counts[s] += 1
-        return counts
-
 
 def freeze(tape: Tape, alibi: bool = False) -> Graph:
     """The graph of what `tape` expanded. `alibi`: attention is biased by distance."""
     nodes = sorted((*tape.nodes, *tape.leafs), key=lambda n: n.id)
+    sources = [tuple([s.id for s in n.src]) for n in nodes]
     return Graph(
         nodes=nodes,
         order=[n.id for n in tape.nodes],
         leafs=[n.id for n in tape.leafs],
-        sources=[tuple([s.id for s in n.src]) for n in nodes],
+        sources=sources,
         roots=[n.view.id if n.view is not None else -1 for n in nodes],
         by_weight=[_by_weight(n) for n in nodes],
         sizes=[n.n_bytes for n in nodes],
         padding={n.id: padding_bytes(n) for n in nodes if n.dtype.quantized and n.ne[0] % _ROW_PADDING},
         reusable=[_reusable(n) for n in nodes],
         batch=[_rows(n) for n in nodes],
-        homes=[(n.id, n.home) for n in nodes if n.home is not None],
+        homes=[(n.id, *n.home) for n in nodes if n.home is not None],
         pinned=[(n.id, n.layer) for n in nodes if n.layer >= 0],
         attention={n.id: _attention(n, alibi) for n in nodes if n.op == "flash_attn_ext"},
         left_to_cpu=frozenset([n.id for n in tape.nodes if n.op not in VIEWS and not on_cuda(n)]),
         outputs=frozenset([n.id for n in nodes if n.output]),
+        ops=[n.op for n in nodes],
+        views=frozenset([n.id for n in nodes if n.op in VIEWS]),
+        work=[n.id for n in tape.nodes if n.op not in VIEWS],
+        uses=used(sources),
     )
+
+
+def used(sources: Sequence[tuple[int, ...]]) -> list[int]:
+    """How often each tensor is a source."""
+    counts = [0] * len(sources)
+    for own in sources:
+        for s in own:
+            counts[s] += 1
+    return counts
 
 
 def padding_bytes(n: Node) -> int:

@@ -1,6 +1,7 @@
 """The graph of a model's family, for the blocks that are asked for."""
 
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -10,9 +11,9 @@ from kvtui.flags.context import ContextParams
 from kvtui.memory.compute import families as folder
 from kvtui.memory.compute.build import Build, Shapes, weight_node
 from kvtui.memory.compute.collapse import kinds, representatives, runs
-from kvtui.memory.compute.graph import Graph, freeze
-from kvtui.memory.compute.grow import TURNS, Placed, Seed, finish, grow
-from kvtui.memory.compute.tape import OUTPUT_WEIGHT, WEIGHT, Home
+from kvtui.memory.compute.graph import Graph, freeze, padding_bytes
+from kvtui.memory.compute.grow import TURNS, Grown, Placed, Seed, finish, grow
+from kvtui.memory.compute.tape import OUTPUT_WEIGHT, WEIGHT, Home, Node
 from kvtui.model.spec import ModelSpec
 
 
@@ -90,27 +91,43 @@ def graph_of(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[
     """The graph of these blocks as `build_graph` gives it, where equal blocks are built alike: a few are built and stand for
     the others, whichever they are."""
     alike = _blocks(model)
-    keys = [alike[il] for il in blocks]
-    found = runs(keys, TURNS)
-    seed = _seed(model, ctx, sizes, tuple([keys[i] for i in representatives(keys, TURNS)]))
-    tables = grow(seed, found) if seed is not None else None
-    if seed is None or tables is None:
+    found = _grown(model, ctx, sizes, tuple([alike[il] for il in blocks]))
+    if found is None:
         return build_graph(model, ctx, sizes, blocks)
-    own, tensors = kinds(model), model.tensors
-    homes, weights = {}, {}
-    for i, (kind, position, number) in tables.placed.items():
+    g, own, tensors = found.graph, kinds(model), model.tensors
+    homes: list[tuple[int, int, int]] = []
+    others: dict[int, Node] = {}  # weights whose type is not that of what they repeat
+    for i, kind, position, number in found.placed:
         if position < 0:
-            homes[i] = Home(kind, number)
+            homes.append((i, kind, number))
         elif kind == WEIGHT:
             index = own[blocks[position]].tensors[number]
-            homes[i] = Home(kind, index)
-            t, like = tensors[index], tensors[seed.graph.nodes[tables.of[i]].home.number]  # type: ignore[union-attr]
+            homes.append((i, kind, index))
+            t, like = tensors[index], tensors[g.nodes[i].home.number]  # type: ignore[union-attr] # weights have one
             if t.n_bytes != like.n_bytes or t.type_name != like.type_name:
-                weights[i] = weight_node(t, homes[i])
+                others[i] = weight_node(t, Home(kind, index))
         else:
-            homes[i] = Home(kind, blocks[position])
-    pinned = {i: blocks[position] for i, position in tables.pinned.items()}
-    return finish(seed, tables, homes, weights, pinned)
+            homes.append((i, kind, blocks[position]))
+    g = replace(
+        g,
+        homes=homes,
+        pinned=[(i, blocks[position]) for i, position in found.pinned],
+        attention={i: replace(a, block=blocks[found.read[i]]) if i in found.read else a for i, a in g.attention.items()},
+    )
+    if not others:
+        return g
+    nodes, n_bytes, padding = [*g.nodes], [*g.sizes], {**g.padding}
+    for i, node in others.items():
+        nodes[i], n_bytes[i], padding[i] = node, node.n_bytes, padding_bytes(node)
+    return replace(g, nodes=nodes, sizes=n_bytes, padding=padding)
+
+
+@lru_cache(maxsize=32)
+def _grown(model: ModelSpec, ctx: ContextParams, sizes: Shapes, keys: tuple[Hashable, ...]) -> Grown | None:
+    """The graph of blocks that are `keys`; None where it must be built block by block."""
+    seed = _seed(model, ctx, sizes, tuple([keys[i] for i in representatives(keys, TURNS)]))
+    tables = grow(seed, runs(keys, TURNS)) if seed is not None else None
+    return finish(seed, tables) if seed is not None and tables is not None else None
 
 
 @lru_cache(maxsize=32)
@@ -126,12 +143,12 @@ def _seed(model: ModelSpec, ctx: ContextParams, sizes: Shapes, keys: tuple[Hasha
     where = {il: i for i, il in enumerate(blocks)}
     number = {t: n for il in blocks for n, t in enumerate(kinds(model)[il].tensors)}
     placed: dict[int, Placed] = {}
-    for i, (kind, index) in graph.homes:
+    for i, kind, index in graph.homes:
         block = model.tensors[index].block if kind == WEIGHT else index
         if kind == OUTPUT_WEIGHT or block is None:
-            placed[i] = Placed(kind, -1, index)
+            placed[i] = (kind, -1, index)
         else:
-            placed[i] = Placed(kind, where[block], number[index] if kind == WEIGHT else 0)
-    if any(r >= 0 and r in placed and placed[r].kind == WEIGHT and placed[r].position >= 0 for r in graph.roots):
+            placed[i] = (kind, where[block], number[index] if kind == WEIGHT else 0)
+    if any(r >= 0 and r in placed and placed[r][0] == WEIGHT and placed[r][1] >= 0 for r in graph.roots):
         return None
     return Seed(graph, tuple(g.blocks.marks), placed, {i: where[il] for i, il in graph.pinned})

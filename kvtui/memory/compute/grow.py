@@ -5,24 +5,18 @@ before it, or what the first block of all made for everyone (masks, positions). 
 last one with ids moved by a turn's length. That is not taken for granted: the last two turns that were built are compared
 entry by entry, and nothing is grown where they differ."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from kvtui.memory.compute.collapse import Run
-from kvtui.memory.compute.graph import Graph, padding_bytes
-from kvtui.memory.compute.tape import Home, Node
+from kvtui.memory.compute.graph import Graph, used
 
 TURNS = 3  # that are built: the first makes what all share, the last two are compared
 
 
-class Placed(NamedTuple):
-    """A tensor that is there before the graph. `position`: its block's among those that are built, -1: of no block;
-    `number`: a weight's among its block's tensors, or a tensor's index where it is of no block."""
-
-    kind: int
-    position: int
-    number: int
+# a tensor that is there before the graph: what kind (tape.py, Home); its block's position among those that are built, -1 where
+# it is of no block; a weight's number among its block's tensors, or a tensor's index where it is of no block
+Placed = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,17 @@ class Tables:
     by_weight: list[int]
     placed: dict[int, Placed]
     pinned: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A graph whose blocks have positions alone. `placed`: (id, *Placed); `pinned`: (id, position); `read`: the position
+    of the block whose cache a flash attention reads."""
+
+    graph: Graph
+    placed: Sequence[tuple[int, int, int, int]]
+    pinned: Sequence[tuple[int, int]]
+    read: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def _alike(seed: Seed, x: _Turns) -> bool:
         home, other = seed.placed.get(i), seed.placed.get(j)
         if (home is None) != (other is None):
             return False
-        if home is not None and other is not None and home != other._replace(position=other.position + x.period):
+        if home is not None and other is not None and home != (other[0], other[1] + x.period, other[2]):
             return False
         if seed.pinned.get(i, -1) != (seed.pinned[j] + x.period if j in seed.pinned else -1):
             return False
@@ -140,60 +145,58 @@ def _repeat(t: Tables, x: _Turns) -> bool:
 def _replaced(t: Tables, x: _Turns) -> bool:
     """The same for what is there before the graph and what is pinned."""
     more, blocks = x.more * x.length, x.more * x.period
-    placed: dict[int, Placed] = {}
+    placed = {i: home for i, home in t.placed.items() if i < x.end}
+    turn = [(i, home) for i, home in placed.items() if i >= x.last]
+    for n in range(1, x.more + 1):
+        d, b = n * x.length, n * x.period
+        placed.update([(i + d, (kind, position + b, number)) for i, (kind, position, number) in turn])
     for i, home in t.placed.items():
-        if i < x.end:
-            placed[i] = home
-        elif 0 <= home.position < x.position:  # of a turn before the last
-            return False
-        else:
-            placed[i + more] = home._replace(position=home.position + blocks) if home.position >= 0 else home
-        if x.last <= i < x.end:
-            for n in range(1, x.more + 1):
-                placed[i + n * x.length] = home._replace(position=home.position + n * x.period)
-    pinned: dict[int, int] = {}
+        if i >= x.end:
+            kind, position, number = home
+            if 0 <= position < x.position:  # of a turn before the last
+                return False
+            placed[i + more] = (kind, position + blocks, number) if position >= 0 else home
+    pinned = {i: position for i, position in t.pinned.items() if i < x.end}
+    norms = [(i, position) for i, position in pinned.items() if i >= x.last]
+    for n in range(1, x.more + 1):
+        d, b = n * x.length, n * x.period
+        pinned.update([(i + d, position + b) for i, position in norms])
     for i, position in t.pinned.items():
-        if i < x.end:
-            pinned[i] = position
-        elif position < x.position:
-            return False
-        else:
+        if i >= x.end:
+            if position < x.position:
+                return False
             pinned[i + more] = position + blocks
-        if x.last <= i < x.end:
-            for n in range(1, x.more + 1):
-                pinned[i + n * x.length] = position + n * x.period
     t.placed, t.pinned = placed, pinned
     return True
 
 
-def finish(seed: Seed, t: Tables, homes: dict[int, Home], weights: dict[int, Node], pinned: dict[int, int]) -> Graph:
-    """The graph of grown tables. `homes` and `pinned`: by id, as a graph has them; `weights`: those whose type is not that
-    of what they repeat."""
+def finish(seed: Seed, t: Tables) -> Grown:
+    """The graph of grown tables."""
     g, of = seed.graph, t.of
-    count = range(len(of))
-    leafs, attention, left, padding = frozenset(g.leafs), g.attention, g.left_to_cpu, g.padding
-    nodes, sizes = [g.nodes[p] for p in of], [g.sizes[p] for p in of]
-    padded = {i: padding[p] for i, p in enumerate(of) if p in padding}
-    for i, node in weights.items():
-        nodes[i], sizes[i], padded[i] = node, node.n_bytes, padding_bytes(node)
-    return Graph(
-        nodes=nodes,
-        order=[i for i in count if of[i] not in leafs],
-        leafs=[i for i in count if of[i] in leafs],
+    leafs, left, outputs, views, padding = frozenset(g.leafs), g.left_to_cpu, g.outputs, g.views, g.padding
+    order = [i for i, p in enumerate(of) if p not in leafs]
+    viewed = frozenset([i for i, p in enumerate(of) if p in views])
+    graph = Graph(
+        nodes=[g.nodes[p] for p in of],
+        order=order,
+        leafs=[i for i, p in enumerate(of) if p in leafs],
         sources=t.sources,
         roots=t.roots,
         by_weight=t.by_weight,
-        sizes=sizes,
-        padding=padded,
+        sizes=[g.sizes[p] for p in of],
+        padding={i: padding[p] for i, p in enumerate(of) if p in padding} if padding else padding,
         reusable=[g.reusable[p] for p in of],
         batch=[g.batch[p] for p in of],
-        homes=list(homes.items()),
-        pinned=list(pinned.items()),
-        attention={
-            i: replace(attention[p], block=homes[t.roots[t.sources[i][1]]].number if attention[p].block >= 0 else -1)
-            for i, p in enumerate(of)
-            if p in attention
-        },
-        left_to_cpu=frozenset([i for i in count if of[i] in left]) if left else left,
-        outputs=frozenset([i for i in count if of[i] in g.outputs]),
+        homes=(),
+        pinned=(),
+        attention={i: g.attention[p] for i, p in enumerate(of) if p in g.attention} if g.attention else g.attention,
+        left_to_cpu=frozenset([i for i, p in enumerate(of) if p in left]) if left else left,
+        outputs=frozenset([i for i, p in enumerate(of) if p in outputs]),
+        ops=[g.ops[p] for p in of],
+        views=viewed,
+        work=[i for i in order if i not in viewed],
+        uses=used(t.sources),
     )
+    placed = [(i, *home) for i, home in t.placed.items()]
+    read = {i: t.placed[t.roots[t.sources[i][1]]][1] for i, a in graph.attention.items() if a.block >= 0}
+    return Grown(graph, placed, list(t.pinned.items()), read)

@@ -8,6 +8,7 @@ from kvtui.memory.compute.graph import Graph
 _MAX_REDUCED = 15  # moe-weighted-reduction.cuh: experts summed by one kernel
 _TOPK_EXPERTS = frozenset((288, 576))  # topk-moe.cu, ggml_cuda_should_use_topk_moe: beside powers of two up to 512
 _TOPK_MAX = 512
+_ROUTED, _SHARED = ["mul_mat_id", "mul_mat_id", "glu"], ["mul_mat", "mul_mat", "glu"]  # experts up to their product
 
 
 class Fusions:
@@ -16,15 +17,19 @@ class Fusions:
     def __init__(self, g: Graph, order: Sequence[int], sources: Sequence[tuple[int, ...]]) -> None:
         self.g, self.order, self.sources = g, list(order), sources
         self.keep: dict[int, list[int]] = {}
-        ops = [g.nodes[i].op for i in order]
+        op = g.ops
+        ops = [op[i] for i in order]
         if "mul_mat_id" in ops:
-            self._shared_experts()
-            ops = [g.nodes[i].op for i in self.order]
+            self._shared_experts(ops)
+        elif "soft_max" not in ops and "unary" not in ops and "mul" not in ops:
+            return
         i = 0
-        while i < len(self.order):
-            if ops[i] == "mul":
+        while i < len(ops):
+            what = ops[i]
+            if what == "mul":
                 i += self._weighted_sum(ops, i)
-            if i < len(ops) and ops[i] in ("unary", "soft_max"):
+                what = ops[i] if i < len(ops) else ""
+            if what == "unary" or what == "soft_max":
                 i += self._top_k(ops, i)
             i += 1
 
@@ -129,18 +134,19 @@ class Fusions:
                     inside[s] += 1
         return all(i in outputs or n == self.g.uses[i] for i, n in inside.items())
 
-    def _shared_experts(self) -> None:
+    def _shared_experts(self, ops: list[str]) -> None:
         """ggml_cuda_match_shared_expert: an equal shared expert moves to where the routed ones are."""
-        nodes, order = self.g.nodes, self.order
+        order = self.order
         i = 0
         while i + 5 < len(order):
-            if nodes[order[i]].op == "mul_mat_id":
+            if ops[i : i + 3] == _ROUTED:
                 for j in range(i + 3, len(order) - 2):
-                    ops = [nodes[k].op for k in order[j : j + 3]]
-                    if ops[:2] == ["mul_mat_id", "mul_mat_id"]:
+                    op = ops[j]
+                    if op == "mul_mat_id" and ops[j + 1] == "mul_mat_id":
                         break
-                    if ops == ["mul_mat", "mul_mat", "glu"] and self._equal_experts(i, j):
-                        order[i + 3 : j + 3] = [*order[j : j + 3], *order[i + 3 : j]]
+                    if op == "mul_mat" and ops[j : j + 3] == _SHARED and self._equal_experts(i, j):
+                        for table in (order, ops):
+                            table[i + 3 : j + 3] = [*table[j : j + 3], *table[i + 3 : j]]
                         up = self.g.sources[order[i + 2]][1]
                         for s in self.sources[up][1:3]:
                             self._hold(s, order[i + 5])
@@ -150,8 +156,6 @@ class Fusions:
 
     def _equal_experts(self, i: int, j: int) -> bool:
         nodes, order = self.g.nodes, self.order
-        if [nodes[k].op for k in order[i : i + 3]] != ["mul_mat_id", "mul_mat_id", "glu"]:
-            return False
         own = self.g.sources
         routed, shared = own[order[i + 2]], own[order[j + 2]]
         pairs = ((routed, order[i : i + 2]), (shared, order[j : j + 2]))
