@@ -18,7 +18,7 @@ from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.cli.profiles import profile
 from kvtui.header.address import ModelAddress
-from kvtui.tasks.opening import address_of, beside_of, flags_of, load, machine_of, request_of
+from kvtui.tasks.opening import address_of, beside_of, build_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ def _say_progress(seconds: float, bound: float) -> None:
 @shared_options
 @click.option("--time", "seconds", type=float, callback=positive_seconds, help="How long to plan in all, in seconds.")
 @click.option("--prove", is_flag=True, help="Go on until no plan can be better, with progress.")
+@click.option("--explain", is_flag=True, help="Each figure's formula with its numbers, and what is alive at each peak.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def plan(model: str, options: Options, seconds: float | None, prove: bool, as_json: bool) -> None:
+def plan(model: str, options: Options, seconds: float | None, prove: bool, explain: bool, as_json: bool) -> None:
     """The best placement of MODEL."""
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import plan_json
@@ -76,11 +77,16 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, as_js
     )
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": time.perf_counter() - read}
     if as_json:
-        print_json(plan_json(made, str(address), timings))
+        value = plan_json(made, str(address), timings)
+        if explain:
+            from kvtui.report.peaks import peaks_json, plan_peaks
+
+            value["peaks"] = peaks_json(plan_peaks(made))
+        print_json(value)
     else:
         from kvtui.report.as_text import plan_lines
 
-        echo_lines(plan_lines(made, address))
+        echo_lines(plan_lines(made, address, explain=explain))
     sys.exit(EXIT_OK if made.fits else EXIT_NO)
 
 
@@ -98,7 +104,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
 
     began = time.perf_counter()
     flags = in_environment(without_secrets(flags))
-    server_flags = parse_flags(flags, flags_of(options))
+    server_flags = parse_flags(flags, flags_of(options), build_of(options))
     joined = replace(
         options,
         spec_type=",".join(server_flags.context.spec_types) or None,
@@ -110,14 +116,16 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
     beside = beside_of(server_flags.beside, server_flags.context.spec_types)
-    described = describe_flags(spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned)
+    described = describe_flags(
+        spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned, request.fa_quants
+    )
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
         value = estimate_json(described, str(address), flags, timings)
         if explain:
-            from kvtui.report.peaks import peaks_json, peaks_of
+            from kvtui.report.peaks import described_peaks, peaks_json
 
-            value["peaks"] = peaks_json(peaks_of(spec, server_flags.context, described.assignment, described.machine))
+            value["peaks"] = peaks_json(described_peaks(described))
         print_json(value)
     else:
         from kvtui.report.as_text import estimate_lines
@@ -168,10 +176,17 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     server = choose_server(options.llama_server)
     flags = in_environment(without_secrets(flags))
     if flags:
-        server_flags = parse_flags(flags, flags_of(options))
+        server_flags = parse_flags(flags, flags_of(options), build_of(options))
         beside = beside_of(server_flags.beside, server_flags.context.spec_types)
         described = describe_flags(
-            spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned
+            spec,
+            request.machine,
+            request.margin_bytes,
+            request.build,
+            server_flags,
+            beside,
+            request.learned,
+            request.fa_quants,
         )
         predicted, argv = described.estimate, flags
     else:
@@ -190,7 +205,9 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
 
 
 def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080].")(command)
+    command = click.option(
+        "--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080, from b11549 on 9931]."
+    )(command)
     return click.option("--host", help="Address it listens on [default: 127.0.0.1].")(command)
 
 
@@ -212,7 +229,7 @@ def serve(model: str, options: Options) -> None:
     if not made.fits:
         say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
-    address = address_of(options)
+    address = address_of(options, server)
     try:
         found = preflight(server, needs_of(made), address.port, address.host)
     except OSError as e:

@@ -11,6 +11,7 @@ import click
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.known import OLD_LOAD_SWITCHES
 from kvtui.tasks.options import Options, check_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,27 +28,15 @@ def positive_seconds(ctx: click.Context, param: click.Parameter, value: float | 
     return value
 
 
-# Switches of builds before -lm (common/arg.cpp dropped them), and what says the same today
-_OLD_SWITCHES = {
-    "--mmap": "-lm mmap",
-    "--no-mmap": "-lm none",
-    "--mlock": "-lm mmap+mlock",
-    "-dio": "-lm dio",
-    "--direct-io": "-lm dio",
-    "-ndio": "-lm mmap",
-    "--no-direct-io": "-lm mmap",
-}
-
-
 def _said_today(ctx: click.Context, param: click.Parameter, given: bool) -> None:
     if given:
         old = param.opts[0]
-        raise UsageError(f"{old}: llama-server has no such flag since it has -lm; write {_OLD_SWITCHES[old]}")
+        raise UsageError(f"{old}: llama-server has no such flag since it has -lm; write -lm {OLD_LOAD_SWITCHES[old][1]}")
 
 
 _OLD: tuple[Callable[[Any], Any], ...] = tuple(
     _option(name, f"old_{i}", is_flag=True, hidden=True, expose_value=False, callback=_said_today)
-    for i, name in enumerate(_OLD_SWITCHES)
+    for i, name in enumerate(OLD_LOAD_SWITCHES)
 )
 
 _SHARED: tuple[Callable[[Any], Any], ...] = (
@@ -66,6 +55,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--swa-full", is_flag=True, help="Sliding-window layers keep the whole context."),
     _option("-nkvo", "--no-kv-offload", is_flag=True, help="Keep K/V in host memory."),
     _option("-lm", "--load-mode", metavar="MODE", help="How weights are read: auto, none, mmap, mlock, mmap+mlock or dio."),
+    _option("--moe-cache-mib", type=int, metavar="N", help="Cache on the devices for experts in RAM (from b11549 on)."),
     _option("-mm", "--mmproj", metavar="FILE", help="Multimodal projector, loaded beside the model."),
     _option("-md", "--model-draft", metavar="FILE", help="Draft model, loaded beside the model."),
     _option("--spec-type", metavar="TYPE", help="Speculative decoding; draft-mtp loads a model's MTP blocks."),

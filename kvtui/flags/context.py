@@ -29,6 +29,7 @@ class ContextParams:
     offload_kqv: bool = True  # False: -nkvo
     op_offload: bool = True  # False: --no-op-offload
     spec_types: tuple[str, ...] = ()  # --spec-type
+    expert_cache_mib: int = 0  # --moe-cache-mib: on devices, for experts in RAM; 0: none
     n_draft: int | None = None  # draft length of --spec-type (--spec-draft-n-max)
 
     @property

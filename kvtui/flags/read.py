@@ -1,21 +1,20 @@
-"""llama-server's command line as llama-server b11434 reads it (common/arg.cpp): the part that decides memory."""
+"""llama-server's command line as a build of it reads it (common/arg.cpp): the part that decides memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import UsageError
 from kvtui.flags.beside import ALL_LAYERS, BesideFlags
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
+from kvtui.flags.known import OLD_LOAD_SWITCHES, REMOVED, known_flags, unknown_flag
 from kvtui.flags.overrides import DENSE_FFN, EXPERTS, Override, first_blocks, parse_overrides
 
 MAX_SPLITS = 15  # -ts: fewer entries than llama_max_devices() = 16 (ggml: GGML_CUDA_MAX_DEVICES)
 DEFAULT_CACHE_RAM_MIB = 8192  # common/common.h, cache_ram_mib
 DEFAULT_CHECKPOINTS = 32  # common/common.h, n_ctx_checkpoints
-_REMOVED = -1
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,6 @@ class ServerFlags:
     checkpoints: int = DEFAULT_CHECKPOINTS
     repack: bool = True
     ignored: tuple[str, ...] = ()  # flags that move no memory
-
-
-@cache
-def known_flags() -> dict[str, int]:
-    """Every flag of llama-server and how many values it takes; -1: removed, refused by the server itself."""
-    table = {}
-    for line in files("kvtui.data").joinpath("server-flags.txt").read_text().splitlines():
-        if not line.startswith("#"):
-            count, *names = line.split()
-            table.update(dict.fromkeys(names, int(count)))
-    return table
 
 
 def _integer(flag: str, value: str) -> int:
@@ -131,6 +119,13 @@ def _draft_length(flag: str, value: str) -> int:
     return number
 
 
+def _cache_size(flag: str, value: str) -> int:
+    number = _integer(flag, value)
+    if number < 0:
+        raise UsageError(f"{flag} {value}: a cache is 0 MiB or more")
+    return number
+
+
 # flag -> field of ContextParams, and how its value is read
 _CONTEXT_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("-c", "--ctx-size"), ("n_ctx", _context)),
@@ -142,6 +137,7 @@ _CONTEXT_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     **dict.fromkeys(("-fa", "--flash-attn"), ("flash_attn", lambda f, v: _FLASH[_choice(f, v, tuple(_FLASH))])),
     "--spec-type": ("spec_types", _spec_types),
     "--spec-draft-n-max": ("n_draft", _draft_length),
+    "--moe-cache-mib": ("expert_cache_mib", _cache_size),
 }
 _CONTEXT_SWITCHES: dict[str, tuple[str, bool]] = {
     "--swa-full": ("swa_full", True),
@@ -263,22 +259,28 @@ def _usual_count(flag: str, rest: Sequence[str]) -> int:
     return guessed_count(flag, rest) if known is None else max(known, 0)
 
 
-def _checked(argv: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _checked(argv: Sequence[str], build: Build) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Flags with their values. Raises UsageError for what llama-server does not know."""
-    known = known_flags()
-    for word, values in split_argv(argv):
+    known = known_flags(build)
+
+    def count(word: str, rest: Sequence[str]) -> int:
+        values = known.get(_canonical(word))
+        return guessed_count(word, rest) if values is None else max(values, 0)
+
+    for word, values in split_argv(argv, count):
         flag = _canonical(word)
         if flag not in known:
-            raise UsageError(f"{word}: llama-server has no such flag")
-        if known[flag] == _REMOVED:
-            raise UsageError(f"{flag}: llama-server b11434 no longer has this flag")
+            raise unknown_flag(word, flag, build)
+        if known[flag] == REMOVED:
+            raise UsageError(f"{flag}: llama-server {build} no longer has this flag")
         if len(values) < known[flag]:
             raise UsageError(f"{flag}: a value is missing")
         yield flag, values
 
 
-def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerFlags:
-    """What `argv` says, over `base`. Raises UsageError with one line for what the server's own parser would reject."""
+def parse_flags(argv: Sequence[str], base: ServerFlags | None = None, build: Build = DEFAULT_BUILD) -> ServerFlags:
+    """What `argv` says to a llama-server of this build, over `base`. Raises UsageError with one line for what the
+    server's own parser would reject."""
     flags = base or ServerFlags()
     context: dict[str, Any] = {}
     other: dict[str, Any] = {}
@@ -286,7 +288,7 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerF
     overrides: list[Override] = list(flags.overrides)
     drafts: list[Override] = list(flags.beside.draft_overrides)
     ignored = []
-    for flag, values in _checked(argv):
+    for flag, values in _checked(argv, build):
         if flag in _CONTEXT_VALUES:
             name, read = _CONTEXT_VALUES[flag]
             context[name] = read(flag, values[0])
@@ -308,6 +310,8 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None) -> ServerF
             name, beside[name] = _BESIDE_SWITCHES[flag][0], _BESIDE_SWITCHES[flag][1]
         elif flag in _DRAFT_OVERRIDES:
             drafts += _DRAFT_OVERRIDES[flag](flag, "".join(values))
+        elif flag in OLD_LOAD_SWITCHES:
+            other["load_mode"] = OLD_LOAD_SWITCHES[flag][0]
         elif flag in _ALL_EXPERTS:
             overrides.append(Override(EXPERTS, "CPU"))
         else:

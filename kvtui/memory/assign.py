@@ -52,6 +52,7 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         opened=used if used != tuple(range(len(machine.devices))) else None,
         repack=flags.repack,
         named=None if flags.devices is None else used_devices(replace(flags, split_mode="layer"), machine.devices),
+        shares=tuple(given) if any(given) else (),
     )
 
 

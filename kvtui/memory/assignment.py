@@ -15,7 +15,9 @@ class Assignment:
     an -ot, -cmoe, -ncmoe (llama-context.cpp: any override disables pipelining). `tied_output`: where an override puts a
     tied output's second copy, in place of `layer_devices[-1]`. `opened`: the devices that
     llama-server opens, in order (-dev, -sm none); None: all of them. `repack`: the CPU back end may keep weights
-    repacked. `named`: the devices that -dev names, where it does: a projector goes to the first of them."""
+    repacked. `named`: the devices that -dev names, where it does: a projector goes to the first of them. `shares`: what -ts
+    says of the devices that are opened; (): it says nothing, and free memory counts; None: counts of blocks, as a placement
+    is written."""
 
     layer_devices: tuple[int, ...]
     tensor_devices: tuple[int, ...]
@@ -24,6 +26,7 @@ class Assignment:
     opened: tuple[int, ...] | None = None
     repack: bool = True
     named: tuple[int, ...] | None = None
+    shares: tuple[float, ...] | None = None
 
     def opens(self, device: int) -> bool:
         """Whether llama-server opens a device, whatever is on it."""

@@ -10,10 +10,13 @@ from kvtui.hardware.device import Machine
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside import Beside, BesideModel
+from kvtui.memory.compute import ComputeModel
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.refusals import refusals
+from kvtui.memory.standing import standing_of
 from kvtui.model.spec import ModelSpec
 
 _MIB = 2**20
@@ -32,6 +35,7 @@ class Described:
     estimate: Estimate
     fits: bool
     findings: tuple[Finding, ...]
+    fa_quants: tuple[str, ...] | None = None
 
 
 def describe_flags(
@@ -42,17 +46,23 @@ def describe_flags(
     flags: ServerFlags,
     beside: Beside | None = None,
     learned: Learned = NOTHING,
+    fa_quants: tuple[str, ...] | None = None,
 ) -> Described:
     """What `flags` would take, with what is `beside` the model. Of what was `learned` here the overhead alone counts.
-    Raises UsageError for devices and buffers that are not there."""
+    `fa_quants`: the K/V pairs that the binary has kernels for, None for the default set. Raises UsageError for devices and
+    buffers that are not there."""
     assignment = assign(model, flags, machine)
-    others = BesideModel(beside or Beside(flags.beside), model, flags.context, machine, str(build), main=flags)
+    others = BesideModel(
+        beside or Beside(flags.beside), model, flags.context, machine, str(build), main=flags, fa_quants=fa_quants
+    )
+    compute = ComputeModel(model, flags.context, machine, str(build), fa_quants=fa_quants)
     memory = estimate(
         model,
         flags.context,
         assignment,
         machine,
         str(build),
+        compute=compute,
         cache_ram_bytes=max(flags.cache_ram_mib, 0) * _MIB,
         checkpoints=max(flags.checkpoints, 0),
         learned=Learned(overhead_bytes=learned.overhead_bytes),
@@ -61,8 +71,8 @@ def describe_flags(
     found = list(refusals(model, flags.context, build))
     found += _split_mode(flags)
     found += others.findings
-    if build.standing:
-        found.append(Finding("unmeasured-build", "note", build.standing))
+    found += expert_cache_findings(model, assignment, machine, flags.context.expert_cache_mib)
+    found += standing_of(model, build)
     lacks = lacking(machine, capacities(machine, margins), memory)
     if lacks:
         found.append(Finding(DOES_NOT_FIT, "error", f"does not fit: {', '.join(map(str, lacks))}"))
@@ -73,7 +83,7 @@ def describe_flags(
             )
         )
     fits = not any(f.severity == "error" for f in found)
-    return Described(model, machine, margins, build, flags, assignment, memory, fits, tuple(found))
+    return Described(model, machine, margins, build, flags, assignment, memory, fits, tuple(found), fa_quants)
 
 
 def _split_mode(flags: ServerFlags) -> list[Finding]:

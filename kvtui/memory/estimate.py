@@ -9,6 +9,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside import Beside, BesideModel, Part
 from kvtui.memory.compute import DEFAULT_BUILD, ComputeModel
 from kvtui.memory.corrections import NOTHING, Learned
+from kvtui.memory.expert_cache import expert_cache
 from kvtui.memory.overhead import NONE, overhead_of
 from kvtui.memory.weights import weights
 from kvtui.model.spec import ModelSpec
@@ -23,13 +24,14 @@ class DeviceMemory:
     recurrent_bytes: int
     compute_bytes: int
     beside_bytes: int = 0  # an MTP context, a projector, a draft model with its cache
+    expert_cache_bytes: int = 0  # of experts in RAM (--moe-cache-mib)
     overhead_bytes: int = 0  # what the back end takes and nobody lists (CUDA context)
     growth_bytes: int = 0  # what a first long prompt was seen to add; not in used_bytes
 
     @property
     def working_bytes(self) -> int:
         """What a device needs beside what is placed on it."""
-        return self.compute_bytes + self.beside_bytes + self.overhead_bytes
+        return self.compute_bytes + self.beside_bytes + self.expert_cache_bytes + self.overhead_bytes
 
     @property
     def used_bytes(self) -> int:
@@ -46,13 +48,15 @@ class HostUse:
     recurrent_bytes: int
     compute_bytes: int
     beside_bytes: int = 0
+    expert_cache_bytes: int = 0  # which expert is where (--moe-cache-mib)
     prompt_cache_bytes: int = 0  # ceiling of --cache-ram
     checkpoint_bytes: int = 0  # ceiling of context checkpoints
 
     @property
     def used_bytes(self) -> int:
         """What is taken at start; the ceilings are not in it."""
-        return self.weights_bytes + self.cache_bytes + self.recurrent_bytes + self.compute_bytes + self.beside_bytes
+        held = self.weights_bytes + self.cache_bytes + self.recurrent_bytes
+        return held + self.compute_bytes + self.beside_bytes + self.expert_cache_bytes
 
 
 @dataclass(frozen=True)
@@ -97,19 +101,23 @@ def estimate(
     near = [0] * (len(machine.devices) + 1)
     for part in others:
         near[part.device] += part.n_bytes
+    experts = expert_cache(model, assignment, machine, context.expert_cache_mib)
     devices = []
     for i, device in enumerate(machine.devices):
         working = learned.compute(i, buffers.devices[i])
-        used = held.devices[i] + cache[i] + state[i] + working + near[i]
+        used = held.devices[i] + cache[i] + state[i] + working + near[i] + experts.devices[i]
         known = overhead_of(device) if used or assignment.opens(i) else NONE
         overhead = learned.overhead(i, used) or known.load_bytes
-        devices.append(DeviceMemory(held.devices[i], cache[i], state[i], working, near[i], overhead, known.growth_bytes))
+        devices.append(
+            DeviceMemory(held.devices[i], cache[i], state[i], working, near[i], experts.devices[i], overhead, known.growth_bytes)
+        )
     host = HostUse(
         held.host,
         cache[CPU],
         state[CPU],
         max(buffers.host + learned.host_compute_bytes, 0),
         near[CPU],
+        experts.host,
         prompt_cache_bytes=cache_ram_bytes,
         checkpoint_bytes=checkpoint_bytes(model, context, checkpoints),
     )

@@ -23,6 +23,10 @@ def equal_types_needed(model: ModelSpec) -> bool:
 def refusals(model: ModelSpec, ctx: ContextParams, build: Build = DEFAULT_BUILD) -> tuple[Finding, ...]:
     """Errors for what is refused, warnings for what the server takes untested. Empty: it is accepted."""
     found = [_of_loading(model.refusal, build)] if model.refusal else []
+    since = model.family.since
+    if since is not None and build < since:
+        text = f"unknown model architecture: llama.cpp {build} has no {model.architecture!r}; {since} has it"
+        found.append(_error(UNKNOWN_ARCHITECTURE, text))
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
     flash_off = ctx.flash_attn == "off" or model.family.no_flash_attention
     if ctx.slots > MAX_SEQUENCES:

@@ -50,11 +50,11 @@ def weights(model: ModelSpec, assignment: Assignment, machine: Machine) -> Weigh
         there = assignment.layer_devices[-1] if assignment.tied_output is None else assignment.tied_output
         if there != here and here == CPU:
             taken[there] += padded_bytes(embedding, backends[there])
-        elif there == CPU and here == CPU and assignment.repack and _repacks(embedding):
+        elif there == CPU and here == CPU and assignment.repack and repacks(embedding):
             host += embedding.n_bytes
     return WeightBytes(tuple(taken), host)
 
 
-def _repacks(tensor: Tensor) -> bool:
-    """Whether the CPU back end keeps a matrix repacked, apart from the plain copy that rows are looked up in."""
+def repacks(tensor: Tensor) -> bool:
+    """Whether the CPU back end keeps a matrix repacked: apart from the plain copy that rows are looked up in."""
     return tensor.type_name in _REPACKED and len(tensor.dims) > 1 and tensor.dims[1] % 8 == 0

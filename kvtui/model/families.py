@@ -8,6 +8,8 @@ attention in every block, heads as the header says, no further cache."""
 from dataclasses import dataclass
 from typing import Literal
 
+from kvtui.base.build import Build
+
 Memory = Literal[
     "kv",  # llama_kv_cache, or llama_kv_cache_iswa where a window is in use
     "none",  # encoders and diffusion models: no memory at all
@@ -91,6 +93,7 @@ class Family:
     mtp_head_kept: bool = False  # their embeddings and head are loaded even without draft-mtp
     mtp_cached: bool = False  # create_memory does not filter them out of the main cache, loaded or not
     norm_named_embd: bool = False  # the output's norm is called token_embd_norm (LLM_TENSOR_OUTPUT_NORM_LFM2)
+    since: Build | None = None  # the first build that is known to have the architecture, where that is not b11434
     rollback: bool = False  # llm_arch_supports_rs_rollback (src/llama-arch.cpp): drafting keeps further recurrent rows
 
 
@@ -126,6 +129,7 @@ FAMILIES: dict[str, Family] = {
     "mistral4": Family("deepseek2", mtp=True),
     "glm4moe": Family("glm4-moe", mtp=True),
     "hy_v3": Family("hy-v3", mtp=True, mtp_head_kept=True),
+    "k2-horizon": Family("k2-horizon", since=Build(11549)),
     "grok": Family("grok", no_flash_attention=True),
     # sliding windows
     "afmoe": Family("afmoe", window=Window(4, needs_key=True)),

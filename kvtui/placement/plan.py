@@ -11,7 +11,9 @@ from kvtui.flags.overrides import Override
 from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
+from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.refusals import refusals
+from kvtui.memory.standing import standing_of
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
 from kvtui.placement.context_search import largest_context
@@ -214,6 +216,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     fits = candidate.over_bytes == 0
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
     findings = [*notes, *refusals(request.model, request.context, request.build), *problem.beside.findings, *_warnings(request)]
+    findings += expert_cache_findings(request.model, assignment, request.machine, request.context.expert_cache_mib)
     if not fits:
         findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
@@ -256,6 +259,7 @@ def context_flags(trained: int, context: ContextParams) -> tuple[str, ...]:
     flags += ["--swa-full"] if context.swa_full else []
     flags += [] if context.offload_kqv else ["-nkvo"]
     flags += [] if context.op_offload else ["--no-op-offload"]
+    flags += ["--moe-cache-mib", str(context.expert_cache_mib)] if context.expert_cache_mib else []
     flags += ["--spec-type", ",".join(context.spec_types)] if context.spec_types else []
     flags += ["--spec-draft-n-max", str(context.n_draft)] if context.n_draft is not None else []
     return tuple(flags)
@@ -279,8 +283,7 @@ def _warnings(request: Request) -> list[Finding]:
         if device.free_bytes <= margin and device.name not in request.excluded:
             text = f"{device.name} is not used: of {mib(device.free_bytes)} free its margin leaves nothing ({mib(margin)})"
             found.append(Finding("margin-takes-all", "note", text))
-    if request.build.standing:
-        found.append(Finding("unmeasured-build", "note", request.build.standing))
+    found += standing_of(model, request.build)
     if not devices:
         found.append(Finding("no-device", "note", "no GPU: everything is in RAM"))
     return found

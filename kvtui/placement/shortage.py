@@ -67,6 +67,7 @@ def _parts(use: DeviceMemory | HostUse) -> str:
         "weights": use.weights_bytes,
         "K/V": use.cache_bytes,
         "recurrent state": use.recurrent_bytes,
+        "the expert cache": use.expert_cache_bytes,
         "compute buffers": use.compute_bytes,
         "what loads beside the model": use.beside_bytes,
     }

@@ -28,7 +28,9 @@ def memory_lines(machine: Machine, margins: Sequence[int], memory: Estimate) -> 
         lines.append(_row(device.name, [*values(use, IN_TEXT).values(), device.free_bytes, margin]))
     lines.append(_row(RAM, [*values(memory.host, IN_TEXT).values(), machine.ram.free_bytes]))
     names = {CPU: RAM, **dict(enumerate(d.name for d in machine.devices))}
-    return [*lines, "all in MiB", *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
+    experts = [(names[i], use.expert_cache_bytes) for i, use in enumerate(memory.devices) if use.expert_cache_bytes]
+    lines += ["all in MiB", *(f"expert cache on {name}: {mib(n_bytes)}" for name, n_bytes in experts)]
+    return [*lines, *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
 
 
 def beside_line(part: Part, where: str) -> str:
@@ -47,7 +49,7 @@ def _row(name: str, sizes: Sequence[int]) -> str:
     return f"{name:{_NAME}}" + "".join(f"{n / MIB:>{width},.0f}" for n, (_, width) in zip(sizes, _COLUMNS, strict=False))
 
 
-def plan_lines(plan: Plan, address: ModelAddress) -> list[str]:
+def plan_lines(plan: Plan, address: ModelAddress, *, explain: bool) -> list[str]:
     """A plan: memory, speed, findings, and the command."""
     request = plan.request
     context = request.context
@@ -62,6 +64,11 @@ def plan_lines(plan: Plan, address: ModelAddress) -> list[str]:
         lines.append(f"{plan.speed.low:.1f} to {plan.speed.high:.1f} tokens a second, by bandwidth (full to empty context)")
         lines.append(_proof(plan.optimality))
     lines += [f"{f.severity}: {f.message}" for f in plan.findings]
+    if explain:
+        from kvtui.report.formulas import explain_lines
+        from kvtui.report.peaks import peak_lines, plan_peaks
+
+        lines += ["", *explain_lines(request.model, context, request.beside.flags), *peak_lines(plan_peaks(plan))]
     lines += ["", *configuration_lines(configuration(plan))]
     env = "".join(f"{k}={shell_word(v)} " for k, v in plan.env)
     lines += ["", env + shell_line(["llama-server", *address.flags, *plan.argv])]
@@ -86,11 +93,10 @@ def estimate_lines(described: Described, path: str, *, explain: bool) -> list[st
     ]
     if explain:
         from kvtui.report.formulas import explain_lines
-        from kvtui.report.peaks import peak_lines, peaks_of
+        from kvtui.report.peaks import described_peaks, peak_lines
 
         flags = described.flags
-        peaks = peaks_of(described.model, flags.context, described.assignment, described.machine)
-        lines += ["", *explain_lines(described.model, flags.context, flags.beside), *peak_lines(peaks)]
+        lines += ["", *explain_lines(described.model, flags.context, flags.beside), *peak_lines(described_peaks(described))]
     return lines + [f"{f.severity}: {f.message}" for f in described.findings]
 
 

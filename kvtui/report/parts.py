@@ -20,6 +20,7 @@ _SHARED = (
     Part("recurrent_bytes", "state", 8),
     Part("compute_bytes", "compute", 9),
     Part("beside_bytes", "beside", 9),
+    Part("expert_cache_bytes"),
 )
 _USED = Part("used_bytes", "used", 10)
 OF_DEVICES = (*_SHARED, Part("overhead_bytes", "overhead", 9), Part("growth_bytes"), _USED)

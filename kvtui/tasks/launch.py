@@ -21,7 +21,7 @@ def needs_of(plan: Plan) -> Needs:
     """Bytes that must be free: mapped weights can always give way."""
     machine, memory = plan.request.machine, plan.estimate
     host = memory.host
-    mapped = 0 if parse_flags(plan.argv).load_mode in _UNMAPPED else host.weights_bytes
+    mapped = 0 if parse_flags(plan.argv, build=plan.request.build).load_mode in _UNMAPPED else host.weights_bytes
     endpoints = tuple(dict.fromkeys(d.endpoint for d in machine.devices if d.endpoint))
     return Needs(machine.devices, tuple(u.used_bytes for u in memory.devices), host.used_bytes - mapped, endpoints)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvtui.base.build import DEFAULT_BUILD, build_in, parse_build
+from kvtui.base.build import DEFAULT_BUILD, Build, build_in, parse_build
 from kvtui.base.findings import UsageError
 from kvtui.tasks.options import DRAFT_MTP, Options, beside_flags, context_params, spec_types
 
@@ -107,6 +107,7 @@ def _found(server: str | None) -> "Machine":
 
 def request_of(model: "ModelSpec", options: Options) -> "Request":
     """What a plan is asked for. Raises UsageError."""
+    from kvtui.flags.known import unknown_flag
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
     from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin
     from kvtui.placement.request import Pin, Request
@@ -124,10 +125,12 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     unknown = next((e for e in options.exclude if e not in {d.name for d in machine.devices}), None)
     if unknown is not None:
         raise UsageError(f"--exclude {unknown}: no such device")
-    asked = parse_build(options.build) if options.build is not None else None
     server = _named_server(options.llama_server)  # asked for even where --build names another: a path that is none is told
     check_margins(options.margin, margins, machine.devices)
     of_server = build_in(server.build) if server else None
+    build = build_of(options)
+    if options.moe_cache_mib and not build.has("expert_cache"):
+        raise unknown_flag("--moe-cache-mib", "--moe-cache-mib", build)
     request = Request(
         model=model,
         context=context,
@@ -140,8 +143,8 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         load_mode=options.load_mode,
         beside=beside_of(beside_flags(options), context.spec_types),
         server=server.identity if server else "",
-        build=asked or of_server or DEFAULT_BUILD,
-        fa_quants=server.fa_quants if server and asked in (None, of_server) else None,
+        build=build,
+        fa_quants=server.fa_quants if server and (options.build is None or build == of_server) else None,
     )
     from kvtui.tasks.history import with_learned
 
@@ -155,9 +158,18 @@ def _named_server(server: str | None) -> "ServerBinary | None":
     return choose_server(server) if server else None
 
 
-def address_of(options: Options) -> "Address":
-    """Where a server is to listen, and what else it is given."""
+def build_of(options: Options) -> Build:
+    """The build to estimate for: the one that was named, the named server's, or the usual. Raises UsageError."""
+    if options.build is not None:
+        return parse_build(options.build)
+    server = _named_server(options.llama_server)
+    return (build_in(server.build) if server else None) or DEFAULT_BUILD
+
+
+def address_of(options: Options, server: "ServerBinary | None" = None) -> "Address":
+    """Where a server is to listen, and what else it is given: without a port that of the build of `server`, which runs."""
     from kvtui.server.process.preflight import Address
 
     plain = Address()
-    return Address(options.port or plain.port, options.host or plain.host, options.server_args)
+    build = (build_in(server.build) if server else None) or build_of(options)
+    return Address(options.port or build.port, options.host or plain.host, options.server_args)

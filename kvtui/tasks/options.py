@@ -39,6 +39,7 @@ class Options:
     swa_full: bool = False
     no_kv_offload: bool = False
     load_mode: str | None = None
+    moe_cache_mib: int | None = None
     mmproj: str | None = None
     model_draft: str | None = None
     spec_type: str | None = None
@@ -122,6 +123,10 @@ def context_params(options: Options, base: ContextParams | None = None) -> Conte
         given["offload_kqv"] = False
     if options.spec_type is not None:
         given["spec_types"] = spec_types(options.spec_type)
+    if options.moe_cache_mib is not None:
+        if options.moe_cache_mib < 0:
+            raise UsageError(f"--moe-cache-mib {options.moe_cache_mib}: a cache is 0 MiB or more")
+        given["expert_cache_mib"] = options.moe_cache_mib
     if options.spec_draft_n_max is not None:
         given["n_draft"] = parse_flags(("--spec-draft-n-max", str(options.spec_draft_n_max))).context.n_draft
     return replace(base or ContextParams(), **given)

@@ -5,6 +5,7 @@ from functools import partial
 
 from textual.events import Event, Key
 
+from kvtui.report.peaks import plan_peaks
 from kvtui.tui.draw.body import log_is_in_sight, page_room
 from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt, Question
@@ -23,6 +24,9 @@ from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
 from kvtui.tui.server.using import ServerDesk
+from kvtui.tui.work.messages import PeaksReady
+
+EXPLAINED = "where the figures come from"
 
 
 class KvtuiApp(ServerDesk):
@@ -158,8 +162,15 @@ class KvtuiApp(ServerDesk):
         self.open_page("command, copied", command_page(plan, self.session.path, self.size.width))
 
     def explain_figures(self) -> None:
-        """Formulas with their numbers."""
-        self.open_page("where the figures come from", explain_page(self.state, self.size.width))
+        """Formulas with their numbers; what is alive at each peak follows as soon as it is derived."""
+        plan = self.state.plan
+        self.open_page(EXPLAINED, explain_page(self.state, self.size.width))
+        if plan is not None:
+            self.work("deriving what the compute buffers hold", lambda: PeaksReady(plan_peaks(plan)))
+
+    def on_peaks_ready(self, message: PeaksReady) -> None:
+        """The page again, with them, if it is still open."""
+        self.refresh_page(EXPLAINED, explain_page(self.state, self.size.width, message.peaks))
 
     def show_help(self) -> None:
         """All keys."""

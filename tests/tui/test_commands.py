@@ -57,7 +57,7 @@ async def test_every_command_does_something_by_its_key(app: KvtuiApp, command: C
         app.become(replace(app.state, log=log))
         before_it = BEFORE.get(command.key, [])
         if command.pane == PAGE:
-            before_it = {"up": ["down"], "pageup": ["pagedown"]}.get(command.key, [])
+            before_it = {"up": ["down"], "pageup": ["pagedown"], "home": ["end"]}.get(command.key, [])
         await pilot.press(*TO_FRONT[command.pane], *before_it)
         assert command_for(command.key, app.state.front) is command
         before = (what_a_person_did(app.state), app.look.name)

@@ -19,12 +19,17 @@ def test_what_is_no_build_is_refused(text: str) -> None:
     assert build_in(text) is None
 
 
+def test_the_port_follows_the_build() -> None:
+    assert [build.port for build in KNOWN] == [8080, 8080, 9931]
+
+
 def test_an_unknown_build_says_where_it_lies() -> None:
     oldest, *_, before, newest = KNOWN
     between = Build((before.number + newest.number) // 2)
-    assert DEFAULT_BUILD.standing == ""
-    assert "figures are those of b11434" in before.standing or before == DEFAULT_BUILD
-    assert newest.standing.startswith(f"{newest} was measured, and its own rules are not modelled here")
+    assert [build.standing for build in KNOWN] == [""] * len(KNOWN)
+    assert DEFAULT_BUILD in KNOWN
     assert between.standing.startswith(f"{between} lies between {before} and {newest}")
+    assert between.standing.endswith(f"figures are those of {before}")
+    assert Build(10800).standing.endswith("figures are those of b10644 with what b10752 changed")
     assert f"after {newest}, the newest" in Build(newest.number + 1).standing
     assert f"before {oldest}, the oldest" in Build(oldest.number - 1).standing

@@ -114,6 +114,7 @@ OBEYED: dict[str, tuple[tuple[str, ...], Callable[[Json], Any], Any]] = {
     "override_tensor_draft": (("-md", "DRAFT", "-otd", "ffn_up=CPU"), after("-otd"), "ffn_up=CPU"),
     "cpu_moe_draft": (("-md", "DRAFT", "-cmoed"), has("-otd"), True),
     "n_cpu_moe_draft": (("-md", "DRAFT", "-ncmoed", "1"), has("-otd"), True),
+    "moe_cache_mib": (("--moe-cache-mib", "64", "--build", "b11549"), after("--moe-cache-mib"), "64"),
     "spec_draft_n_max": (("--spec-draft-n-max", "5"), after("--spec-draft-n-max"), "5"),
     "spec_type": (("--spec-type", "ngram-mod"), after("--spec-type"), "ngram-mod"),
     "pin": (("--pin", r"^output\.weight$=CPU"), lambda p: p["host"]["weights_bytes"] > 600 * MIB, True),
@@ -146,6 +147,10 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "device_draft": [(("-md", "DRAFT", "-devd", "CUDA9"), "the draft model's -dev CUDA9: no such device")],
     "override_tensor_draft": [(("-otd", "x"), "-otd")],
     "n_cpu_moe_draft": [(("-ncmoed", "-1"), "-ncmoed -1: a number of blocks is 0 or more")],
+    "moe_cache_mib": [
+        (("--moe-cache-mib", "64"), "llama-server b11434 has no such flag; b11549 has it"),
+        (("--moe-cache-mib", "-1", "--build", "b11549"), "a cache is 0 MiB or more"),
+    ],
     "spec_draft_n_max": [(("--spec-draft-n-max", "-1"), "a draft is 0 tokens or more")],
     "spec_type": [
         (("--spec-type", "foo"), "--spec-type foo: one of"),
@@ -163,7 +168,12 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "build": [(("--build", "newest"), "a build is written as b11434")],
     "seconds": [(("--time", t), "a time is more than 0 seconds") for t in ("-1", "0", "nan", "inf")],
 }
-ELSEWHERE = {"model", "as_json", "rpc"}  # the argument, the form of the answer, what the tests with real RPC servers hold
+ELSEWHERE = {
+    "model",
+    "as_json",
+    "explain",
+    "rpc",
+}  # the argument, the forms of the answer, what the tests with real RPC servers hold
 
 
 def test_no_option_is_left_out() -> None:

@@ -22,9 +22,15 @@ from kvtui.model.spec import ModelSpec
 
 def draft_context(main: ContextParams, trained: int, flags: BesideFlags) -> ContextParams:
     """The draft's context: as many cells as the model's, whose trained context is `trained`, and types of its own; nothing
-    is kept to take tokens back."""
+    is kept to take tokens back, and no experts are cached."""
     return replace(
-        main, n_ctx=main.cells(trained), type_k=flags.draft_type_k, type_v=flags.draft_type_v, spec_types=(), n_draft=None
+        main,
+        n_ctx=main.cells(trained),
+        type_k=flags.draft_type_k,
+        type_v=flags.draft_type_v,
+        spec_types=(),
+        n_draft=None,
+        expert_cache_mib=0,
     )
 
 

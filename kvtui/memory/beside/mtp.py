@@ -37,7 +37,7 @@ class MtpContext:
     @cached_property
     def compute(self) -> ComputeModel:
         """Of the graph that drafts."""
-        own = replace(self.context, type_k=self.type_k, type_v=self.type_v)
+        own = replace(self.context, type_k=self.type_k, type_v=self.type_v, expert_cache_mib=0)
         return ComputeModel(self.model, own, self.machine, self.build, self.fa_quants, drafts=True)
 
     @cached_property

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
+from kvtui.base.build import DEFAULT_BUILD
+from kvtui.base.build import Build as LlamaBuild
 from kvtui.cache.layout import cache_layout, flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
@@ -49,10 +51,13 @@ class Shapes:
     transposed: bool  # how the cache holds V: without flash attention, where that was known before there was a cache
     type_k: Dtype
     type_v: Dtype
+    build: LlamaBuild = DEFAULT_BUILD
 
 
-def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, alone: bool = False) -> Shapes:
-    """The prompt's graph, or the one of a token a slot. `alone`: the prompt's is one slot's."""
+def shapes(
+    model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, alone: bool = False, build: LlamaBuild = DEFAULT_BUILD
+) -> Shapes:
+    """The prompt's graph, or the one of a token a slot, as `build` has it. `alone`: the prompt's is one slot's."""
     layout = cache_layout(model, ctx)
     seqs = 1 if alone else ctx.slots
     tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
@@ -70,6 +75,7 @@ def shapes(model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, alon
         transposed=not flash_attention(model, ctx),
         type_k=_cache_dtype(k.name),
         type_v=_cache_dtype(v.name),
+        build=build,
     )
 
 
@@ -258,7 +264,7 @@ class Build(Tape):
         cur = text(ids)
         self.expand(cur)
         self.expand(raw)
-        if self.model.architecture in _UNMIXED:
+        if self.model.architecture in _UNMIXED or not self.at.build.has("mixed_input"):
             return self.scaled_embd(cur, scaled)
         mixed_ids = self.input(I32, rows, name="inp_mixed_tokens")
         slots = self.input(I64, rows, name="inp_mixed_slots")

@@ -4,6 +4,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from kvtui.base.build import DEFAULT_BUILD
+from kvtui.base.build import Build as LlamaBuild
 from kvtui.cache.kernels import Attention, Batch, Card, choose, f16_copy_bytes
 from kvtui.cache.layout import flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
@@ -20,6 +22,7 @@ from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
 from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
 from kvtui.memory.compute.terms import Term, terms
+from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache
 from kvtui.model.spec import ModelSpec
 
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
@@ -49,6 +52,10 @@ class Engine:
     machine: Machine
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
     drafts: bool = False  # the MTP context of the model, not its main one
+    build: LlamaBuild = DEFAULT_BUILD
+
+    def _shapes(self, flash: bool, prompt: bool, alone: bool = False) -> Shapes:
+        return shapes(self.model, self.context, flash, prompt, alone, self.build)
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
@@ -61,13 +68,15 @@ class Engine:
         return len(self.machine.devices) + 1
 
     def pipelined(self, assignment: Assignment) -> bool:
-        """llama-context.cpp, llama_context: several devices opened, all blocks and the output on devices, no override."""
+        """llama-context.cpp, llama_context: several devices opened, all blocks and the output on devices, no override,
+        no expert cache."""
         return (
             self.n > 2
             and all(d.backend in RULES for d in self.machine.devices)
             and CPU not in assignment.layer_devices
             and not assignment.overridden
             and self.context.offload_kqv
+            and not self.context.expert_cache_mib
         )
 
     @cached_property
@@ -94,6 +103,7 @@ class Engine:
             assignment.tied_output,
             CPU in assignment.layer_devices,
             self.pipelined(assignment),
+            tuple(self._cached(assignment, physical_batch(self.model, self.context))),
         )
         if asked not in self._known:
             if self._copies_caches(assignment, blocks):
@@ -131,7 +141,7 @@ class Engine:
         blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
         alone = self._alone
         _, _, peaks = self.run(assignment, blocks, prompt=True, alone=alone)
-        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks])
+        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks], named=True)
         return tuple([terms(g, planned, p) for p in peaks])
 
     def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
@@ -150,11 +160,11 @@ class Engine:
         if not self.context.offload_kqv or not self._alike:
             return False
         # nor are copies for what no GPU runs, where several batches are under way
-        sizes = shapes(self.model, self.context, flash_attention(self.model, self.context), prompt=True)
+        sizes = self._shapes(flash_attention(self.model, self.context), prompt=True)
         return not self._graph(sizes, representatives([k.shape for k in kinds(self.model)], self._turns)).left_to_cpu
 
-    def _graph(self, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
-        if self.drafts or not self._alike:
+    def _graph(self, sizes: Shapes, blocks: tuple[int, ...], named: bool = False) -> Graph:
+        if named or self.drafts or not self._alike:
             return build_graph(self.model, self.context, sizes, blocks, self.drafts)
         return graph_of(self.model, self.context, sizes, blocks)
 
@@ -182,17 +192,23 @@ class Engine:
         return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
 
     def run(
-        self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, alone: bool = False, watch: Sequence[int] = ()
+        self,
+        assignment: Assignment,
+        blocks: tuple[int, ...],
+        prompt: bool,
+        alone: bool = False,
+        watch: Sequence[int] = (),
+        named: bool = False,
     ) -> tuple[Graph, Schedule, list[Peak]]:
-        """One graph, scheduled and allocated. `alone`: a prompt of one slot."""
+        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own."""
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
-        sizes = shapes(model, ctx, flash, prompt, alone)
-        g = self._graph(sizes, blocks)
+        sizes = self._shapes(flash, prompt, alone)
+        g = self._graph(sizes, blocks, named)
         if self._turned_off(g, assignment) or self._strays(assignment):
-            sizes = shapes(model, ctx, False, prompt, alone)
-            g = self._graph(sizes, blocks)
-        cpu, homes = self.n - 1, self._homes(g, assignment)
+            sizes = self._shapes(False, prompt, alone)
+            g = self._graph(sizes, blocks, named)
+        cpu, homes = self.n - 1, self._homes(g, assignment, sizes.tokens)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
         extra = {
             (b, i): more
@@ -213,6 +229,8 @@ class Engine:
             offloads=frozenset(i for i, r in enumerate(rules) if r is not None and r.stages and self.context.op_offload),
             fuses=frozenset(i for i, r in enumerate(rules) if r is not None and r.fuses),
             refuses=[*(self._refuses(g, device) for device in range(cpu)), frozenset()],
+            idle_inputs=self.build.has("idle_inputs"),
+            keeps=self.build.has("kept_for_kernels"),
         )
 
     def _refuses(self, g: Graph, device: int) -> frozenset[int]:
@@ -248,7 +266,7 @@ class Engine:
         flash = flash_attention(self.model, self.context)
         if not flash or len(blocks) == self.model.n_layer:
             return False
-        g = self._graph(shapes(self.model, self.context, flash, prompt=True), blocks)
+        g = self._graph(self._shapes(flash, prompt=True), blocks)
         return self._refused(g, assignment) and not self._turned_off(g, assignment)
 
     @cached_property
@@ -264,18 +282,28 @@ class Engine:
             for il in range(self.model.n_layer - 1)
         ):
             return False
-        sizes = shapes(self.model, self.context, True, prompt=False)
+        sizes = self._shapes(True, prompt=False)
         g = self._graph(sizes, tuple(range(self.model.n_layer)))
-        at = place(g, self._homes(g, assignment), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment))
+        at = place(
+            g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
+        )
         return any(at[i] != layers[a.block] % self.n for i, a in g.attention.items() if a.block >= 0)
 
-    def _homes(self, g: Graph, assignment: Assignment) -> list[int]:
+    def _cached(self, assignment: Assignment, tokens: int) -> dict[int, int]:
+        """Tensors of experts that a batch of so many tokens reads from the expert cache, and its device."""
+        if not self.context.expert_cache_mib or self.drafts or tokens > CACHED_BATCH:
+            return {}
+        cache = expert_cache(self.model, assignment, self.machine, self.context.expert_cache_mib)
+        return cache.read_by(tokens, self.model.n_expert_used)
+
+    def _homes(self, g: Graph, assignment: Assignment, tokens: int) -> list[int]:
+        cached = self._cached(assignment, tokens)
         homes = [-1] * len(g.nodes)
         layers, n = assignment.layer_devices, self.n
         output = layers[-1] if assignment.tied_output is None else assignment.tied_output
         for i, kind, number in g.homes:
             if kind == WEIGHT:
-                home = assignment.tensor_devices[number]
+                home = cached.get(number, assignment.tensor_devices[number])
             elif kind == LAYER_WEIGHT:
                 home = layers[number]
             elif kind == OUTPUT_WEIGHT:

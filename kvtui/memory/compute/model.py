@@ -4,6 +4,7 @@ back ends have rules, by formulas elsewhere."""
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kvtui.base.build import DEFAULT_BUILD, Build, build_in
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.engine import Engine
@@ -40,7 +41,12 @@ class ComputeModel(Formulas):
     @property
     def _said(self) -> str:
         """Of the machine's back ends the one that was measured least."""
-        return max((RULES[d.backend].said for d in self.machine.devices if d.backend in RULES), key=len)
+        said = max((RULES[d.backend].said for d in self.machine.devices if d.backend in RULES), key=len)
+        return said.format(build=self._build.stand_in)
+
+    @property
+    def _build(self) -> Build:
+        return build_in(self.build) or DEFAULT_BUILD
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
         """What is alive at each peak: the devices in the machine's order, RAM last; empty where formulas had to do."""
@@ -64,7 +70,7 @@ class ComputeModel(Formulas):
     def _engine(self, opened: tuple[int, ...]) -> Engine:
         if opened not in self._engines:
             machine = Machine(tuple([self.machine.devices[i] for i in opened]), self.machine.ram)
-            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts)
+            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts, self._build)
         return self._engines[opened]
 
 

@@ -62,6 +62,8 @@ def build_rs(g: Build, inp: States, s: Node, read: Callable[[Node, Node], Node] 
     values, seqs = s.ne[0], g.at.seqs
     flat = g.reshape(s, values, s.ne[1])
     g.expand(g.scale_inplace(g.view(flat, (values,))))
+    if not g.at.build.has("states_at_once"):
+        return _apart(g, inp, s, flat, read or g.get_rows)
     ids = inp.tail if read is not None else inp.copy
     gathered = g.get_rows(flat, ids)
     out = read(flat, inp.main) if read is not None else g.view(gathered, (values, seqs))
@@ -69,4 +71,14 @@ def build_rs(g: Build, inp: States, s: Node, read: Callable[[Node, Node], Node] 
     others = g.at.slots - seqs
     extra = g.view(gathered, (values, others), gathered.nb[:2], (seqs if read is None else seqs - 1) * gathered.nb[1])
     g.expand(g.cpy(extra, g.view(s, (values, others), s.nb[:2])))
+    return out
+
+
+def _apart(g: Build, inp: States, s: Node, flat: Node, read: Callable[[Node, Node], Node]) -> Node:
+    """build_rs of builds that gather the other slots' states by themselves."""
+    out = read(flat, inp.main)
+    g.expand(out)
+    others = g.at.slots - g.at.seqs
+    extra = g.get_rows(flat, g.view(inp.copy, (others,), None, g.at.seqs * 4))
+    g.expand(g.cpy(extra, g.view(s, (s.ne[0], others), s.nb[:2])))
     return out

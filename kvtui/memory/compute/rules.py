@@ -7,15 +7,15 @@ from dataclasses import dataclass
 class Rules:
     """`stages`: takes operations on weights in RAM for large batches (offload_op); `fuses`: rearranges its part of a graph
     so that experts' outputs live until they are summed, and lets attention keep f16 copies of K and V beside its output
-    (ggml_backend_cuda_graph_optimize, ggml_cuda_flash_attn_ext_get_alloc_size); `said`: what the figures rest on."""
+    (ggml_backend_cuda_graph_optimize, ggml_cuda_flash_attn_ext_get_alloc_size); `said`: what the figures of a `build` rest on."""
 
     stages: bool
     fuses: bool
     said: str
 
 
-_MEASURED = "derived from the graph that b11434 allocates"
-_BORROWED = f"{_MEASURED}, by the rules of CUDA, not measured on this back end"
+_MEASURED = "derived from the graph that {build} allocates"
+_BORROWED = _MEASURED + ", by the rules of CUDA, not measured on this back end"
 
 RULES = {
     "CUDA": Rules(stages=True, fuses=True, said=_MEASURED),

@@ -17,14 +17,17 @@ OFFLOAD_ROWS = 32  # ggml-cuda.cu, op_offload_min_batch_size (GGML_OP_OFFLOAD_MI
 @dataclass(frozen=True)
 class Backends:
     """What the scheduler asks of the back ends. `n` with the CPU. `offloads`: devices that take operations on weights in
-    RAM; `fuses`: those that rearrange their part of a graph (ggml_backend_cuda_graph_optimize); `refuses`: a back end
-    each, operations that it does not support."""
+    RAM; `fuses`: those that rearrange their part of a graph (ggml_backend_cuda_graph_optimize), where the
+    build `keeps` alive what one kernel reads; `idle_inputs`: inputs that nothing reads are copied for pipelining as well;
+    `refuses`: a back end each, operations that it does not support."""
 
     n: int
     copies: int
     offloads: frozenset[int]
     fuses: frozenset[int]
     refuses: Sequence[frozenset[int]]
+    keeps: bool = True
+    idle_inputs: bool = True
 
 
 @dataclass
@@ -185,7 +188,7 @@ def _plan(
             wait((s,))
             steps.append(copies[s, split.backend])
         order: Sequence[int] = g.order[split.start : split.end]
-        if split.backend in ends.fuses:
+        if ends.keeps and split.backend in ends.fuses:
             fused = Fusions(g, order, sources)
             for i in fused.order:
                 steps.append(i)
@@ -200,7 +203,7 @@ def _plan(
     own = [i for i in g.leafs if homes[i] < 0]
     early, kept = own, g.outputs
     if ends.copies > 1:
-        inputs = [i for i in own if nodes[i].input]
+        inputs = [i for i in own if nodes[i].input and (ends.idle_inputs or g.uses[i])]
         behind = count + len(copy_of)
         for i in inputs:  # the leaf itself is the first of its copies
             copy_of.extend([i] * (ends.copies - 1))

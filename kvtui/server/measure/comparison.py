@@ -43,12 +43,15 @@ def predicted_parts(plan: Mapping[str, Any]) -> dict[str, Parts]:
     """Devices and RAM of a plan's own JSON; {} for one that is none."""
     try:
         rows = [*((str(d["name"]), d) for d in plan["devices"]), (RAM, plan["host"])]
-        return {
-            name: Parts(int(d["weights_bytes"]), int(d["cache_bytes"]) + int(d["recurrent_bytes"]), int(d["compute_bytes"]))
-            for name, d in rows
-        }
+        return {name: Parts(int(d["weights_bytes"]), _context(d), int(d["compute_bytes"])) for name, d in rows}
     except (KeyError, TypeError, ValueError):
         return {}
+
+
+def _context(device: Mapping[str, Any]) -> int:
+    """What a breakdown of the server's counts as context (llama-context.cpp, memory_breakdown); plans of earlier versions
+    have no expert cache."""
+    return int(device["cache_bytes"]) + int(device["recurrent_bytes"]) + int(device.get("expert_cache_bytes", 0))
 
 
 def logged_parts(memory: LoggedMemory) -> tuple[dict[str, Parts], bool]:

@@ -164,4 +164,9 @@ def _ram_row(state: State) -> _Row:
 
 def _parts(use: DeviceMemory | HostUse) -> dict[str, int]:
     cache = use.cache_bytes + use.recurrent_bytes
-    return {"weights": use.weights_bytes, "kv": cache, "compute": use.compute_bytes, "beside": use.beside_bytes}
+    return {
+        "weights": use.weights_bytes,
+        "kv": cache,
+        "compute": use.compute_bytes,
+        "beside": use.beside_bytes + use.expert_cache_bytes,
+    }

@@ -4,10 +4,11 @@ import shlex
 import textwrap
 from pathlib import Path
 
-from kvtui.base.sizes import mib
+from kvtui.base.sizes import MIB, mib
 from kvtui.flags.overrides import compiled
 from kvtui.placement.plan import Plan
 from kvtui.report.formulas import explain_lines
+from kvtui.report.peaks import Peaks, largest_first
 from kvtui.tui.keys.commands import COMMANDS, PAGE, shown_key
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
@@ -47,8 +48,9 @@ def command_page(plan: Plan, path: Path | None, width: int) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def explain_page(state: State, width: int) -> tuple[Line, ...]:
-    """Formulas of the cache, the basis of the compute figures, and the server's own where it runs."""
+def explain_page(state: State, width: int, peaks: Peaks | None = None) -> tuple[Line, ...]:
+    """Formulas of the cache, the basis of the compute figures, the server's own where it runs, and what is alive at each
+    peak; `peaks`: None while a worker derives them."""
     formulas = explain_lines(state.request.model, state.request.context, state.request.beside.flags)
     folded = (part for text in formulas for part in textwrap.wrap(text, max(width - 6, 20), subsequent_indent="    "))
     lines = [line(f"  {part}") for part in folded]
@@ -59,13 +61,31 @@ def explain_page(state: State, width: int) -> tuple[Line, ...]:
         actual = {name: (model, context, compute) for name, model, context, compute in state.server.actual}
         for device, use in zip(state.request.machine.devices, state.plan.estimate.devices, strict=True):
             seen = actual.get(device.name)
-            parts = (use.weights_bytes, use.cache_bytes + use.recurrent_bytes, use.compute_bytes)
+            parts = (use.weights_bytes, use.cache_bytes + use.recurrent_bytes + use.expert_cache_bytes, use.compute_bytes)
             lines.append(line(f"  {device.name:10}" + _beside(parts, seen)))
         host = state.plan.estimate.host
         parts = (host.weights_bytes, host.cache_bytes + host.recurrent_bytes, host.compute_bytes)
         lines.append(line(f"  {'RAM':10}" + _beside(parts, actual.get("RAM"))))
         lines.append(line(("  predicted, and what the running server says of itself, in MiB", "dim")))
+        lines += [line(""), *_peaks(peaks)]
     return tuple(lines)
+
+
+def _peaks(peaks: Peaks | None) -> list[Line]:
+    if peaks is None:
+        return [line(("  what is alive when a compute buffer is largest: being derived", "dim"))]
+    if not peaks:
+        return [line(("  what is alive when a compute buffer is largest: not known, formulas had to do", "dim"))]
+    lines = [line("  what is alive when a compute buffer is largest, in MiB")]
+    for name, terms in peaks:
+        parts, rest = largest_first(terms)
+        lines.append(line((f"  {name:10}{sum(t.n_bytes for t in terms) / MIB:>9,.1f}", "strong")))
+        for term in parts:
+            copies = f", {term.count} times" if term.count > 1 else ""
+            lines.append(line(f"  {'':10}{term.n_bytes / MIB:>9,.1f}  {term.name}{copies}"))
+        if rest:
+            lines.append(line((f"  {'':10}{rest / MIB:>9,.1f}  others", "dim")))
+    return lines
 
 
 def _beside(predicted: tuple[int, int, int], actual: tuple[int, int, int] | None) -> str:

@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from kvtui.tui.keys.actions import Actions
 
+_WHOLE_PAGE = 1 << 20  # lines: more than any page has
 EVERYWHERE, MEMORY, TABLE, PLACEMENT, LOG, PAGE = "", "memory", "kv", "placement", "log", "page"
 
 
@@ -201,6 +202,8 @@ COMMANDS = (
     Command("down", lambda a: a.scroll_page(1), "line down", "scroll this page", PAGE),
     Command("pageup", lambda a: a.scroll_page(-10), "page up", "scroll this page", PAGE),
     Command("pagedown", lambda a: a.scroll_page(10), "page down", "scroll this page", PAGE),
+    Command("home", lambda a: a.scroll_page(-_WHOLE_PAGE), "first line", "scroll this page", PAGE),
+    Command("end", lambda a: a.scroll_page(_WHOLE_PAGE), "last line", "scroll this page", PAGE),
 )
 
 

@@ -1,5 +1,6 @@
 """What the screen says of a launch before the server itself says anything."""
 
+from kvtui.base.build import DEFAULT_BUILD, build_in
 from kvtui.base.findings import UsageError
 from kvtui.flags.read import parse_flags
 from kvtui.server.measure.comparison import predicted_parts
@@ -18,7 +19,8 @@ def view_of(record: ServerRecord, stage: str, controlled_by: int | None) -> Serv
 def said_of(record: ServerRecord) -> str:
     """`q8_0 32k, port 8080`."""
     try:
-        context = parse_flags(record.command[1:]).context
+        build = build_in(str((record.plan or {}).get("build", ""))) or DEFAULT_BUILD
+        context = parse_flags(record.command[1:], build=build).context
     except UsageError:  # a record of another version, or of somebody else
         return f"port {record.port}"
     length = f" {short_context(context.n_ctx)}" if context.n_ctx else ""

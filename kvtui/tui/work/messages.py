@@ -6,6 +6,7 @@ from textual.message import Message
 
 from kvtui.placement.plan import Plan
 from kvtui.placement.table import PairRow
+from kvtui.report.peaks import Peaks
 from kvtui.tui.state import LiveMemory
 
 
@@ -33,6 +34,13 @@ class PlanFailed(Message):
 
     generation: int
     text: str
+
+
+@dataclass
+class PeaksReady(Message):
+    """What is alive at the peaks of the plan that was on the screen."""
+
+    peaks: Peaks
 
 
 @dataclass

@@ -25,6 +25,7 @@ _LAYER = re.compile(r"layer\s+(\d+) assigned to device ([^\s,]+), is_swa = (\d)"
 _CACHE = re.compile(r"llama_kv_cache\S*: size =\s*([\d.]+) MiB \(\s*(\d+) cells,\s*(\d+) layers,\s*\d+/(\d+) seqs\)")
 _STATE = re.compile(r"llama_memory_recurrent: size =\s*([\d.]+) MiB")
 _COMPUTE = re.compile(r"(\S+) compute buffer size =\s*([\d.]+) MiB")
+_EXPERT_CACHE = re.compile(r"(\S+) MoE cache size =\s*([\d.]+) MiB")  # llama-moe-cache.cpp, its constructor
 _SPLITS = re.compile(r"sched_reserve: .*splits = (\d+)")
 _DEVICE_ROW = re.compile(r"\|\s+- (\S+) \(.*\|\s*\d+ =\s*-?\d+ \+ \(\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\) \+")
 _HOST_ROW = re.compile(r"\|\s+- (\S+)\s*\|\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)")
@@ -45,6 +46,7 @@ class Said:
     caches: list[list[dict[str, Any]]] = field(default_factory=list)
     states: list[list[float]] = field(default_factory=list)
     compute: dict[str, float] = field(default_factory=dict)
+    expert_cache: dict[str, float] = field(default_factory=dict)
     splits: int | None = None
     errors: list[str] = field(default_factory=list)
 
@@ -79,6 +81,8 @@ def read(lines: Iterator[str], *, contexts: int = 0) -> Said:
             said.states[-1].append(float(found[1]))
         elif found := _COMPUTE.search(line):
             said.compute[found[1]] = float(found[2])
+        elif found := _EXPERT_CACHE.search(line):
+            said.expert_cache[found[1]] = float(found[2])
         elif found := _SPLITS.search(line):
             said.splits = said.splits if said.splits is not None else int(found[1])
         elif _ERROR.search(line):

@@ -1,0 +1,54 @@
+"""The house rules that neither the linter nor the import contracts can see."""
+
+import ast
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import kvtui
+
+ROOT = Path(kvtui.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+MOST_LINES = 400
+# modules whose functions run in threads: what they know reaches the state by messages alone
+OF_WORKERS = ("tui/work/live.py", "tui/work/planning.py", "tui/server/jobs.py", "tui/server/attached.py")
+
+
+def assigned(tree: ast.AST) -> Iterator[ast.Attribute]:
+    """Attributes that a module gives a value."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node
+
+
+def test_no_module_is_longer_than_a_person_reads_at_once() -> None:
+    lines = {m.relative_to(ROOT).as_posix(): len(m.read_text("utf-8").splitlines()) for m in MODULES}
+    assert {m: n for m, n in lines.items() if n >= MOST_LINES} == {}
+    assert statistics.median(lines.values()) < 100
+
+
+def test_no_module_rebinds_names_of_its_own() -> None:
+    found = [m.name for m in MODULES if any(isinstance(n, ast.Global) for n in ast.walk(ast.parse(m.read_text("utf-8"))))]
+    assert found == []
+
+
+def test_only_the_app_itself_changes_its_state() -> None:
+    """Panes, keys and workers say what they want by a method or a message; nobody reaches into `app.state`."""
+    for module in (ROOT / "tui").rglob("*.py"):
+        tree = ast.parse(module.read_text("utf-8"))
+        for target in assigned(tree):
+            if target.attr == "state":
+                assert isinstance(target.value, ast.Name), f"{module}:{target.lineno}"
+                assert target.value.id == "self", f"{module}:{target.lineno}"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "become":
+                assert isinstance(node.func.value, ast.Name), f"{module}:{node.lineno}"
+                assert node.func.value.id == "self", f"{module}:{node.lineno}"
+
+
+def test_what_runs_in_threads_knows_no_state() -> None:
+    for name in OF_WORKERS:
+        tree = ast.parse((ROOT / name).read_text("utf-8"))
+        used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+        assert "become" not in used, name
+        assert not any(isinstance(n, ast.Name) and n.id in ("app", "desk") for n in ast.walk(tree)), name
