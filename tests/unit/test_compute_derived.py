@@ -15,7 +15,8 @@ from kvtui.header.reader import Header
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel
-from kvtui.memory.compute.engine import Engine, covered
+from kvtui.memory.compute.engine import Engine
+from kvtui.memory.compute.graphs import covered
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
 
@@ -86,6 +87,11 @@ def test_terms_name_what_is_staged_and_what_is_copied(headers: Mapping[str, Head
     staged = first("qwen3-30b-a3b-q4_k_m", "-c", "32768", "-cmoe")
     n_bytes, count = staged["staged: blk.0.ffn_down_exps"]
     assert (round(n_bytes, 2), count) == (157.5, 1)
+    alone = first("qwen3-30b-a3b-q4_k_m", "-c", "32768", "-ot", r"blk\.30\.ffn_.*_exps=CPU")
+    assert {name for name in alone if name.startswith("staged")} <= {
+        f"staged: blk.30.ffn_{x}_exps" for x in ("down", "gate", "up")
+    }
+    assert "staged: blk.30.ffn_down_exps" in alone or "staged: blk.30.ffn_up_exps" in alone
     pipelined = first("llama-3.1-8b-q4_k_m", "-c", "32768", "-np", "1", "-ctk", "q8_0", "-ctv", "q8_0")
     assert pipelined["KQ mask"] == (128, 4)
     assert pipelined["K as f16"] == pipelined["V as f16"] == (64, 1)

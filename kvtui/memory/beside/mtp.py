@@ -11,7 +11,7 @@ from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside.part import Part, output_rows, parts
 from kvtui.memory.compute import DEFAULT_BUILD, ComputeBytes, ComputeModel
-from kvtui.memory.compute.engine import covered
+from kvtui.memory.compute.graphs import covered
 from kvtui.model.spec import ModelSpec
 
 NOT_DERIVED = "mtp-compute"

@@ -141,9 +141,10 @@ def reserve(file: Projector, kind: str, card: Card | None, flash: bool, most: in
     n = 1 if card is None else 2
     gpus = frozenset((0,)) if card is not None and card.backend in RULES and RULES[card.backend].fuses else frozenset()
     homes = [-1] * len(g.nodes)
-    for i, _ in g.homes:
+    for i, _, _ in g.homes:
         homes[i] = 0
-    ends = Backends(n=n, copies=1, offloads=gpus, fuses=gpus, refuses=lambda backend, i: backend in gpus and i in g.left_to_cpu)
+    refuses = [g.left_to_cpu if backend in gpus else frozenset[int]() for backend in range(n)]
+    ends = Backends(n=n, copies=1, offloads=gpus, fuses=gpus, refuses=refuses)
     alignments = [HOST_ALIGNMENT] if card is None else [DEVICE_ALIGNMENT, HOST_ALIGNMENT]
     peaks = allocate(schedule(g, homes, (), ends, {}).plan, alignments)
     return peaks[0].n_bytes, peaks[1].n_bytes if n > 1 else 0

@@ -108,11 +108,12 @@ def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -
     count = len(sizes)
     children, views = [0] * count, [0] * count
     owned = [False] * count
+    fixed = [away or root >= 0 for away, root in zip(external, roots, strict=True)]  # never given memory of their own
     where, address = list(plan.buffer), [0] * count
     alive: list[tuple[tuple[int, int], ...]] = [()] * len(buffers)
 
     def place(t: int, step: int) -> None:
-        if owned[t] or external[t] or roots[t] >= 0:
+        if owned[t] or fixed[t]:
             return
         owned[t] = True
         for slot in reusable[t]:
@@ -159,19 +160,21 @@ def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -
         else:
             needed = sources[t]
             for s in needed:
-                if not owned[s]:
+                if not (owned[s] or fixed[s]):
                     place(s, step)
-            place(t, step)
-            if step in watch:
+            if not (owned[t] or fixed[t]):
+                place(t, step)
+            if watch and step in watch:
                 note(step)
         for s in needed:
-            children[s] -= 1
-            if children[s] == 0 and views[s] == 0:
-                root = roots[s]
-                if root >= 0:
-                    views[root] -= 1
-                    if views[root] == 0 and children[root] == 0 and owned[root]:
-                        release(root)
-                elif owned[s]:
-                    release(s)
+            left = children[s] = children[s] - 1
+            if left or views[s]:
+                continue
+            root = roots[s]
+            if root >= 0:
+                views[root] -= 1
+                if views[root] == 0 and children[root] == 0 and owned[root]:
+                    release(root)
+            elif owned[s]:
+                release(s)
     return [Peak(b.peak, b.peak_at, alive[i]) for i, b in enumerate(buffers)]

@@ -2,8 +2,10 @@
 
 A `Build` is one graph under way. Methods stand for those of the same name there; families/ put them together."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.base.build import Build as LlamaBuild
@@ -23,6 +25,8 @@ from kvtui.memory.compute.tape import (
     Home,
     Node,
     Tape,
+    shape,
+    strides,
 )
 from kvtui.model.spec import Layer, ModelSpec, Tensor
 
@@ -104,6 +108,34 @@ class Weights:
         return Weights(model)
 
 
+def weight_node(t: Tensor, home: Home) -> Node:
+    """A tensor of the file."""
+    dims = shape(*t.dims)
+    dtype = _weight_dtype(t.type_name, t.n_bytes, t.elements)
+    node = Node("none", dtype, dims, strides(dtype, dims))
+    node.name, node.home = t.name, home
+    return node
+
+
+class Marked(tuple[int, ...]):
+    """Blocks, and as they are gone through, how many tensors there were before each (`marks`)."""
+
+    marks: list[int]
+    tape: Tape
+
+    def __new__(cls, blocks: Iterable[int], tape: Tape) -> Self:
+        """The blocks of a graph on `tape`."""
+        self = super().__new__(cls, blocks)
+        self.tape, self.marks = tape, []
+        return self
+
+    def __iter__(self) -> Iterator[int]:
+        """Each block, once what came before it is marked."""
+        for il in super().__iter__():
+            self.marks.append(self.tape.count)
+            yield il
+
+
 class Build(Tape):
     """One graph of `model`: `blocks` are those that are built, in order."""
 
@@ -111,7 +143,7 @@ class Build(Tape):
 
     def __init__(self, model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> None:
         super().__init__()
-        self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, blocks
+        self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, Marked(blocks, self)
         self._weights = Weights.of(model).by_name
         self._made: dict[str, Node] = {}
         self.token_ids: Node | None = None  # of inp_embd
@@ -192,7 +224,7 @@ class Build(Tape):
         return node
 
     def _weight(self, t: Tensor, home: Home) -> Node:
-        return self.new(_weight_dtype(t.type_name, t.n_bytes, t.elements), *t.dims, name=t.name, home=home)
+        return weight_node(t, home)
 
     def output_weight(self) -> Node:
         """output.weight, or the copy of the embeddings that stands for it."""

@@ -79,9 +79,17 @@ def sequence(model: ModelSpec, layer_devices: Sequence[int], tensor_devices: Seq
     return out
 
 
-def representatives(keys: Sequence[Hashable], kept: int = KEPT) -> tuple[int, ...]:
-    """Blocks that stand for all: of every run of a repeated pattern its first turns, and what is left over at its end."""
-    chosen: list[int] = []
+class Run(NamedTuple):
+    """Of a sequence: `turns` of a pattern of `period` entries, from `start` on."""
+
+    start: int
+    period: int
+    turns: int
+
+
+def runs(keys: Sequence[Hashable], kept: int = KEPT) -> list[Run]:
+    """The whole sequence as runs, one behind the other: patterns that come more than `kept` times, the rest one by one."""
+    found: list[Run] = []
     i, n = 0, len(keys)
     while i < n:
         best_turns, best = 1, 1
@@ -91,10 +99,13 @@ def representatives(keys: Sequence[Hashable], kept: int = KEPT) -> tuple[int, ..
                 turns += 1
             if turns > kept and (turns - kept) * period > max(0, best_turns - kept) * best:
                 best_turns, best = turns, period
-        if best_turns > kept:
-            chosen.extend(range(i, i + kept * best))
-            i += best_turns * best
-        else:
-            chosen.append(i)
-            i += 1
-    return tuple(chosen)
+        if best_turns <= kept:
+            best_turns, best = 1, 1
+        found.append(Run(i, best, best_turns))
+        i += best_turns * best
+    return found
+
+
+def representatives(keys: Sequence[Hashable], kept: int = KEPT) -> tuple[int, ...]:
+    """Blocks that stand for all: of every run of a repeated pattern its first turns, and what is left over at its end."""
+    return tuple([i for run in runs(keys, kept) for i in range(run.start, run.start + min(run.turns, kept) * run.period)])

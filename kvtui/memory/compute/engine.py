@@ -2,10 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
-from importlib import import_module
-from pkgutil import iter_modules
-from typing import Protocol
+from functools import cached_property, lru_cache
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.base.build import Build as LlamaBuild
@@ -15,11 +12,11 @@ from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.compute import families
 from kvtui.memory.compute.alloc import Peak, allocate
-from kvtui.memory.compute.build import Build, Shapes, shapes
-from kvtui.memory.compute.collapse import KEPT, representatives, sequence
-from kvtui.memory.compute.graph import Graph, freeze
+from kvtui.memory.compute.build import Shapes, shapes
+from kvtui.memory.compute.collapse import KEPT, kinds, representatives, sequence
+from kvtui.memory.compute.graph import Graph
+from kvtui.memory.compute.graphs import build_graph, families, graph_of
 from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
@@ -34,50 +31,6 @@ _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every
 
 
 _MANY_ROWS = 16  # a prompt's rows for each of a token's: no block is so many times wider than it is long
-
-
-class Family(Protocol):
-    """A module of families/."""
-
-    ARCHITECTURES: tuple[str, ...]
-
-    @staticmethod
-    def graph(g: Build) -> None:
-        """Expand the whole graph."""
-
-    @staticmethod
-    def mtp_graph(g: Build) -> None:
-        """The MTP context's; not every family has one. DRAFTS: architectures that have, where not all of the module do."""
-
-
-@cache
-def _families() -> dict[str, Family]:
-    found: dict[str, Family] = {}
-    for info in iter_modules(families.__path__):
-        module: Family = import_module(f"{families.__name__}.{info.name}")  # type: ignore[assignment]
-        found.update(dict.fromkeys(module.ARCHITECTURES, module))
-    return found
-
-
-def covered(model: ModelSpec, drafts: bool = False) -> bool:
-    """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
-    family = _families().get(model.architecture)
-    if not drafts or family is None:
-        return family is not None
-    return hasattr(family, "mtp_graph") and model.architecture in getattr(family, "DRAFTS", family.ARCHITECTURES)
-
-
-@lru_cache(maxsize=64)
-def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...], drafts: bool = False) -> Graph:
-    """The graph of these blocks; `drafts`: of the MTP context."""
-    g = Build(model, ctx, sizes, blocks)
-    family = _families()[model.architecture]
-    if drafts:
-        family.mtp_graph(g)
-    else:
-        family.graph(g)
-    biased = getattr(family, "alibi", None)
-    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
 
 
 @lru_cache(maxsize=1024)
@@ -188,7 +141,7 @@ class Engine:
         blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
         alone = self._alone
         _, _, peaks = self.run(assignment, blocks, prompt=True, alone=alone)
-        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks])
+        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks], named=True)
         return tuple([terms(g, planned, p) for p in peaks])
 
     def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
@@ -203,24 +156,34 @@ class Engine:
 
     @cached_property
     def _repeats(self) -> bool:
-        repeats = getattr(_families()[self.model.architecture], "repeats", None)
         # caches in RAM are copied for every block: what one leaves behind is not what it found
-        if not self.context.offload_kqv or (repeats is not None and not repeats(self.model)):
+        if not self.context.offload_kqv or not self._alike:
             return False
         # nor are copies for what no GPU runs, where several batches are under way
         sizes = self._shapes(flash_attention(self.model, self.context), prompt=True)
-        return not build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer))).left_to_cpu
+        return not self._graph(sizes, representatives([k.shape for k in kinds(self.model)], self._turns)).left_to_cpu
+
+    def _graph(self, sizes: Shapes, blocks: tuple[int, ...], named: bool = False) -> Graph:
+        if named or self.drafts or not self._alike:
+            return build_graph(self.model, self.context, sizes, blocks, self.drafts)
+        return graph_of(self.model, self.context, sizes, blocks)
+
+    @cached_property
+    def _alike(self) -> bool:
+        """Whether equal blocks are built alike."""
+        repeats = getattr(families()[self.model.architecture], "repeats", None)
+        return repeats is None or repeats(self.model)
 
     @cached_property
     def _alone(self) -> bool:
         """Whether a batch of one slot is reserved for too (families/: ALONE, architectures; llama-context.cpp, sched_reserve)."""
         architecture = self.model.architecture
-        return self.context.slots > 1 and architecture in getattr(_families()[architecture], "ALONE", ())
+        return self.context.slots > 1 and architecture in getattr(families()[architecture], "ALONE", ())
 
     @cached_property
     def _turns(self) -> int:
         """Turns of a run that are built (families/: TURNS, where more are needed until nothing changes)."""
-        return getattr(_families()[self.model.architecture], "TURNS", KEPT)
+        return getattr(families()[self.model.architecture], "TURNS", KEPT)
 
     def _token_counts(self, assignment: Assignment) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
@@ -229,19 +192,31 @@ class Engine:
         return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
 
     def run(
-        self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, alone: bool = False, watch: Sequence[int] = ()
+        self,
+        assignment: Assignment,
+        blocks: tuple[int, ...],
+        prompt: bool,
+        alone: bool = False,
+        watch: Sequence[int] = (),
+        named: bool = False,
     ) -> tuple[Graph, Schedule, list[Peak]]:
-        """One graph, scheduled and allocated. `alone`: a prompt of one slot."""
+        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own."""
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
         sizes = self._shapes(flash, prompt, alone)
-        g = build_graph(model, ctx, sizes, blocks, self.drafts)
+        g = self._graph(sizes, blocks, named)
         if self._turned_off(g, assignment) or self._strays(assignment):
             sizes = self._shapes(False, prompt, alone)
-            g = build_graph(model, ctx, sizes, blocks, self.drafts)
+            g = self._graph(sizes, blocks, named)
         cpu, homes = self.n - 1, self._homes(g, assignment, sizes.tokens)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
-        extra = {(b, i): _copied(self.cards[b], a.attention, a.batch) for i, a in g.attention.items() for b in ends.fuses}
+        extra = {
+            (b, i): more
+            for b in ends.fuses
+            for (attention, batch), ids in g.kernels.items()
+            if (more := _copied(self.cards[b], attention, batch))
+            for i in ids
+        }
         planned = schedule(g, homes, pins, ends, extra)
         return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
 
@@ -253,10 +228,15 @@ class Engine:
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=frozenset(i for i, r in enumerate(rules) if r is not None and r.stages and self.context.op_offload),
             fuses=frozenset(i for i, r in enumerate(rules) if r is not None and r.fuses),
+            refuses=[*(self._refuses(g, device) for device in range(cpu)), frozenset()],
             idle_inputs=self.build.has("idle_inputs"),
             keeps=self.build.has("kept_for_kernels"),
-            refuses=lambda backend, i: backend != cpu and not self._runs(g, i, backend),
         )
+
+    def _refuses(self, g: Graph, device: int) -> frozenset[int]:
+        """Operations that a device has no kernel for."""
+        without = [i for (a, batch), ids in g.kernels.items() if not _has_kernel(self.cards[device], a, batch) for i in ids]
+        return g.left_to_cpu.union(without) if without else g.left_to_cpu
 
     def _pins(self, g: Graph, assignment: Assignment, tokens: int) -> list[tuple[int, int]]:
         """Norms that stay on their block's device."""
@@ -264,11 +244,6 @@ class Engine:
         if CPU in layers and tokens >= _SMALL_BATCH:
             return []
         return [(i, layers[il] % self.n) for i, il in g.pinned]
-
-    def _runs(self, g: Graph, i: int, device: int) -> bool:
-        """Whether a device has a kernel for this operation."""
-        a = g.attention.get(i)
-        return i not in g.left_to_cpu if a is None else _has_kernel(self.cards[device], a.attention, a.batch)
 
     def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
         """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,
@@ -280,14 +255,18 @@ class Engine:
     def _refused(self, g: Graph, assignment: Assignment) -> bool:
         """Whether a block's device has no kernel for its attention."""
         homes = assignment.layer_devices
-        return any(homes[a.block] != CPU and not self._runs(g, i, homes[a.block]) for i, a in g.attention.items())
+        return any(
+            device != CPU and not _has_kernel(self.cards[device], attention, batch)
+            for (attention, batch), ids in g.kernels.items()
+            for device in {homes[g.attention[i].block] for i in ids}
+        )
 
     def _copies_caches(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
         """Whether attention is left to the CPU, which then copies every block's cache: no block stands for another."""
         flash = flash_attention(self.model, self.context)
         if not flash or len(blocks) == self.model.n_layer:
             return False
-        g = build_graph(self.model, self.context, self._shapes(flash, prompt=True), blocks)
+        g = self._graph(self._shapes(flash, prompt=True), blocks)
         return self._refused(g, assignment) and not self._turned_off(g, assignment)
 
     @cached_property
@@ -304,7 +283,7 @@ class Engine:
         ):
             return False
         sizes = self._shapes(True, prompt=False)
-        g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
+        g = self._graph(sizes, tuple(range(self.model.n_layer)))
         at = place(
             g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
         )
@@ -322,7 +301,7 @@ class Engine:
         homes = [-1] * len(g.nodes)
         layers, n = assignment.layer_devices, self.n
         output = layers[-1] if assignment.tied_output is None else assignment.tied_output
-        for i, (kind, number) in g.homes:
+        for i, kind, number in g.homes:
             if kind == WEIGHT:
                 home = cached.get(number, assignment.tensor_devices[number])
             elif kind == LAYER_WEIGHT:

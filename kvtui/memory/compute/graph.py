@@ -1,11 +1,12 @@
 """A graph frozen into flat tables, one entry a tensor: what the scheduler and the allocator run over."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from kvtui.cache.kernels import Attention, Batch
 from kvtui.memory.compute.support import on_cuda
-from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Home, Node, Tape
+from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, VIEWS, Node, Tape
 
 # ggml-alloc.c, ggml_op_can_inplace
 _ARITHMETIC = frozenset(("add", "add_id", "sub", "mul", "div", "sqr", "sqrt", "log", "scale", "clamp", "fill"))
@@ -31,10 +32,25 @@ class Attended:
 class Graph:
     """Tables by tensor id; `order` and `leafs` hold ids. -1 stands for none."""
 
-    nodes: tuple[Node, ...]  # by id
-    order: tuple[int, ...]
-    leafs: tuple[int, ...]
-    alibi: bool = False  # attention is biased by distance
+    nodes: Sequence[Node]  # operation, shape and type; of a block that repeats another (grow.py) the other's
+    order: Sequence[int]
+    leafs: Sequence[int]
+    sources: Sequence[tuple[int, ...]]
+    roots: Sequence[int]  # what a view looks into (view_src)
+    by_weight: Sequence[int]  # the weight that an operation would follow to its back end: its first
+    sizes: Sequence[int]  # ggml_nbytes
+    padding: Mapping[int, int]  # bytes that a CUDA buffer adds to a quantised tensor's copy
+    reusable: Sequence[tuple[int, ...]]  # slots of the sources whose memory the result may take over
+    batch: Sequence[int]  # rows of an operation, by which it is offloaded; 0: never
+    homes: Sequence[tuple[int, int, int]]  # tensors that are there before the graph, with what a Home says
+    pinned: Sequence[tuple[int, int]]  # (norm, block): what graph_get_cb keeps on its block's device
+    attention: Mapping[int, Attended]  # flash attention's nodes
+    left_to_cpu: frozenset[int]  # operations that no GPU runs
+    outputs: frozenset[int]  # never freed (ggml_set_output)
+    ops: Sequence[str]
+    views: frozenset[int]  # ggml_is_view_op
+    work: Sequence[int]  # `order` without views
+    uses: Sequence[int]  # how often a tensor is a source (ggml_node_get_use_count)
 
     @cached_property
     def names(self) -> list[str]:
@@ -42,80 +58,23 @@ class Graph:
         return [_name(n) for n in self.nodes]
 
     @cached_property
-    def sizes(self) -> list[int]:
-        """ggml_nbytes."""
-        return [n.n_bytes for n in self.nodes]
-
-    @cached_property
-    def padding(self) -> dict[int, int]:
-        """Bytes that a CUDA buffer adds to a quantised tensor's copy (ggml_backend_cuda_buffer_type_get_alloc_size)."""
-        found = {}
-        for n in self.nodes:
-            if n.dtype.quantized and n.ne[0] % _ROW_PADDING:
-                found[n.id] = n.dtype.row_bytes(_ROW_PADDING - n.ne[0] % _ROW_PADDING)
+    def kernels(self) -> dict[tuple[Attention, Batch], list[int]]:
+        """Flash attention's nodes by what decides their kernel."""
+        same: dict[tuple[int, int], list[int]] = {}
+        for i, a in self.attention.items():
+            same.setdefault((id(a.attention), id(a.batch)), []).append(i)
+        found: dict[tuple[Attention, Batch], list[int]] = {}
+        for ids in same.values():
+            a = self.attention[ids[0]]
+            found.setdefault((a.attention, a.batch), []).extend(ids)
         return found
-
-    @cached_property
-    def sources(self) -> list[tuple[int, ...]]:
-        """Ids of the sources."""
-        return [tuple([s.id for s in n.src]) for n in self.nodes]
-
-    @cached_property
-    def roots(self) -> list[int]:
-        """What a view looks into (view_src)."""
-        return [n.view.id if n.view is not None else -1 for n in self.nodes]
-
-    @cached_property
-    def reusable(self) -> list[tuple[int, ...]]:
-        """Slots of the sources whose memory the result may take over: same type, shape and strides."""
-        return [
-            tuple([i for i, s in enumerate(n.src) if s.dtype is n.dtype and s.ne == n.ne and s.nb == n.nb])
-            if n.op in _IN_PLACE and n.view is None
-            else ()
-            for n in self.nodes
-        ]
-
-    @cached_property
-    def work(self) -> list[int]:
-        """`order` without views (ggml_is_view_op)."""
-        return [i for i in self.order if self.nodes[i].op not in VIEWS]
-
-    @cached_property
-    def by_weight(self) -> list[int]:
-        """The weight that an operation would follow to its back end: its first."""
-        found = [-1] * len(self.nodes)
-        for i in self.order:
-            n = self.nodes[i]
-            if n.op not in _SMALL_WEIGHTS:
-                found[i] = next((s.id for s in n.src if s.home is not None and s.home.kind != CACHE), -1)
-        return found
-
-    @cached_property
-    def batch(self) -> list[int]:
-        """Rows of an operation, by which it is offloaded; 0: never (ggml-cuda.cu, get_op_batch_size)."""
-        found = []
-        for n in self.nodes:
-            dim = _BATCH_DIM.get(n.op)
-            if n.op == "get_rows":
-                found.append(0)
-            else:
-                found.append(n.ne[dim] if dim is not None else n.ne[1] * n.ne[2] * n.ne[3])
-        return found
-
-    @cached_property
-    def homes(self) -> tuple[tuple[int, Home], ...]:
-        """Tensors that are there before the graph."""
-        return tuple([(n.id, n.home) for n in self.nodes if n.home is not None])
-
-    @cached_property
-    def outputs(self) -> frozenset[int]:
-        """Never freed (ggml_set_output)."""
-        return frozenset([n.id for n in self.nodes if n.output])
 
     @cached_property
     def duplicated(self) -> dict[int, list[int]]:
-        """Weights that every block has a copy of, and what they are used by."""
-        found: dict[int, list[int]] = {i: [] for i, home in self.homes if home.kind == LAYER_WEIGHT}
+        """Weights that every block has a copy of, and what they are used by; not those that a block has of its own."""
+        found: dict[int, list[int]] = {
+            i: [] for i, kind, _ in self.homes if kind == LAYER_WEIGHT and not self.nodes[i].name.startswith("blk.")
+        }
         for i in self.order if found else ():
             for s in self.sources[i]:
                 if s in found:
@@ -123,40 +82,76 @@ class Graph:
         return found
 
     @cached_property
-    def pinned(self) -> tuple[tuple[int, int], ...]:
-        """(norm, block): what graph_get_cb keeps on its block's device."""
-        return tuple([(n.id, n.layer) for n in self.nodes if n.layer >= 0])
-
-    @cached_property
-    def attention(self) -> dict[int, Attended]:
-        """Flash attention's nodes."""
-        return {n.id: _attention(n, self.alibi) for n in self.nodes if n.op == "flash_attn_ext"}
-
-    @cached_property
-    def left_to_cpu(self) -> frozenset[int]:
-        """Operations that no GPU runs."""
-        return frozenset([i for i in self.work if not on_cuda(self.nodes[i])])
-
-    @cached_property
     def weights_left(self) -> tuple[int, ...]:
         """Weights that only such operations read: they stay in RAM (src/llama-model-loader.cpp, weight_buft_supported)."""
         scans = [i for i in self.left_to_cpu if self.nodes[i].op in ("ssm_scan", "ssm_conv")]
         return tuple([s for i in scans for s in self.sources[i] if self.nodes[s].home is not None])
 
-    @cached_property
-    def uses(self) -> list[int]:
-        """How often a tensor is a source (ggml_node_get_use_count)."""
-        counts = [0] * len(self.nodes)
-        for i in self.order:
-            for s in self.sources[i]:
-                counts[s] += 1
-        return counts
-
 
 def freeze(tape: Tape, alibi: bool = False) -> Graph:
-    """The graph of what `tape` expanded."""
+    """The graph of what `tape` expanded. `alibi`: attention is biased by distance."""
     nodes = sorted((*tape.nodes, *tape.leafs), key=lambda n: n.id)
-    return Graph(tuple(nodes), tuple([n.id for n in tape.nodes]), tuple([n.id for n in tape.leafs]), alibi)
+    sources = [tuple([s.id for s in n.src]) for n in nodes]
+    return Graph(
+        nodes=nodes,
+        order=[n.id for n in tape.nodes],
+        leafs=[n.id for n in tape.leafs],
+        sources=sources,
+        roots=[n.view.id if n.view is not None else -1 for n in nodes],
+        by_weight=[_by_weight(n) for n in nodes],
+        sizes=[n.n_bytes for n in nodes],
+        padding={n.id: padding_bytes(n) for n in nodes if n.dtype.quantized and n.ne[0] % _ROW_PADDING},
+        reusable=[_reusable(n) for n in nodes],
+        batch=[_rows(n) for n in nodes],
+        homes=[(n.id, *n.home) for n in nodes if n.home is not None],
+        pinned=[(n.id, n.layer) for n in nodes if n.layer >= 0],
+        attention={n.id: _attention(n, alibi) for n in nodes if n.op == "flash_attn_ext"},
+        left_to_cpu=frozenset([n.id for n in tape.nodes if n.op not in VIEWS and not on_cuda(n)]),
+        outputs=frozenset([n.id for n in nodes if n.output]),
+        ops=[n.op for n in nodes],
+        views=frozenset([n.id for n in nodes if n.op in VIEWS]),
+        work=[n.id for n in tape.nodes if n.op not in VIEWS],
+        uses=used(sources),
+    )
+
+
+def used(sources: Sequence[tuple[int, ...]]) -> list[int]:
+    """How often each tensor is a source."""
+    counts = [0] * len(sources)
+    for own in sources:
+        for s in own:
+            counts[s] += 1
+    return counts
+
+
+def padding_bytes(n: Node) -> int:
+    """What a CUDA buffer adds to a quantised tensor (ggml_backend_cuda_buffer_type_get_alloc_size)."""
+    rest = n.ne[0] % _ROW_PADDING
+    return n.dtype.row_bytes(_ROW_PADDING - rest) if n.dtype.quantized and rest else 0
+
+
+def _by_weight(n: Node) -> int:
+    if n.op in _SMALL_WEIGHTS:
+        return -1
+    for s in n.src:
+        if s.home is not None and s.home.kind != CACHE:
+            return s.id
+    return -1
+
+
+def _reusable(n: Node) -> tuple[int, ...]:
+    """Sources of the same type, shape and strides."""
+    if n.op not in _IN_PLACE or n.view is not None:
+        return ()
+    return tuple([i for i, s in enumerate(n.src) if s.dtype is n.dtype and s.ne == n.ne and s.nb == n.nb])
+
+
+def _rows(n: Node) -> int:
+    """ggml-cuda.cu, get_op_batch_size."""
+    if n.op == "get_rows":
+        return 0
+    dim = _BATCH_DIM.get(n.op)
+    return n.ne[dim] if dim is not None else n.ne[1] * n.ne[2] * n.ne[3]
 
 
 def _name(n: Node) -> str:

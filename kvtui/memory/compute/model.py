@@ -7,7 +7,8 @@ from functools import cached_property
 from kvtui.base.build import DEFAULT_BUILD, Build, build_in
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.compute.engine import Engine, covered
+from kvtui.memory.compute.engine import Engine
+from kvtui.memory.compute.graphs import covered
 from kvtui.memory.compute.rpc import ComputeBytes
 from kvtui.memory.compute.rpc import ComputeModel as Formulas
 from kvtui.memory.compute.rules import RULES

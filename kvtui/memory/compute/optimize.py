@@ -8,6 +8,7 @@ from kvtui.memory.compute.graph import Graph
 _MAX_REDUCED = 15  # moe-weighted-reduction.cuh: experts summed by one kernel
 _TOPK_EXPERTS = frozenset((288, 576))  # topk-moe.cu, ggml_cuda_should_use_topk_moe: beside powers of two up to 512
 _TOPK_MAX = 512
+_ROUTED, _SHARED = ["mul_mat_id", "mul_mat_id", "glu"], ["mul_mat", "mul_mat", "glu"]  # experts up to their product
 
 
 class Fusions:
@@ -16,15 +17,19 @@ class Fusions:
     def __init__(self, g: Graph, order: Sequence[int], sources: Sequence[tuple[int, ...]]) -> None:
         self.g, self.order, self.sources = g, list(order), sources
         self.keep: dict[int, list[int]] = {}
-        ops = [g.nodes[i].op for i in order]
+        op = g.ops
+        ops = [op[i] for i in order]
         if "mul_mat_id" in ops:
-            self._shared_experts()
-            ops = [g.nodes[i].op for i in self.order]
+            self._shared_experts(ops)
+        elif "soft_max" not in ops and "unary" not in ops and "mul" not in ops:
+            return
         i = 0
-        while i < len(self.order):
-            if ops[i] == "mul":
+        while i < len(ops):
+            what = ops[i]
+            if what == "mul":
                 i += self._weighted_sum(ops, i)
-            if i < len(ops) and ops[i] in ("unary", "soft_max"):
+                what = ops[i] if i < len(ops) else ""
+            if what == "unary" or what == "soft_max":
                 i += self._top_k(ops, i)
             i += 1
 
@@ -57,7 +62,7 @@ class Fusions:
         adds = 0
         for j in order[start : last + 1]:
             node = nodes[j]
-            if node.op == "view" and node.src[0].id == weighted:
+            if node.op == "view" and self.g.sources[j][0] == weighted:
                 views.append(j)
             elif node.op == "add" and adds + 1 < len(views):
                 if self.sources[j] != ((summed if adds else views[0]), views[adds + 1]):
@@ -76,7 +81,7 @@ class Fusions:
         """A product of whole rows and one number a row, in either order."""
         nodes = self.g.nodes
         node = nodes[mul]
-        a, b = node.src
+        a, b = (nodes[s] for s in self.g.sources[mul])
         row = (1, *node.ne[1:])
         for x, y, at in ((a, b, 0), (b, a, 1)):
             if x.ne == node.ne and y.ne == row and x.contiguous and y.contiguous:
@@ -107,7 +112,7 @@ class Fusions:
             return 0
         if ops[at : at + 5] == ["reshape", "sum_rows", "clamp", "div", "reshape"]:
             at += 5
-        if ops[at : at + 1] == ["scale"] and nodes[order[at]].src[0].id == order[at - 1]:
+        if ops[at : at + 1] == ["scale"] and self.g.sources[order[at]][0] == order[at - 1]:
             at += 1
         if at >= len(order) or not self._closed(order[i:at], {order[at - 1], self._chosen(order[i:at])}):
             return 0
@@ -129,19 +134,20 @@ class Fusions:
                     inside[s] += 1
         return all(i in outputs or n == self.g.uses[i] for i, n in inside.items())
 
-    def _shared_experts(self) -> None:
+    def _shared_experts(self, ops: list[str]) -> None:
         """ggml_cuda_match_shared_expert: an equal shared expert moves to where the routed ones are."""
-        nodes, order = self.g.nodes, self.order
+        order = self.order
         i = 0
         while i + 5 < len(order):
-            if nodes[order[i]].op == "mul_mat_id":
+            if ops[i : i + 3] == _ROUTED:
                 for j in range(i + 3, len(order) - 2):
-                    ops = [nodes[k].op for k in order[j : j + 3]]
-                    if ops[:2] == ["mul_mat_id", "mul_mat_id"]:
+                    op = ops[j]
+                    if op == "mul_mat_id" and ops[j + 1] == "mul_mat_id":
                         break
-                    if ops == ["mul_mat", "mul_mat", "glu"] and self._equal_experts(i, j):
-                        order[i + 3 : j + 3] = [*order[j : j + 3], *order[i + 3 : j]]
-                        up = nodes[order[i + 2]].src[1].id
+                    if op == "mul_mat" and ops[j : j + 3] == _SHARED and self._equal_experts(i, j):
+                        for table in (order, ops):
+                            table[i + 3 : j + 3] = [*table[j : j + 3], *table[i + 3 : j]]
+                        up = self.g.sources[order[i + 2]][1]
                         for s in self.sources[up][1:3]:
                             self._hold(s, order[i + 5])
                         i += 5
@@ -150,23 +156,22 @@ class Fusions:
 
     def _equal_experts(self, i: int, j: int) -> bool:
         nodes, order = self.g.nodes, self.order
-        if [nodes[k].op for k in order[i : i + 3]] != ["mul_mat_id", "mul_mat_id", "glu"]:
-            return False
-        routed, shared = nodes[order[i + 2]], nodes[order[j + 2]]
+        own = self.g.sources
+        routed, shared = own[order[i + 2]], own[order[j + 2]]
         pairs = ((routed, order[i : i + 2]), (shared, order[j : j + 2]))
-        if any(len(x.src) != 2 or {s.id for s in x.src} != set(ids) for x, ids in pairs):
+        if any(len(x) != 2 or set(x) != set(ids) for x, ids in pairs):
             return False
-        gate, up, shared_gate, shared_up = (*routed.src, *shared.src)
-        weight, other = up.src[0], shared_up.src[0]
+        (_, up), (_, shared_up) = routed, shared
+        weight, other = nodes[own[up][0]], nodes[own[shared_up][0]]
         # a copy of a weight that is staged has no buffer yet
-        if any(x.src[0].home is None or self.sources[x.id][0] != x.src[0].id for x in (gate, up, shared_gate, shared_up)):
+        if any(nodes[own[x][0]].home is None or self.sources[x][0] != own[x][0] for x in (*routed, *shared)):
             return False
-        uses = self.g.uses
+        rows, uses = own[up][1], self.g.uses
         return (
             weight.dtype.quantized
             and weight.dtype.name == other.dtype.name
             and weight.ne[:2] == other.ne[:2]
-            and up.src[1].op == "reshape"
-            and up.src[1].src[0] is shared_up.src[1]
+            and nodes[rows].op == "reshape"
+            and own[rows][0] == own[shared_up][1]
             and all(uses[k] == 1 for _, ids in pairs for k in ids)
         )

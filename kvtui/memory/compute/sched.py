@@ -3,13 +3,13 @@
 ggml/src/ggml-backend.cpp: ggml_backend_sched_split_graph, with one buffer type a back end (no back end here reads another's
 buffers). Back ends by their position in the scheduler: the devices in llama.cpp's order, the CPU last."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kvtui.memory.compute.alloc import Plan
 from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.optimize import Fusions
-from kvtui.memory.compute.tape import CACHE, VIEWS
+from kvtui.memory.compute.tape import CACHE
 
 OFFLOAD_ROWS = 32  # ggml-cuda.cu, op_offload_min_batch_size (GGML_OP_OFFLOAD_MIN_BATCH)
 
@@ -19,14 +19,13 @@ class Backends:
     """What the scheduler asks of the back ends. `n` with the CPU. `offloads`: devices that take operations on weights in
     RAM; `fuses`: those that rearrange their part of a graph (ggml_backend_cuda_graph_optimize), where the
     build `keeps` alive what one kernel reads; `idle_inputs`: inputs that nothing reads are copied for pipelining as well;
-    `refuses`: (back end,
-    operation) that it does not support."""
+    `refuses`: a back end each, operations that it does not support."""
 
     n: int
     copies: int
     offloads: frozenset[int]
     fuses: frozenset[int]
-    refuses: Callable[[int, int], bool]
+    refuses: Sequence[frozenset[int]]
     keeps: bool = True
     idle_inputs: bool = True
 
@@ -56,7 +55,7 @@ def assign(g: Graph, homes: Sequence[int], pins: Sequence[tuple[int, int]], ends
     cpu = ends.n - 1
     at = list(homes)
     for i, backend in pins:
-        if not ends.refuses(backend, i):
+        if i not in ends.refuses[backend]:
             at[i] = backend
     nodes, roots, by_weight, batch, refuses = g.nodes, g.roots, g.by_weight, g.batch, ends.refuses
     for i in g.leafs:
@@ -71,9 +70,9 @@ def assign(g: Graph, homes: Sequence[int], pins: Sequence[tuple[int, int]], ends
             at[i] = homes[root]
         elif w >= 0:
             home = homes[w]
-            if home == cpu and first >= 0 and batch[i] >= OFFLOAD_ROWS and not refuses(first, i):
+            if home == cpu and first >= 0 and batch[i] >= OFFLOAD_ROWS and i not in refuses[first]:
                 at[i] = first
-            elif not refuses(home, i):
+            elif i not in refuses[home]:
                 at[i] = home
     _expand(g, at, ends)
     sources = g.sources
@@ -81,7 +80,7 @@ def assign(g: Graph, homes: Sequence[int], pins: Sequence[tuple[int, int]], ends
         if at[i] < 0:
             best = -1
             for b in range(ends.n):
-                if not refuses(b, i):
+                if i not in refuses[b]:
                     near = sum((at[s] if at[s] >= 0 or roots[s] < 0 else at[roots[s]]) == b for s in sources[i])
                     if near > best:
                         best, at[i] = near, b
@@ -101,12 +100,15 @@ def _expand(g: Graph, at: list[int], ends: Backends) -> None:
     for skip_cpu in (True, False):
         for way in (g.work, backward):
             current = -1
+            refused: frozenset[int] = frozenset()
             for i in way:
                 backend = at[i]
-                if backend >= 0:
+                if backend < 0:
+                    if current >= 0 and i not in refused:
+                        at[i] = current
+                elif backend != current:
                     current = -1 if skip_cpu and backend == cpu else backend
-                elif current >= 0 and not refuses(current, i):
-                    at[i] = current
+                    refused = refuses[current]
 
 
 def _merged(g: Graph, homes: Sequence[int]) -> list[tuple[int, ...]]:
@@ -128,18 +130,22 @@ def schedule(
     """Splits, copies, and the order in which the allocator sees it all. `extra`: (back end, tensor) -> bytes that its
     operation needs beside its output there."""
     at = assign(g, homes, pins, ends)
-    nodes, count = g.nodes, len(g.nodes)
+    count = len(g.nodes)
     sources = _merged(g, homes)
     copy_of: list[int] = []
     copies: dict[tuple[int, int], int] = {}  # (tensor, back end) -> its first copy
-    weights = {i for i, home in g.homes if home.kind != CACHE}
+    weights = {i for i, kind, _ in g.homes if kind != CACHE}
     split = Split(at[g.work[0]], 0)
     splits, order = [split], g.order
+    views = g.views
     for position, i in enumerate(order):  # 5: splits
-        if nodes[i].op in VIEWS:
+        if i in views:
             continue
         backend, inputs = at[i], sources[i]
-        away = [s for s in inputs if at[s] != backend]
+        away: list[int] = []
+        for s in inputs:
+            if at[s] != backend:
+                away.append(s)
         # a weight from elsewhere starts a split: the memory of the one before is free again
         if backend != split.backend or (split.inputs and any(s in weights for s in away)):
             split.end = position

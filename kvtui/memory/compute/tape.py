@@ -114,6 +114,11 @@ class Tape:
         self.nodes: list[Node] = []
         self.leafs: list[Node] = []
 
+    @property
+    def count(self) -> int:
+        """Tensors that are expanded."""
+        return len(self.nodes) + len(self.leafs)
+
     # tensors that are there before the graph
 
     def new(self, dtype: Dtype, *ne: int, name: str = "", home: Home | None = None) -> Node:

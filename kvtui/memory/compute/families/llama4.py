@@ -5,6 +5,7 @@ from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
 
 ARCHITECTURES = ("llama4",)
+STEPPED = ("llama4",)
 
 
 def graph(g: Build) -> None:

@@ -93,6 +93,7 @@ FAMILIES = {
     "step35": replace(HEADER, windows=True, block=Decoder(by_rows=True, factors=_full, gate="sigmoid", late_outputs=True)),
 }
 ARCHITECTURES = tuple(FAMILIES)
+STEPPED = ("afmoe",)
 DRAFTS = {"glm4moe": finish_draft, "hy_v3": finish_draft, "mimo2": finish_picked, "step35": finish_picked}
 
 

@@ -5,6 +5,7 @@ from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.ffn import Routing, gating, moe
 
 ARCHITECTURES = ("smallthinker",)
+STEPPED = ("smallthinker",)
 _NO_ROPE_STEP = 4  # llama-hparams.h, n_no_rope_layer_step
 
 

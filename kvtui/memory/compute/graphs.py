@@ -1,0 +1,154 @@
+"""The graph of a model's family, for the blocks that are asked for."""
+
+from collections.abc import Hashable
+from dataclasses import replace
+from functools import cache, lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Protocol
+
+from kvtui.flags.context import ContextParams
+from kvtui.memory.compute import families as folder
+from kvtui.memory.compute.build import Build, Shapes, weight_node
+from kvtui.memory.compute.collapse import kinds, representatives, runs
+from kvtui.memory.compute.graph import Graph, freeze, padding_bytes
+from kvtui.memory.compute.grow import TURNS, Grown, Placed, Seed, finish, grow
+from kvtui.memory.compute.tape import OUTPUT_WEIGHT, WEIGHT, Home, Node
+from kvtui.model.spec import ModelSpec
+
+
+class Family(Protocol):
+    """A module of families/."""
+
+    ARCHITECTURES: tuple[str, ...]
+
+    @staticmethod
+    def graph(g: Build) -> None:
+        """Expand the whole graph."""
+
+    @staticmethod
+    def mtp_graph(g: Build) -> None:
+        """The MTP context's; not every family has one. DRAFTS: architectures that have, where not all of the module do."""
+
+
+@cache
+def families() -> dict[str, Family]:
+    """By general.architecture."""
+    found: dict[str, Family] = {}
+    for info in iter_modules(folder.__path__):
+        module: Family = import_module(f"{folder.__name__}.{info.name}")  # type: ignore[assignment]
+        found.update(dict.fromkeys(module.ARCHITECTURES, module))
+    return found
+
+
+def covered(model: ModelSpec, drafts: bool = False) -> bool:
+    """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
+    family = families().get(model.architecture)
+    if not drafts or family is None:
+        return family is not None
+    return hasattr(family, "mtp_graph") and model.architecture in getattr(family, "DRAFTS", family.ARCHITECTURES)
+
+
+@lru_cache(maxsize=64)
+def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...], drafts: bool = False) -> Graph:
+    """The graph of these blocks; `drafts`: of the MTP context."""
+    return _frozen(Build(model, ctx, sizes, blocks), drafts)
+
+
+def _frozen(g: Build, drafts: bool = False) -> Graph:
+    model = g.model
+    family = families()[model.architecture]
+    if drafts:
+        family.mtp_graph(g)
+    else:
+        family.graph(g)
+    biased = getattr(family, "alibi", None)
+    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
+
+
+_STEP = 4  # llama-hparams.h, n_no_rope_layer_step
+
+
+@lru_cache(maxsize=8)
+def _blocks(model: ModelSpec) -> tuple[Hashable, ...]:
+    """What a block is built by: its tensors' shapes, numbers that the header has for each block, and its place where the
+    family counts blocks (families/: STEPPED, architectures that tell every fourth from the others)."""
+    arch, keys = model.architecture, model.header.metadata
+    lists = [v for k, v in keys.items() if k.startswith(f"{arch}.") and isinstance(v, (list, tuple)) and len(v) >= model.n_layer]
+    stepped = arch in getattr(families()[arch], "STEPPED", ())
+    images = keys.get(f"{arch}.n_deepstack_layers", 0)  # the first blocks get an image's rows again
+    again = images if isinstance(images, int) else 0
+    return tuple(
+        [
+            (kind.shape, tuple([v[il] for v in lists]), il % _STEP if stepped else 0, il if il < again else -1)
+            for il, kind in enumerate(kinds(model))
+        ]
+    )
+
+
+@lru_cache(maxsize=64)
+def graph_of(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
+    """The graph of these blocks as `build_graph` gives it, where equal blocks are built alike: a few are built and stand for
+    the others, whichever they are."""
+    alike = _blocks(model)
+    found = _grown(model, ctx, sizes, tuple([alike[il] for il in blocks]))
+    if found is None:
+        return build_graph(model, ctx, sizes, blocks)
+    g, own, tensors = found.graph, kinds(model), model.tensors
+    homes: list[tuple[int, int, int]] = []
+    others: dict[int, Node] = {}  # weights whose type is not that of what they repeat
+    for i, kind, position, number in found.placed:
+        if position < 0:
+            homes.append((i, kind, number))
+        elif kind == WEIGHT:
+            index = own[blocks[position]].tensors[number]
+            homes.append((i, kind, index))
+            t, like = tensors[index], tensors[g.nodes[i].home.number]  # type: ignore[union-attr] # weights have one
+            if t.n_bytes != like.n_bytes or t.type_name != like.type_name:
+                others[i] = weight_node(t, Home(kind, index))
+        else:
+            homes.append((i, kind, blocks[position]))
+    g = replace(
+        g,
+        homes=homes,
+        pinned=[(i, blocks[position]) for i, position in found.pinned],
+        attention={i: replace(a, block=blocks[found.read[i]]) if i in found.read else a for i, a in g.attention.items()},
+    )
+    if not others:
+        return g
+    nodes, n_bytes, padding = [*g.nodes], [*g.sizes], {**g.padding}
+    for i, node in others.items():
+        nodes[i], n_bytes[i], padding[i] = node, node.n_bytes, padding_bytes(node)
+    return replace(g, nodes=nodes, sizes=n_bytes, padding=padding)
+
+
+@lru_cache(maxsize=32)
+def _grown(model: ModelSpec, ctx: ContextParams, sizes: Shapes, keys: tuple[Hashable, ...]) -> Grown | None:
+    """The graph of blocks that are `keys`; None where it must be built block by block."""
+    seed = _seed(model, ctx, sizes, tuple([keys[i] for i in representatives(keys, TURNS)]))
+    tables = grow(seed, runs(keys, TURNS)) if seed is not None else None
+    return finish(seed, tables) if seed is not None and tables is not None else None
+
+
+@lru_cache(maxsize=32)
+def _seed(model: ModelSpec, ctx: ContextParams, sizes: Shapes, keys: tuple[Hashable, ...]) -> Seed | None:
+    """A graph of the first blocks that are `keys`; None where a block's weights are looked into: what is seen there may be
+    of another type in the next block."""
+    unused: dict[Hashable, list[int]] = {}
+    for il, key in reversed(list(enumerate(_blocks(model)))):
+        unused.setdefault(key, []).append(il)
+    blocks = tuple([unused[key].pop() for key in keys])
+    g = Build(model, ctx, sizes, blocks)
+    graph = _frozen(g)
+    where = {il: i for i, il in enumerate(blocks)}
+    number = {t: n for il in blocks for n, t in enumerate(kinds(model)[il].tensors)}
+    placed: dict[int, Placed] = {}
+    for i, kind, index in graph.homes:
+        block = model.tensors[index].block if kind == WEIGHT else index
+        if kind == OUTPUT_WEIGHT or block is None:
+            placed[i] = (kind, -1, index)
+        else:
+            placed[i] = (kind, where[block], number[index] if kind == WEIGHT else 0)
+    if any(r >= 0 and r in placed and placed[r][0] == WEIGHT and placed[r][1] >= 0 for r in graph.roots):
+        return None
+    return Seed(graph, tuple(g.blocks.marks), placed, {i: where[il] for i, il in graph.pinned})
