@@ -15,6 +15,11 @@ _GOOD = RANKS["good"]
 _HALF = (0.45, 0.55)  # of f16's bytes: what people call half
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _F16 = ("f16", "f16")
+_F16_SERVES: dict[Goal, str] = {
+    "decode": f"no pair without measured loss is more than {(AS_FAST - 1) * 100:.0f} % faster",
+    "context": "every pair that reaches further is slower and worse",
+    "memory": "every pair that takes less is slower and worse",
+}
 
 
 def advised(rows: Sequence[PairRow]) -> list[PairRow]:
@@ -95,10 +100,7 @@ def advice(plan: Plan, rows: Sequence[PairRow], goal: Goal = "decode") -> str:
             return "llama-server refuses every one of these pairs here."
         return f"No pair fits {tokens} with this placement; {_name(least)} takes least, and reaches {least.max_context or 0:,}."
     if best.pair == _F16:
-        why = "no other pair serves this goal better"
-        if goal == "decode":
-            why = f"no pair without measured loss is more than {(AS_FAST - 1) * 100:.0f} % faster"
-        return f"f16/f16: nothing needs to be quantised: {tokens} fit, and {why}."
+        return f"f16/f16: nothing needs to be quantised: {tokens} fit, and {_F16_SERVES[goal]}."
     plain = next((r for r in rows if r.pair == _F16), None)
     instead = "f16/f16 has no room in this placement; " if plain is not None and plain.accepted and not plain.fits else ""
     return f"{_name(best)}: {_share(best)}, {_loss(best)}, {_running(best)}{_gain(best, rows)}; {instead}fits {tokens}."

@@ -35,7 +35,7 @@ def flat(app: KvtuiApp) -> str:
 
 
 def ready(app: KvtuiApp) -> Callable[[], bool]:
-    return lambda: app.state.rows_complete and bool(app.state.rows)
+    return lambda: app.state.plan is not None and bool(app.state.rows)
 
 
 async def test_the_table_says_all_of_the_advice_and_marks_the_pair(app: KvtuiApp) -> None:

@@ -194,7 +194,8 @@ def test_the_matrix_has_nine_by_nine(rows: dict[tuple[str, str], PairRow]) -> No
 
 
 def test_what_is_advised_because_f16_has_no_room_says_so(headers: Headers) -> None:
-    here = planned(headers, "llama-3.1-8b-q4_k_m", ADA, ram="1GiB@50GB/s", n_ctx=131072, type_k="q8_0", type_v="q8_0")
+    card = "CUDA0=20GiB/24GiB@1000GB/s"  # 4.6 GiB of weights and 16 of f16 K/V leave no margin
+    here = planned(headers, "llama-3.1-8b-q4_k_m", card, ram="1GiB@50GB/s", n_ctx=131072, type_k="q8_0", type_v="q8_0")
     found = advised(pair_rows(here, contexts=False))
     assert not next(r for r in found if r.pair == ("f16", "f16")).fits
     assert advice(here, found).endswith("f16/f16 has no room in this placement; fits 131,072.")

@@ -14,7 +14,7 @@ from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, line, window, wrapped
 from kvtui.tui.state import State
 
-_LEAST_ROWS = 4  # pairs that are shown before anything is said of them
+_ROWS_SHARE = 0.5  # of the lines under the headings: pairs that are shown before anything is said of them
 _ROOMY = 10  # lines inside from which there is room for remarks on the model
 _INDENT = 3  # the mark of what is recommended, the cursor, a gap
 _READ_ON = "  (w: all of it)"
@@ -53,7 +53,8 @@ def pair_lines(state: State, room: Room) -> list[Line]:
         lines.append(line((f" > {context.type_k:7}{context.type_v:7}{amount(total, 2):>8}", "cursor")))
         return lines
     selected = next((i for i, r in enumerate(rows) if r.pair == chosen), 0)
-    said = said_lines(state, rows[selected] if rows else None, room, room.height - len(lines) - min(_LEAST_ROWS, len(rows)))
+    left = room.height - len(lines)
+    said = said_lines(state, rows[selected] if rows else None, room, left - min(round(left * _ROWS_SHARE), len(rows)))
     n_ctx = state.plan.request.context.n_ctx if state.plan is not None else context.n_ctx
     cells = min(n_ctx, model.n_ctx_train * context.slots)  # no more is looked for
     for i in window(len(rows), max(room.height - len(lines) - len(said), 1), selected):

@@ -37,23 +37,6 @@ class Command:
 COMMANDS = (
     Command("down", lambda a: a.step_pair(1), "next pair", "the next pair of the table, in its pane", TABLE, "up/down pair"),
     Command("up", lambda a: a.step_pair(-1), "previous pair", "the pair before", TABLE),
-    Command("greater_than_sign", lambda a: a.sort_pairs(1), "sort by the next column", "the best of it first", TABLE, "</> sort"),
-    Command("less_than_sign", lambda a: a.sort_pairs(-1), "sort by the column before", "the best of it first", TABLE),
-    Command("R", lambda a: a.reverse_pairs(), "reverse the order", "the last pair first", TABLE, "R turn", rank=5),
-    Command(
-        "F", lambda a: a.filter_pairs(), "filter pairs", "accepted, fast, that fit, of a quality or better", TABLE, "F filter"
-    ),
-    Command(
-        "M",
-        lambda a: a.toggle_square(),
-        "all pairs as a square",
-        "K down and V across, shaded by the column that sorts; up and down move K there, v and V move V",
-        TABLE,
-        "M square",
-    ),
-    Command("a", lambda a: a.toggle_all_pairs(), "all pairs", "all 81, or those worth a look", TABLE, "a all", rank=4),
-    Command("G", lambda a: a.next_goal(), "goal", "advice for decode speed, context, or memory", TABLE, "G goal", rank=4),
-    Command("w", lambda a: a.explain_pair(), "why", "advice for each goal, and all that is known of this pair", TABLE, "w why"),
     Command(
         "k",
         lambda a: a.next_type("k", 1),
@@ -69,6 +52,23 @@ COMMANDS = (
     Command("f2", lambda a: a.use_preset(1), "balanced", "q8_0/q8_0"),
     Command("f3", lambda a: a.use_preset(2), "maximum savings", "q4_0/q4_0"),
     Command("f4", lambda a: a.use_preset(3), "mixed", "q8_0/q4_0: more bits for K, the sensitive side"),
+    Command("greater_than_sign", lambda a: a.sort_pairs(1), "sort by next column", "the best of it first", TABLE, "</> sort"),
+    Command("less_than_sign", lambda a: a.sort_pairs(-1), "sort by column before", "the best of it first", TABLE),
+    Command("R", lambda a: a.reverse_pairs(), "reverse the order", "the last pair first", TABLE, "R turn", rank=5),
+    Command(
+        "F", lambda a: a.filter_pairs(), "filter pairs", "accepted, fast, that fit, of a quality or better", TABLE, "F filter"
+    ),
+    Command(
+        "M",
+        lambda a: a.toggle_square(),
+        "square of all pairs",
+        "K down and V across, shaded by the column that sorts; up and down move K there, v and V move V",
+        TABLE,
+        "M square",
+    ),
+    Command("a", lambda a: a.toggle_all_pairs(), "all pairs", "all 81, or those worth a look", TABLE, "a all", rank=4),
+    Command("G", lambda a: a.next_goal(), "goal", "advice for decode speed, context, or memory", TABLE, "G goal", rank=4),
+    Command("w", lambda a: a.explain_pair(), "why", "advice for each goal, and all that is known of this pair", TABLE, "w why"),
     Command("c", lambda a: a.edit_value("context"), "context", "type a context: 132000, 132k, max", footer="c context", rank=2),
     Command(
         "C",
