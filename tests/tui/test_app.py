@@ -86,7 +86,7 @@ async def test_help_explain_and_command_pages(app: KvtuiApp) -> None:
         assert "K: 61 blocks x 132,096 cells x 576 values x 2 B = 8,852.6 MiB" in app.screen_text()
         assert "215.0 GiB" in app.screen_text()
         await pilot.press("pagedown")
-        await until(pilot, lambda: "staged: blk.3.ffn_down_exps" in app.screen_text())
+        await until(pilot, lambda: "staged: blk." in app.screen_text())
         await pilot.press("escape", "y")
         assert "llama-server -m MODEL.gguf --fit off -c 132000" in app.screen_text()
 
