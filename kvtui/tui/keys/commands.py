@@ -42,12 +42,13 @@ COMMANDS = (
         lambda a: a.next_type("k", 1),
         "next K type",
         "the next type for K (and V, where the model needs them equal)",
-        footer="k/v K/V types",
+        footer="k/v types",
+        rank=2,
     ),
     Command("v", lambda a: a.next_type("v", 1), "next V type", "the next type for V"),
     Command("K", lambda a: a.next_type("k", -1), "previous K type", "the type for K before"),
     Command("V", lambda a: a.next_type("v", -1), "previous V type", "the type for V before"),
-    Command("h", lambda a: a.halve_cache(), "half the cache", "types of half the bytes, for K and V", footer="h half"),
+    Command("h", lambda a: a.halve_cache(), "half the cache", "types of half the bytes, for K and V", footer="h half", rank=2),
     Command("f1", lambda a: a.use_preset(0), "maximum performance", "f16/f16", footer="F1-F4 presets"),
     Command("f2", lambda a: a.use_preset(1), "balanced", "q8_0/q8_0"),
     Command("f3", lambda a: a.use_preset(2), "maximum savings", "q4_0/q4_0"),
@@ -68,8 +69,10 @@ COMMANDS = (
     ),
     Command("a", lambda a: a.toggle_all_pairs(), "all pairs", "all 81, or those worth a look", TABLE, "a all", rank=4),
     Command("G", lambda a: a.next_goal(), "goal", "advice for decode speed, context, or memory", TABLE, "G goal", rank=4),
-    Command("w", lambda a: a.explain_pair(), "why", "advice for each goal, and all that is known of this pair", TABLE, "w why"),
-    Command("c", lambda a: a.edit_value("context"), "context", "type a context: 132000, 132k, max", footer="c context", rank=2),
+    Command(
+        "w", lambda a: a.explain_pair(), "why", "advice for each goal, and all that is known of this pair", TABLE, "w why", rank=3
+    ),
+    Command("c", lambda a: a.edit_value("context"), "context", "type a context: 132000, 132k, max", footer="c context", rank=3),
     Command(
         "C",
         lambda a: a.largest_context(),
@@ -131,7 +134,6 @@ COMMANDS = (
         "predicted and actual",
         "each device: the plan, the server's dry run, what it took",
         footer="d actual",
-        rank=3,
     ),
     Command(
         "S",
@@ -173,7 +175,6 @@ COMMANDS = (
         "choose llama-server",
         "those found here, with build, back ends and devices; remembered",
         footer="B binary",
-        rank=3,
     ),
     Command(
         "E",
@@ -181,7 +182,6 @@ COMMANDS = (
         "export",
         "script, systemd unit, llama-swap entry, preset, environment file",
         footer="E export",
-        rank=3,
     ),
     Command(
         "y",
