@@ -283,7 +283,8 @@ class Engine:
         ):
             return False
         sizes = self._shapes(True, prompt=False)
-        g = self._graph(sizes, tuple(range(self.model.n_layer)))
+        # the main context's, for an MTP context too: flash attention ends in both
+        g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
         at = place(
             g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
         )
