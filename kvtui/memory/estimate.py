@@ -29,6 +29,11 @@ class DeviceMemory:
     growth_bytes: int = 0  # what a first long prompt was seen to add; not in used_bytes
 
     @property
+    def context_bytes(self) -> int:
+        """What llama-server's own breakdown counts as context (llama-context.cpp, memory_breakdown)."""
+        return self.cache_bytes + self.recurrent_bytes + self.expert_cache_bytes
+
+    @property
     def working_bytes(self) -> int:
         """What a device needs beside what is placed on it."""
         return self.compute_bytes + self.beside_bytes + self.expert_cache_bytes + self.overhead_bytes
@@ -53,10 +58,14 @@ class HostUse:
     checkpoint_bytes: int = 0  # ceiling of context checkpoints
 
     @property
+    def context_bytes(self) -> int:
+        """What llama-server's own breakdown counts as context (llama-context.cpp, memory_breakdown)."""
+        return self.cache_bytes + self.recurrent_bytes + self.expert_cache_bytes
+
+    @property
     def used_bytes(self) -> int:
         """What is taken at start; the ceilings are not in it."""
-        held = self.weights_bytes + self.cache_bytes + self.recurrent_bytes
-        return held + self.compute_bytes + self.beside_bytes + self.expert_cache_bytes
+        return self.weights_bytes + self.context_bytes + self.compute_bytes + self.beside_bytes
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,15 @@ def test_a_small_difference_is_nobodys_business_a_large_one_is_told_with_both_fi
     assert "a load reserves its compute buffers in another way" in found(said(-65))[DIFFERS]
 
 
+def test_an_expert_cache_is_what_a_dry_run_calls_context() -> None:
+    request, cached = PLAN.request, 200 * MIB
+    predicted = replace(PLAN.estimate, devices=tuple([replace(u, expert_cache_bytes=cached) for u in PLAN.estimate.devices]))
+    plain = said().devices
+    answer = replace(said(), devices={name: replace(x, context=x.context + cached) for name, x in plain.items()})
+    assert DIFFERS not in {f.code for f in over_findings(request.machine, request.margin_bytes, predicted, answer)}
+    assert DIFFERS in {f.code for f in over_findings(request.machine, request.margin_bytes, predicted, said())}
+
+
 def test_a_plan_that_is_over_or_refused_does_not_fit() -> None:
     assert with_answer(PLAN, said()).fits
     assert with_answer(PLAN, said()).findings[-1].code == CHECKED

@@ -38,7 +38,7 @@ def over_findings(machine: Machine, margins: Sequence[int], predicted: Estimate,
 
 def _same_parts(use: DeviceMemory) -> Parts:
     """The parts that a dry run tells."""
-    return Parts(use.weights_bytes, use.cache_bytes + use.recurrent_bytes, use.compute_bytes)
+    return Parts(use.weights_bytes, use.context_bytes, use.compute_bytes)
 
 
 def _differs(name: str, said: Parts, predicted: Parts) -> Finding:

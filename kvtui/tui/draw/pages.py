@@ -61,10 +61,10 @@ def explain_page(state: State, width: int, peaks: Peaks | None = None) -> tuple[
         actual = {name: (model, context, compute) for name, model, context, compute in state.server.actual}
         for device, use in zip(state.request.machine.devices, state.plan.estimate.devices, strict=True):
             seen = actual.get(device.name)
-            parts = (use.weights_bytes, use.cache_bytes + use.recurrent_bytes + use.expert_cache_bytes, use.compute_bytes)
+            parts = (use.weights_bytes, use.context_bytes, use.compute_bytes)
             lines.append(line(f"  {device.name:10}" + _beside(parts, seen)))
         host = state.plan.estimate.host
-        parts = (host.weights_bytes, host.cache_bytes + host.recurrent_bytes, host.compute_bytes)
+        parts = (host.weights_bytes, host.context_bytes, host.compute_bytes)
         lines.append(line(f"  {'RAM':10}" + _beside(parts, actual.get("RAM"))))
         lines.append(line(("  predicted, and what the running server says of itself, in MiB", "dim")))
         lines += [line(""), *_peaks(peaks)]
