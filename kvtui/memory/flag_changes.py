@@ -76,9 +76,9 @@ class FlagChanges:
                 return None
             held = memory.devices[fullest].used_bytes - memory.devices[fullest].working_bytes
             each = max(held // counts[fullest], 1)
-            moved = max(1, min(-spare[fullest], spare[emptiest]) // (2 * each))
-            counts[fullest] -= min(moved, counts[fullest])
-            counts[emptiest] += min(moved, counts[fullest] + moved)
+            moved = min(max(1, min(-spare[fullest], spare[emptiest]) // (2 * each)), counts[fullest])
+            counts[fullest] -= moved
+            counts[emptiest] += moved
             trial = replace(flags, tensor_split=tuple([float(counts[d]) for d in used]))
             _, memory, over = self.trial(trial)
             if not over:
