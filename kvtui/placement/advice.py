@@ -17,8 +17,8 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _F16 = ("f16", "f16")
 _F16_SERVES: dict[Goal, str] = {
     "decode": f"no pair without measured loss is more than {(AS_FAST - 1) * 100:.0f} % faster",
-    "context": "every pair that reaches further is slower and worse",
-    "memory": "every pair that takes less is slower and worse",
+    "context": "no good pair reaches further that another does not beat in speed and quality",
+    "memory": "no good pair takes less that another does not beat in speed and quality",
 }
 
 
