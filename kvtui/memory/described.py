@@ -59,14 +59,14 @@ def describe_flags(
     def taken(asked: ServerFlags) -> tuple[Assignment, BesideModel, Estimate]:
         where = assign(model, asked, machine)
         whole = replace(beside or Beside(), flags=asked.beside)
-        others = BesideModel(whole, model, asked.context, machine, str(build), main=asked, fa_quants=fa_quants)
+        others = BesideModel(whole, model, asked.context, machine, build, main=asked, fa_quants=fa_quants)
         memory = estimate(
             model,
             asked.context,
             where,
             machine,
-            str(build),
-            compute=ComputeModel(model, asked.context, machine, str(build), fa_quants=fa_quants),
+            build,
+            compute=ComputeModel(model, asked.context, machine, build, fa_quants=fa_quants),
             cache_ram_bytes=max(asked.cache_ram_mib, 0) * _MIB,
             checkpoints=max(asked.checkpoints, 0),
             learned=Learned(overhead_bytes=learned.overhead_bytes),

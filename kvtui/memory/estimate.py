@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside import Beside, BesideModel, Part
-from kvtui.memory.compute import DEFAULT_BUILD, ComputeModel
+from kvtui.memory.compute import ComputeModel
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.expert_cache import expert_cache
 from kvtui.memory.overhead import NONE, overhead_of
@@ -84,7 +85,7 @@ def estimate(
     context: ContextParams,
     assignment: Assignment,
     machine: Machine,
-    build: str = DEFAULT_BUILD,
+    build: Build = DEFAULT_BUILD,
     *,
     compute: ComputeModel | None = None,
     layout: CacheLayout | None = None,

@@ -38,7 +38,7 @@ def largest_in_place(request: Request, assignment: Assignment, most: int) -> int
     def spare(cells: int) -> int:
         context = replace(request.context, n_ctx=cells)
         layout: CacheLayout = cache_layout(model, context)
-        compute = ComputeModel(model, context, machine, str(request.build), fa_quants=request.fa_quants)
+        compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
         memory = estimate(
             model,
             context,

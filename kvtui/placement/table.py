@@ -122,7 +122,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     found = refusals(model, context, request.build)
     accepted = not any(f.severity == "error" for f in found)
     layout = cache_layout(model, context)
-    compute = ComputeModel(model, context, machine, str(request.build), fa_quants=request.fa_quants)
+    compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
     memory = estimate(model, context, plan.assignment, machine, compute=compute, layout=layout, learned=request.learned)
     decides, by_place = _runs(plan, shared, context)
     seconds = shared.still_seconds + cache_seconds(layout, shared.reference, shared.homes, by_place, shared.seconds_per_byte)

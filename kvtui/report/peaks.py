@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kvtui.base.build import DEFAULT_BUILD, Build
+from kvtui.base.build import Build
 from kvtui.base.sizes import MIB
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
@@ -24,11 +24,11 @@ def peaks_of(
     context: ContextParams,
     assignment: Assignment,
     machine: Machine,
-    build: Build = DEFAULT_BUILD,
-    fa_quants: tuple[str, ...] | None = None,
+    build: Build,
+    fa_quants: tuple[str, ...] | None,
 ) -> Peaks:
     """The terms of every buffer; () where formulas had to do."""
-    found = ComputeModel(model, context, machine, str(build), fa_quants).terms(assignment)
+    found = ComputeModel(model, context, machine, build, fa_quants).terms(assignment)
     names = [*(d.name for d in machine.devices), RAM]
     return tuple((name, terms) for name, terms in zip(names, found, strict=False) if terms)
 

@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import Finding, UsageError
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.beside import BesideFlags
@@ -15,7 +16,7 @@ from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment, split_of
 from kvtui.memory.beside.mtp import MtpContext
 from kvtui.memory.beside.part import Part, output_rows, parts
-from kvtui.memory.compute import DEFAULT_BUILD, ComputeModel
+from kvtui.memory.compute import ComputeModel
 from kvtui.memory.weights import weights
 from kvtui.model.spec import ModelSpec
 
@@ -44,7 +45,7 @@ class DraftModel:
     machine: Machine
     flags: BesideFlags
     main: ServerFlags | None = None
-    build: str = DEFAULT_BUILD
+    build: Build = DEFAULT_BUILD
     fa_quants: tuple[str, ...] | None = None
 
     @cached_property

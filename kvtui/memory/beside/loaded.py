@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import Finding
 from kvtui.flags.beside import BesideFlags
 from kvtui.flags.context import ContextParams
@@ -14,7 +15,6 @@ from kvtui.memory.beside.mtp import MtpContext
 from kvtui.memory.beside.pairing import draft_misfit, draft_without_type, projector_misfit
 from kvtui.memory.beside.part import Part
 from kvtui.memory.beside.projector import ProjectorMemory
-from kvtui.memory.compute import DEFAULT_BUILD
 from kvtui.model.projector import Projector
 from kvtui.model.spec import ModelSpec
 
@@ -36,7 +36,7 @@ class BesideModel:
     model: ModelSpec
     context: ContextParams
     machine: Machine
-    build: str = DEFAULT_BUILD
+    build: Build = DEFAULT_BUILD
     fa_quants: tuple[str, ...] | None = None
     main: ServerFlags | None = None
 

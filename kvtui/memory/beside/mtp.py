@@ -4,13 +4,14 @@ common_speculative_init_result): K/V of its own types, as many cells, compute bu
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import Finding
 from kvtui.cache.layout import draft_layout
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside.part import Part, output_rows, parts
-from kvtui.memory.compute import DEFAULT_BUILD, ComputeBytes, ComputeModel
+from kvtui.memory.compute import ComputeBytes, ComputeModel
 from kvtui.memory.compute.graphs import covered
 from kvtui.model.spec import ModelSpec
 
@@ -31,7 +32,7 @@ class MtpContext:
     machine: Machine
     type_k: str = "f16"
     type_v: str = "f16"
-    build: str = DEFAULT_BUILD
+    build: Build = DEFAULT_BUILD
     fa_quants: tuple[str, ...] | None = None
 
     @cached_property

@@ -22,7 +22,7 @@ with its block (it stays on that block's device). A name that a node is given is
 """
 
 from kvtui.memory.compute.model import ComputeModel
-from kvtui.memory.compute.rpc import DEFAULT_BUILD, ComputeBytes
+from kvtui.memory.compute.rpc import ComputeBytes
 from kvtui.memory.compute.terms import Term
 
-__all__ = ["DEFAULT_BUILD", "ComputeBytes", "ComputeModel", "Term"]
+__all__ = ["ComputeBytes", "ComputeModel", "Term"]

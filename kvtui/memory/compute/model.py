@@ -4,7 +4,6 @@ back ends have rules, by formulas elsewhere."""
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from kvtui.base.build import DEFAULT_BUILD, Build, build_in
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.engine import Engine
@@ -42,11 +41,7 @@ class ComputeModel(Formulas):
     def _said(self) -> str:
         """Of the machine's back ends the one that was measured least."""
         said = max((RULES[d.backend].said for d in self.machine.devices if d.backend in RULES), key=len)
-        return said.format(build=self._build.stand_in)
-
-    @property
-    def _build(self) -> Build:
-        return build_in(self.build) or DEFAULT_BUILD
+        return said.format(build=self.build.stand_in)
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
         """What is alive at each peak: the devices in the machine's order, RAM last; empty where formulas had to do."""
@@ -70,7 +65,7 @@ class ComputeModel(Formulas):
     def _engine(self, opened: tuple[int, ...]) -> Engine:
         if opened not in self._engines:
             machine = Machine(tuple([self.machine.devices[i] for i in opened]), self.machine.ram)
-            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts, self._build)
+            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts, self.build)
         return self._engines[opened]
 
 

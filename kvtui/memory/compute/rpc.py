@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.cache.layout import flash_attention, physical_batch
 from kvtui.flags.context import ContextParams, pad256
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.model.spec import Layer, ModelSpec
 
-DEFAULT_BUILD = "b11434"
 _COPIES = 4  # GGML_SCHED_MAX_COPIES
 _F32, _F16 = 4, 2
 # rows of n_embd values that are alive at the peak beside a block's own tensors
@@ -43,7 +43,7 @@ class ComputeModel:
     model: ModelSpec
     context: ContextParams
     machine: Machine
-    build: str = DEFAULT_BUILD
+    build: Build = DEFAULT_BUILD
 
     @cached_property
     def ubatch(self) -> int:

@@ -101,7 +101,7 @@ class Problem:
 def beside_model(request: Request) -> BesideModel:
     """What is beside the model under the request's context."""
     return BesideModel(
-        request.beside, request.model, request.context, request.machine, str(request.build), fa_quants=request.fa_quants
+        request.beside, request.model, request.context, request.machine, request.build, fa_quants=request.fa_quants
     )
 
 
@@ -177,7 +177,7 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
     return Problem(
         request=request,
         layout=layout,
-        compute=ComputeModel(model, request.context, machine, str(request.build), fa_quants=request.fa_quants),
+        compute=ComputeModel(model, request.context, machine, request.build, fa_quants=request.fa_quants),
         beside=beside_model(request),
         home_bytes=tuple(home_bytes),
         home_read=tuple(home_read),
