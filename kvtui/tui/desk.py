@@ -174,8 +174,9 @@ class Desk(GuardedApp[State]):
         if state.square_asked in (wanted, (state.generation, True)):
             return
         self.become(replace(state, square_asked=wanted, square_contexts=False))
-        plan, superseded = state.plan, self.superseded
-        self.work("the table of all pairs", lambda: square(plan, wanted[0], contexts, self.post_message, superseded))
+        plan, superseded, there = state.plan, self.superseded, {r.pair for r in state.rows}
+        more = [p for p in ALL_PAIRS if p not in there]
+        self.work("the table of all pairs", lambda: square(plan, wanted[0], more, contexts, self.post_message, superseded))
 
     def on_square_ready(self, message: SquareReady) -> None:
         """More of all pairs; those of an earlier plan stay until there are new ones."""

@@ -205,12 +205,8 @@ def _table_face(state: State, room: Room) -> Face:
 def square_lines(state: State, room: Room) -> list[Line]:
     """All pairs over the whole of the body, and what is known of the selected one."""
     lines = [*matrix_lines(state, room), line("")]
-    return [
-        *lines,
-        *said_lines(
-            state, next((r for r in state.square or state.rows if r.pair == state.pair), None), room, room.height - len(lines)
-        ),
-    ]
+    row = next((r for r in state.square or state.rows if r.pair == state.pair), None)
+    return [*lines, *said_lines(state, row, room, room.height - len(lines))]
 
 
 def _placement_face(state: State, room: Room) -> Face:

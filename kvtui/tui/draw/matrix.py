@@ -74,9 +74,7 @@ def _legend(state: State, shown: Column, size: int) -> str:
 
 def _share(shown: Column) -> bool:
     """Whether a narrow cell shows it as a share of f16/f16's figure."""
-    return (
-        shown.key in ("cache_bytes", "saved_fraction", "device_bytes", "max_context", "max_context_gpu") or "second" in shown.key
-    )
+    return shown.key in _SHARES
 
 
 def _figures(state: State, shown: Column, size: int) -> tuple[Mapping[Pair, str], Mapping[Pair, str]]:

@@ -90,7 +90,7 @@ def said_lines(state: State, row: PairRow | None, room: Room, most: int) -> list
         texts += [(" > " if i == 0 else "   ", text, style) for i, (text, style) in enumerate(about_pair(row))]
     lines: list[tuple[str, str]] = []
     for mark, text, style in texts:
-        for i, part in enumerate(wrapped(text, room.width - _INDENT - 1, most=1000)):
+        for i, part in enumerate(wrapped(text, room.width - _INDENT - 1, most=max(most, 0) + 1)):
             lines.append((f"{mark if i == 0 else ' ' * _INDENT}{part}", style))
     if len(lines) > most > 0:
         last, style = lines[most - 1]

@@ -31,7 +31,7 @@ class RowsReady(Message):
 
 @dataclass
 class SquareReady(Message):
-    """Rows of all pairs, as far as they are known; `contexts`: all of them with the largest ones."""
+    """Rows of the pairs that the table does not have, as far as they are known; `contexts`: all of them with the largest ones."""
 
     generation: int
     rows: tuple[PairRow, ...]

@@ -1,29 +1,36 @@
 """The background threads' work on the table beside a plan's own: all 81 pairs, the guide's page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 
 from textual.message import Message
 
-from kvtui.placement.advice import advised
 from kvtui.placement.plan import Plan
-from kvtui.placement.table import iter_rows
+from kvtui.placement.table import rows_of
 from kvtui.tasks.guide import guide_of
 from kvtui.tui.work.messages import GuideReady, SquareReady
 
 _AT_ONCE = 9  # rows a message: a line of the square
 
 
-def square(plan: Plan, generation: int, contexts: bool, post: Callable[[Message], object], superseded: Event) -> Message | None:
-    """All pairs for `plan`, told as they come, the last message returned; None where `superseded` came first."""
+def square(
+    plan: Plan,
+    generation: int,
+    wanted: Sequence[tuple[str, str]],
+    contexts: bool,
+    post: Callable[[Message], object],
+    superseded: Event,
+) -> Message | None:
+    """The pairs that are `wanted` for `plan`, told as they come, the last message returned; None where `superseded` came
+    first."""
     rows = []
-    for row in iter_rows(plan, all_pairs=True, contexts=contexts):
+    for row in rows_of(plan, wanted, contexts=contexts):
         if superseded.is_set():
             return None
         rows.append(row)
         if len(rows) % _AT_ONCE == 0:
-            post(SquareReady(generation, tuple(advised(rows)), contexts=False))
-    return SquareReady(generation, tuple(advised(rows)), contexts=contexts)
+            post(SquareReady(generation, tuple(rows), contexts=False))
+    return SquareReady(generation, tuple(rows), contexts=contexts)
 
 
 def guide_page(plan: Plan) -> Message:
