@@ -22,6 +22,8 @@ from kvtui.tasks.opening import address_of, beside_of, build_of, flags_of, load,
 from kvtui.tasks.options import Options
 
 if TYPE_CHECKING:
+    from kvtui.flags.read import ServerFlags
+    from kvtui.memory.described import Described
     from kvtui.placement.request import Request
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
@@ -109,7 +111,6 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
 def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: Sequence[str]) -> None:
     """What llama-server would allocate for MODEL with exactly these FLAGS (after `--`): nothing is optimized."""
     from kvtui.flags.read import parse_flags
-    from kvtui.memory.described import describe_flags
     from kvtui.report.as_json import estimate_json
 
     began = time.perf_counter()
@@ -125,10 +126,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     spec = load(address, joined, fetched)
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
-    beside = beside_of(server_flags.beside, server_flags.context.spec_types)
-    described = describe_flags(
-        spec, request.machine, request.margin_bytes, request.build, server_flags, beside, request.learned, request.fa_quants
-    )
+    described = _described(request, server_flags)
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
         value = estimate_json(described, str(address), flags, timings)
@@ -172,7 +170,6 @@ def devices(as_json: bool) -> None:
 def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) -> None:
     """The plan (or exactly FLAGS), and llama-server's own dry run beside it."""
     from kvtui.flags.read import parse_flags
-    from kvtui.memory.described import describe_flags
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import verify_json
     from kvtui.server.binary.find import choose_server
@@ -188,18 +185,7 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     flags = in_environment(without_secrets(flags))
     if flags:
         server_flags = parse_flags(flags, flags_of(options), build_of(options))
-        beside = beside_of(server_flags.beside, server_flags.context.spec_types)
-        described = describe_flags(
-            spec,
-            request.machine,
-            request.margin_bytes,
-            request.build,
-            server_flags,
-            beside,
-            request.learned,
-            request.fa_quants,
-        )
-        predicted, argv = described.estimate, flags
+        predicted, argv = _described(request, server_flags).estimate, flags
     else:
         made = make_plan(request)
         predicted, argv = made.estimate, made.argv
@@ -215,6 +201,23 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
         echo_lines(verify_lines(value))
     is_over = any(f.code == OVER for f in found)
     sys.exit(EXIT_NO if answer.refused or answer.impossible or is_over else EXIT_OK)
+
+
+def _described(request: "Request", flags: "ServerFlags") -> "Described":
+    """What exact flags take on the request's machine."""
+    from kvtui.memory.described import describe_flags
+
+    beside = beside_of(flags.beside, flags.context.spec_types)
+    return describe_flags(
+        request.model,
+        request.machine,
+        request.margin_bytes,
+        request.build,
+        flags,
+        beside,
+        request.learned,
+        request.fa_quants,
+    )
 
 
 def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
