@@ -8,9 +8,12 @@ FlashAttention = Literal["on", "off", "auto"]
 UNSET_SLOTS = 4  # common/arg.cpp: -np unset resolves to four slots and a unified cache
 
 
+CELL_STEP = 256  # llama-context.cpp pads n_ctx up to a multiple of it
+
+
 def pad256(n: int) -> int:
-    """llama-context.cpp pads n_ctx up to a multiple of 256."""
-    return (n + 255) // 256 * 256
+    """`n` cells as llama-context.cpp pads them."""
+    return -(-n // CELL_STEP) * CELL_STEP
 
 
 @dataclass(frozen=True)

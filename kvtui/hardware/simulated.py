@@ -1,13 +1,15 @@
 """Devices and RAM that a person describes instead of having: --device and --ram."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import mib, parse_bandwidth, parse_size
 from kvtui.hardware.cards import expand_cards
 from kvtui.hardware.device import Device, HostMemory
 
+Amount = TypeVar("Amount", int, float)
 _NAME = re.compile(r"^(?P<name>[A-Za-z]+[A-Za-z0-9_]*)(?:\[(?P<endpoint>[^\]]+)\])?$")
 
 
@@ -26,26 +28,15 @@ def _memory(text: str, what: str) -> tuple[int, int | None, float | None]:
     return free_bytes, total_bytes, rate
 
 
-def _link(text: str, what: str) -> float:
-    """Bytes a second of a link, more than 0."""
+def _positive(parse: Callable[[str], Amount], text: str, what: str, otherwise: str) -> Amount:
+    """An amount of more than 0; `otherwise`: what to say of one that is not."""
     try:
-        rate = parse_bandwidth(text)
+        found = parse(text)
     except UsageError as e:
         raise UsageError(f"{what}: {e}") from None
-    if rate <= 0:
-        raise UsageError(f"{what}: a link's bandwidth is more than 0")
-    return rate
-
-
-def _largest_buffer(text: str, what: str) -> int:
-    """Bytes of the largest single buffer, more than 0."""
-    try:
-        size = parse_size(text)
-    except UsageError as e:
-        raise UsageError(f"{what}: {e}") from None
-    if size <= 0:
-        raise UsageError(f"{what}: a device whose largest buffer has 0 bytes can hold nothing")
-    return size
+    if found <= 0:
+        raise UsageError(f"{what}: {otherwise}")
+    return found
 
 
 def parse_device(text: str) -> Device:
@@ -63,9 +54,9 @@ def parse_device(text: str) -> Device:
     for extra in extras:
         key, _, value = extra.partition("=")
         if key == "link" and value:
-            link = _link(value, what)
+            link = _positive(parse_bandwidth, value, what, "a link's bandwidth is more than 0")
         elif key == "maxbuf" and value:
-            largest = _largest_buffer(value, what)
+            largest = _positive(parse_size, value, what, "a device whose largest buffer has 0 bytes can hold nothing")
         elif extra == "shared":
             shared = True
         else:

@@ -32,6 +32,11 @@ class Assignment:
         return self.opened is None or device in self.opened
 
 
+def opened_of(opened: tuple[int, ...] | None, devices: int) -> tuple[int, ...]:
+    """`Assignment.opened` written out, of so many devices."""
+    return tuple(range(devices)) if opened is None else opened
+
+
 def split_of(layer_devices: Sequence[int], opened: Sequence[int]) -> tuple[float, ...]:
     """-ts of a placement, as counts of blocks and the output; () where none is needed."""
     counts = tuple([float(sum(d == i for d in layer_devices)) for i in opened])

@@ -12,7 +12,7 @@ from functools import lru_cache
 from kvtui.base.findings import Finding
 from kvtui.hardware.backends import HOST, Backend, backend_of
 from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.assignment import Assignment
+from kvtui.memory.assignment import Assignment, opened_of
 from kvtui.memory.weights import padded_bytes, repacks
 from kvtui.model.spec import ModelSpec, Tensor
 
@@ -85,7 +85,7 @@ def expert_cache_findings(model: ModelSpec, assignment: Assignment, machine: Mac
     """Errors for what llama-server refuses (with its reason), warnings for a cache that is smaller than asked or not there."""
     if not budget_mib:
         return ()
-    opened = _opened(assignment, machine)
+    opened = opened_of(assignment.opened, len(machine.devices))
     if not opened:
         return (_error("MoE cache requires a GPU backend"),)
     if not model.n_expert or not model.n_expert_used:
@@ -111,7 +111,7 @@ def expert_cache_findings(model: ModelSpec, assignment: Assignment, machine: Mac
 def _groups(model: ModelSpec, assignment: Assignment, machine: Machine, budget: int) -> tuple[Group, ...]:
     blocks: dict[tuple[int, Layout], list[tuple[Tensor, ...]]] = {}
     repacking = assignment.repack and not any(
-        backend_of(machine.devices[i].name).host_buffer for i in _opened(assignment, machine)
+        backend_of(machine.devices[i].name).host_buffer for i in opened_of(assignment.opened, len(machine.devices))
     )
     for il, layout, experts in _experts(model):
         device = assignment.layer_devices[il]
@@ -147,13 +147,9 @@ def _experts(model: ModelSpec) -> tuple[tuple[int, Layout, tuple[Tensor, ...]], 
     return tuple(found)
 
 
-def _opened(assignment: Assignment, machine: Machine) -> Sequence[int]:
-    return range(len(machine.devices)) if assignment.opened is None else assignment.opened
-
-
 def _shares(assignment: Assignment, machine: Machine, devices: Sequence[int]) -> dict[int, float]:
     """What each of `devices` counts where the budget is shared out; equal where they say nothing."""
-    opened = list(_opened(assignment, machine))
+    opened = opened_of(assignment.opened, len(machine.devices))
     if assignment.shares:
         given = {d: _float32(assignment.shares[opened.index(d)]) for d in devices}
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from kvtui.base.build import Build
 from kvtui.base.findings import Finding
+from kvtui.flags.context import CELL_STEP
 from kvtui.flags.overrides import EXPERTS, first_blocks
 from kvtui.flags.read import MAX_SPLITS, ServerFlags
 from kvtui.hardware.device import CPU, Machine
@@ -17,7 +18,6 @@ from kvtui.model.spec import ModelSpec
 NCMOE = "ncmoe-order"
 _MOST_REMEDIES = 2
 _MOST_SPLITS = 24  # splits that are tried, each an estimate
-_CELL_STEP = 256
 _UNEVEN = 1.5  # times the experts of another device: worth a word
 
 Trial = Callable[[ServerFlags], tuple[Assignment, Estimate, int]]  # flags -> (where, what, bytes that lack)
@@ -100,13 +100,13 @@ class FlagChanges:
 
     def _fewer_tokens(self, flags: ServerFlags) -> int | None:
         """The largest -c with which it fits, to 256."""
-        most = (flags.context.n_ctx or self.model.n_ctx_train) // _CELL_STEP
+        most = (flags.context.n_ctx or self.model.n_ctx_train) // CELL_STEP
 
         def shorter(n: int) -> ServerFlags:
-            return replace(flags, context=replace(flags.context, n_ctx=(most - n) * _CELL_STEP))
+            return replace(flags, context=replace(flags.context, n_ctx=(most - n) * CELL_STEP))
 
         fewer = self._least(1, most - 1, shorter)
-        return None if fewer is None else (most - fewer) * _CELL_STEP
+        return None if fewer is None else (most - fewer) * CELL_STEP
 
     def _least(self, low: int, high: int, changed: Callable[[int], ServerFlags]) -> int | None:
         """The least change from `low` to `high` that fits, where a larger one takes less; None where the largest does not."""

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from kvtui.base.findings import Finding
 from kvtui.base.sizes import mib
 from kvtui.cache.layout import CacheLayout
+from kvtui.flags.context import CELL_STEP
 from kvtui.hardware.device import CPU, Device
 from kvtui.memory.assignment import Assignment, default_place
 from kvtui.model.spec import ModelSpec, Tensor
 
 ONE_BUFFER = "one-buffer"
-_CELL_STEP = 256  # llama.cpp pads contexts to it
 
 
 def smallest_limit(devices: Sequence[Device]) -> int | None:
@@ -53,7 +53,7 @@ def one_buffer_findings(
     cache = _largest_cache(layout, assignment, devices) if offload_kqv else None
     if cache is not None:
         block, part, n_bytes, device = cache
-        most = layout.cells * (device.max_buffer_bytes or 0) // n_bytes // _CELL_STEP * _CELL_STEP
+        most = layout.cells * (device.max_buffer_bytes or 0) // n_bytes // CELL_STEP * CELL_STEP
         text = f"{part} of block {block} is one tensor of {mib(n_bytes)}, larger than {_limit(device)}"
         found.append(Finding(ONE_BUFFER, "error", f"{text}: a smaller type, or up to {most:,} cells in all, stays below it"))
     return tuple(found)

@@ -8,7 +8,7 @@ from kvtui.flags.overrides import Override
 from kvtui.flags.read import MAX_SPLITS
 from kvtui.hardware.buffers import buffer_names
 from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.assignment import Assignment, default_place, split_of
+from kvtui.memory.assignment import Assignment, default_place, opened_of, split_of
 from kvtui.model.spec import ModelSpec
 
 _NAME = re.compile(r"^blk\.(\d+)\.(.+)$")
@@ -31,9 +31,8 @@ def placement_flags(model: ModelSpec, assignment: Assignment, machine: Machine) 
     opened = assignment.opened
     if opened is not None:
         argv += ["-dev", ",".join(machine.devices[i].name for i in opened) or "none"]
-    used = range(len(machine.devices)) if opened is None else opened
     argv += ["-ngl", str(offloaded)]
-    counts = split_of(layers, used)[:MAX_SPLITS]
+    counts = split_of(layers, opened_of(opened, len(machine.devices)))[:MAX_SPLITS]
     if counts:
         argv += ["-ts", ",".join(f"{c:.0f}" for c in counts)]
     overrides = _overrides(model, assignment, machine)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvtui.cache.layout import CacheLayout, cache_layout
+from kvtui.flags.context import CELL_STEP
 from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel
@@ -11,7 +12,6 @@ from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import spare_bytes
 from kvtui.placement.request import Request
 
-STEP = 256  # cells: llama.cpp pads the context to it
 _HALVES_EVERY = 3
 
 
@@ -79,12 +79,12 @@ def _last(spare: Callable[[int], int], most: int, known: int = 0) -> int | None:
         return None
     if known >= most:
         return most
-    low, high = known // STEP, (most + STEP - 1) // STEP  # `low` fits (or is 0), `high` does not
+    low, high = known // CELL_STEP, (most + CELL_STEP - 1) // CELL_STEP  # `low` fits (or is 0), `high` does not
     of_low: int | None = None
     if low:  # what is known may well be the answer
-        of_high = spare(min((low + 1) * STEP, most))
+        of_high = spare(min((low + 1) * CELL_STEP, most))
         if of_high < 0:
-            return low * STEP
+            return low * CELL_STEP
         low, of_low = low + 1, of_high
         if low == high:
             return most
@@ -101,11 +101,11 @@ def _last(spare: Callable[[int], int], most: int, known: int = 0) -> int | None:
         else:
             middle = low + (high - low) * of_low // max(of_low - of_high, 1)
             middle = min(max(middle + (turn % 2), low + 1), high - 1)
-        found = spare(middle * STEP)
+        found = spare(middle * CELL_STEP)
         if found >= 0:
             low, of_low = middle, found
         elif low == 0 and of_low is None:
             return None
         else:
             high, of_high = middle, found
-    return low * STEP or None
+    return low * CELL_STEP or None

@@ -8,14 +8,13 @@ from kvtui.hardware.simulated import check_margins, parse_margins
 from kvtui.placement.request import Request
 from kvtui.tasks.opening import pins_of
 from kvtui.tasks.options import Options, context_params
-from kvtui.tasks.profiles import Profile
+from kvtui.tasks.profiles import NOT_KEPT, Profile
 
 # options of a request that can change while the app runs; the others are of its start: the model, machine and server
 _OF_REQUESTS = frozenset(
     ("ctx_size", "cache_type_k", "cache_type_v", "parallel", "kv_unified", "batch_size", "ubatch_size", "flash_attn", "swa_full",
      "no_kv_offload", "margin", "pin")
 )  # fmt: skip
-_NOT_OF_PROFILES = ("config", "profile")
 
 
 def options_of(request: Request, started: Options) -> Options:
@@ -40,7 +39,7 @@ def with_profile(request: Request, name: str, profile: Profile, started: Options
         raise UsageError(f"profile {name} is for {profile.model}: kvtui --profile {name} opens it")
     plain = Options()
     said = [f.name for f in fields(Options) if getattr(profile.options, f.name) != getattr(plain, f.name)]
-    of_start = [n for n in said if n not in _OF_REQUESTS and n not in _NOT_OF_PROFILES]
+    of_start = [n for n in said if n not in _OF_REQUESTS and n not in NOT_KEPT]
     other = [n.replace("_", "-") for n in of_start if getattr(profile.options, n) != getattr(started, n)]
     if other:
         raise UsageError(f"profile {name} sets {', '.join(other)}, which only a start takes: kvtui --profile {name}")

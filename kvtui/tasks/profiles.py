@@ -14,7 +14,7 @@ from kvtui.tasks.options import Options
 _FILE = "profiles.json"
 _SCHEMA = 1
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-_NOT_KEPT = frozenset(("config", "profile"))  # where options came from; they are in the others already
+NOT_KEPT = frozenset(("config", "profile"))  # where options came from; they are in the others already
 Profiles = dict[str, "Profile"]
 
 
@@ -33,14 +33,14 @@ def _default(f: "Field[Any]") -> Any:
 
 def _written(options: Options) -> dict[str, Any]:
     """What was given, by the option's name."""
-    given = {f.name: getattr(options, f.name) for f in fields(Options) if f.name not in _NOT_KEPT}
+    given = {f.name: getattr(options, f.name) for f in fields(Options) if f.name not in NOT_KEPT}
     plain = {f.name: _default(f) for f in fields(Options)}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in given.items() if v != plain[name]}
 
 
 def _read(table: Fields, names: dict[str, Any]) -> Options:
     """Options of an object; ValueError for a name or a kind of value that no option has."""
-    known = {f.name: f for f in fields(Options) if f.name not in _NOT_KEPT}
+    known = {f.name: f for f in fields(Options) if f.name not in NOT_KEPT}
     values: dict[str, Any] = {}
     for name in names:
         if name not in known:

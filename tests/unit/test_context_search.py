@@ -2,7 +2,8 @@
 
 import pytest
 
-from kvtui.placement.context_search import STEP, _last
+from kvtui.flags.context import CELL_STEP as STEP
+from kvtui.placement.context_search import _last
 
 ROOMS = (-1, 0, 255, 256, 5_000, 70_001, 131_071, 131_072, 10**9)
 

@@ -13,7 +13,7 @@ from kvtui.flags.context import ContextParams
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assign import assign
-from kvtui.memory.assignment import Assignment, split_of
+from kvtui.memory.assignment import Assignment, opened_of, split_of
 from kvtui.memory.beside.mtp import MtpContext
 from kvtui.memory.beside.part import Part, output_rows, parts
 from kvtui.memory.compute import ComputeModel
@@ -114,9 +114,8 @@ class DraftModel:
 def _as_flags(model: Assignment, machine: Machine) -> ServerFlags:
     """The flags that a placement of the model is written as, of those that a draft follows: -dev, and -ts as layer counts."""
     opened = model.opened
-    used = range(len(machine.devices)) if opened is None else opened
     return ServerFlags(
         devices=None if opened is None else tuple([machine.devices[i].name for i in opened]),
-        tensor_split=split_of(model.layer_devices, used),
+        tensor_split=split_of(model.layer_devices, opened_of(opened, len(machine.devices))),
         repack=model.repack,
     )

@@ -32,6 +32,7 @@ from kvtui.model.spec import Layer, ModelSpec, Tensor
 
 _FLOATS = {"f32": F32, "f16": F16}
 # text or embeddings, never both in a batch (src/llama-arch.cpp, llm_arch_supports_mixed_batch)
+NO_ROPE_STEP = 4  # llama-hparams.h, n_no_rope_layer_step: every fourth block is another
 _UNMIXED = frozenset(("deepseek4", "cogvlm", "graniteswitch"))
 _PLAIN = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from kvtui.memory.compute.attention import attend, attend_uncached, caches, project, qkv, rows, uncached
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import NO_ROPE_STEP, Build
 from kvtui.memory.compute.ffn import PLAIN, Routing, shared_or_dense
 from kvtui.memory.compute.mtp import joined
 from kvtui.memory.compute.tape import Node
@@ -27,7 +27,7 @@ def windowed(g: Build, il: int) -> bool:
 
 def three_of_four(g: Build, il: int) -> bool:
     """All but every fourth block (n_no_rope_layer_step)."""
-    return (il + 1) % 4 != 0
+    return (il + 1) % NO_ROPE_STEP != 0
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def moe(
     if not routing.before:
         out = g.mul(out, weights)
     g.expand(out)
-    return _sum(g, out, n_embd, tokens, used)
+    return summed(g, out, (n_embd, tokens), (out.nb[0], out.nb[2]), used)
 
 
 def _probs(g: Build, logits: Node, gating: Gating) -> Node:
@@ -212,10 +212,11 @@ def _hidden(g: Build, cur: Node, il: int, chosen: Node, routing: Routing, suffix
     return _gated(g, gate, up, routing.act, _limited(g, il, "exp"))
 
 
-def _sum(g: Build, experts: Node, n_embd: int, tokens: int, used: int) -> Node:
+def summed(g: Build, experts: Node, dims: tuple[int, ...], nb: tuple[int, ...], used: int) -> Node:
+    """The sum of what the `used` experts of each token gave, each a view of `dims` and strides `nb`."""
     views = []
     for i in range(used):
-        views.append(g.view(experts, (n_embd, tokens), (experts.nb[0], experts.nb[2]), i * experts.nb[1]))
+        views.append(g.view(experts, dims, nb, i * experts.nb[1]))
         g.expand(views[-1])
     cur = views[0]
     for part in views[1:]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from kvtui.flags.context import ContextParams
 from kvtui.memory.compute import families as folder
-from kvtui.memory.compute.build import Build, Shapes, weight_node
+from kvtui.memory.compute.build import NO_ROPE_STEP, Build, Shapes, weight_node
 from kvtui.memory.compute.collapse import kinds, representatives, runs
 from kvtui.memory.compute.graph import Graph, freeze, padding_bytes
 from kvtui.memory.compute.grow import TURNS, Grown, Placed, Seed, finish, grow
@@ -66,9 +66,6 @@ def _frozen(g: Build, drafts: bool = False) -> Graph:
     return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
 
 
-_STEP = 4  # llama-hparams.h, n_no_rope_layer_step
-
-
 @lru_cache(maxsize=8)
 def _blocks(model: ModelSpec) -> tuple[Hashable, ...]:
     """What a block is built by: its tensors' shapes, numbers that the header has for each block, and its place where the
@@ -80,7 +77,7 @@ def _blocks(model: ModelSpec) -> tuple[Hashable, ...]:
     again = images if isinstance(images, int) else 0
     return tuple(
         [
-            (kind.shape, tuple([v[il] for v in lists]), il % _STEP if stepped else 0, il if il < again else -1)
+            (kind.shape, tuple([v[il] for v in lists]), il % NO_ROPE_STEP if stepped else 0, il if il < again else -1)
             for il, kind in enumerate(kinds(model))
         ]
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.assignment import Assignment
+from kvtui.memory.assignment import Assignment, opened_of
 from kvtui.memory.compute.engine import Engine
 from kvtui.memory.compute.graphs import covered
 from kvtui.memory.compute.rpc import ComputeBytes
@@ -55,7 +55,7 @@ class ComputeModel(Formulas):
         return (*devices, host)
 
     def _opened(self, assignment: Assignment) -> tuple[int, ...]:
-        return tuple(range(len(self.machine.devices))) if assignment.opened is None else assignment.opened
+        return opened_of(assignment.opened, len(self.machine.devices))
 
     @cached_property
     def _engines(self) -> dict[tuple[int, ...], Engine]:

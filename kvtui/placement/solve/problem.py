@@ -9,7 +9,7 @@ from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.flags.overrides import compiled
 from kvtui.hardware.backends import HOST, backend_of
 from kvtui.hardware.device import CPU
-from kvtui.memory.assignment import Assignment, default_place, split_of
+from kvtui.memory.assignment import Assignment, default_place, opened_of, split_of
 from kvtui.memory.beside import BesideModel
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.one_buffer import smallest_limit
@@ -93,8 +93,7 @@ class Problem:
             moved = moved or place != devices[tensor]
             devices[tensor] = place
         opened = self.request.opened
-        used = range(len(self.request.machine.devices)) if opened is None else opened
-        shares = split_of(homes, used)
+        shares = split_of(homes, opened_of(opened, len(self.request.machine.devices)))
         return Assignment(tuple(homes), tuple(devices), overridden=moved, opened=opened, named=opened, shares=shares)
 
 

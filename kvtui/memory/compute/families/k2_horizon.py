@@ -3,7 +3,7 @@ experts of their own (MoVA)."""
 
 from kvtui.memory.compute.attention import attend, caches, project
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
+from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense, summed
 from kvtui.memory.compute.tape import Node
 
 ARCHITECTURES = ("k2-horizon",)
@@ -70,13 +70,4 @@ def _routed(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     values = g.mul_mat_id(g.need("attn_v_exps", il), g.reshape(cur, cur.ne[0], 1, g.tokens), chosen)
     values = g.mul(g.unary("silu", values), weights)
     values.name = "experts' values"
-    width = values.ne[0]
-    views = []
-    for i in range(used):
-        views.append(g.view(values, (width, 1, g.tokens), values.nb[:3], i * values.nb[1]))
-        g.expand(views[-1])
-    out = views[0]
-    for part in views[1:]:
-        out = g.add(out, part)
-        g.expand(out)
-    return g.cont(out) if used == 1 else out
+    return summed(g, values, (values.ne[0], 1, g.tokens), values.nb[:3], used)

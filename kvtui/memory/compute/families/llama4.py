@@ -1,7 +1,7 @@
 """src/models/llama4.cpp."""
 
 from kvtui.memory.compute.attention import attend, caches, qkv
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import NO_ROPE_STEP, Build
 from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
 
 ARCHITECTURES = ("llama4",)
@@ -35,7 +35,7 @@ def graph(g: Build) -> None:
 def _no_rope_step(g: Build) -> int:
     """n_no_rope_layer_step: every fourth block goes without rope, none where the window is said to be none."""
     windowless = g.model.header.metadata.get(f"{g.model.architecture}.attention.sliding_window") == 0
-    return g.model.n_layer if windowless else 4
+    return g.model.n_layer if windowless else NO_ROPE_STEP
 
 
 def _normed_qk(g: Build) -> bool:

@@ -1,12 +1,11 @@
 """src/models/smallthinker.cpp: the router reads what attention reads, before its norm."""
 
 from kvtui.memory.compute.attention import attend, caches, qkv
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import NO_ROPE_STEP, Build
 from kvtui.memory.compute.ffn import Routing, gating, moe
 
 ARCHITECTURES = ("smallthinker",)
 STEPPED = ("smallthinker",)
-_NO_ROPE_STEP = 4  # llama-hparams.h, n_no_rope_layer_step
 
 
 def graph(g: Build) -> None:
@@ -19,7 +18,7 @@ def graph(g: Build) -> None:
         residual = cur
         logits = g.mm(g.w("ffn_gate_inp", il), cur)
         q, k, v = qkv(g, g.normed(cur, "attn_norm", il), il)
-        if not windows or il % _NO_ROPE_STEP:
+        if not windows or il % NO_ROPE_STEP:
             q, k = g.rope(q, pos), g.rope(k, pos)
         cur = attend(g, inp, il, q, k, v)
         cur, residual, logits = g.outputs_only(il, out_ids, cur, residual, logits)
