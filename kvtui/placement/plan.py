@@ -23,9 +23,9 @@ from kvtui.placement.request import Request
 from kvtui.placement.shortage import does_not_fit
 from kvtui.placement.solve.candidate import GUARD, Candidate, pick_with_prompts
 from kvtui.placement.solve.first_opened import better_order
+from kvtui.placement.solve.fractional import bound
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
-from kvtui.placement.solve.yardstick import bound
 from kvtui.placement.speed import Speed, speed_of
 
 _NOTABLE_GAP = 0.01

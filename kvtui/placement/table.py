@@ -7,7 +7,7 @@ from kvtui.base.findings import Finding
 from kvtui.cache.kernels import Runs
 from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.cache.quality import Quality, quality
-from kvtui.cache.reading import cache_seconds
+from kvtui.cache.reading import cache_reads, cache_seconds
 from kvtui.cache.support import Support, support
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
@@ -125,7 +125,8 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
     memory = estimate(model, context, plan.assignment, machine, compute=compute, layout=layout, learned=request.learned)
     decides, by_place = _runs(plan, shared, context)
-    seconds = shared.still_seconds + cache_seconds(layout, shared.reference, shared.homes, by_place, shared.seconds_per_byte)
+    reads = cache_reads(layout, shared.reference, by_place, shared.seconds_per_byte)
+    seconds = shared.still_seconds + cache_seconds(reads, shared.homes, shared.seconds_per_byte)
     known = plan.speed is not None and (decides.runs != "cpu" or machine.ram.bandwidth is not None)
     most = model.n_ctx_train * context.slots
     in_place = largest_in_place(trial, plan.assignment, most) if contexts and accepted else None

@@ -3,8 +3,9 @@ its memory has the buffers for them (ggml-backend.cpp, ggml_backend_sched_backen
 
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve.candidate import NEAR, Candidate
+from kvtui.placement.solve.fractional import bound
 from kvtui.placement.solve.problem import Problem
-from kvtui.placement.solve.yardstick import bound, link_of
+from kvtui.placement.solve.yardstick import link_of
 
 _DECODE_GAIN = 1.02  # an order of one's own is worth saying for so much faster decode,
 _PROMPT_GAIN = 1.1  # or for so much faster prompts

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve.candidate import Candidate, evaluate, pick
+from kvtui.placement.solve.fractional import prices
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Movable, Problem
 
 _ROUNDS = 6  # compute buffers depend on the plan: plan, measure, plan again
-_TIE = 1e-3
 _CLASS_LIMIT = 4000  # combinations of tensor sizes that are tried for one device
 
 
@@ -67,36 +67,6 @@ def _better(a: Candidate, b: Candidate) -> bool:
     return (a.over_bytes, a.score.seconds) < (b.over_bytes, b.score.seconds)
 
 
-def prices(problem: Problem, rooms: Sequence[float]) -> list[float]:
-    """Seconds that one more byte on each device saves (duals of the fractional problem); RAM's is 0."""
-    speed = problem.seconds_per_byte
-    items = [(r / b, b) for r, b in zip(problem.home_read, problem.home_bytes, strict=True) if b]
-    items += [(m.read / m.n_bytes, m.n_bytes) for m in problem.movables if m.n_bytes]
-    items.sort(reverse=True)
-    order = sorted((d for d in range(len(rooms)) if speed[d] < speed[CPU]), key=lambda d: speed[d])
-    edges, filled, k = [], 0.0, 0
-    ends = []
-    total = 0.0
-    for d in order:
-        total += max(rooms[d], 0)
-        ends.append(total)
-    for density, size in items:
-        filled += size
-        while k < len(ends) and filled > ends[k]:
-            edges.append(density)
-            k += 1
-    edges += [0.0] * (len(order) - len(edges))
-    out = [0.0] * (len(rooms) + 1)
-    price = 0.0
-    # where all bytes are equally dense a block costs the same anywhere: a little less makes the device win the tie
-    edges = [e * (1 - _TIE) for e in edges]
-    for i in range(len(order) - 1, -1, -1):
-        slower = speed[order[i + 1]] if i + 1 < len(order) else speed[CPU]
-        price += edges[i] * (slower - speed[order[i]])
-        out[order[i]] = price
-    return out
-
-
 def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> tuple[int, ...] | None:
     """Blocks on RAM first, then contiguous on devices in their order: the cheapest under prices, each within its room.
 
@@ -104,14 +74,15 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
     speed = problem.seconds_per_byte
     price = [0.0] * (len(rooms) + 1) if whole_blocks else prices(problem, rooms)
     n = len(problem.home_bytes)
-    total_size, total_read = [0], [0.0]
+    total_size, spent = [0], [[0.0] for _ in speed]  # of the first i blocks: bytes, and seconds on each place
     for i in range(n):
         moving = (problem.movable_bytes[i], problem.movable_read[i]) if whole_blocks else (0, 0.0)
         total_size.append(total_size[-1] + problem.home_bytes[i] + moving[0])
-        total_read.append(total_read[-1] + problem.home_read[i] + moving[1])
+        for so_far, seconds, pace in zip(spent, problem.home_seconds[i], speed, strict=True):
+            so_far.append(so_far[-1] + seconds + moving[1] * pace)
     infinite = float("inf")
     # best[i]: cost of the first i blocks on RAM and the devices so far; from[d][i]: where the last device's run begins
-    best = [total_read[i] * speed[CPU] for i in range(n + 1)]
+    best = list(spent[CPU])
     if not problem.ram_is_home:
         best = [0.0] + [infinite] * n
     lives = problem.pinned_homes
@@ -119,7 +90,7 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
     best[elsewhere + 1 :] = [infinite] * (n - elsewhere)
     starts: list[list[int]] = []
     for d in problem.order:
-        room = rooms[d]
+        room, here = rooms[d], spent[d]
         nxt = list(best)
         start = list(range(n + 1))
         for end in range(1, n + 1):
@@ -129,7 +100,7 @@ def _homes(problem: Problem, rooms: Sequence[float], *, whole_blocks: bool) -> t
                     break
                 if best[begin] == infinite:
                     continue
-                cost = best[begin] + (total_read[end] - total_read[begin]) * speed[d] + held * price[d]
+                cost = best[begin] + here[end] - here[begin] + held * price[d]
                 cost += HANDOFF_SECONDS * (begin > 0)
                 if cost < nxt[end]:
                     nxt[end], start[end] = cost, begin

@@ -76,7 +76,7 @@ def build_menu(problem: Problem) -> Menu:
         if block is not None:
             pinned[block].add(device)
     alike: dict[tuple[object, ...], list[int]] = {}
-    for block, (size, read) in enumerate(zip(problem.home_bytes, problem.home_read, strict=True)):
+    for block, (size, read) in enumerate(zip(problem.home_bytes, problem.home_seconds, strict=True)):
         sizes = tuple((*s, len(found)) for s, found in sorted(movables[block].items()))
         alike.setdefault((size, read, sizes, frozenset(pinned[block]), problem.pinned_homes[block]), []).append(block)
     kinds, kind_of = [], [0] * len(problem.home_bytes)
@@ -115,8 +115,8 @@ def _kind(
     for p in pinned:
         away[:, column(p, places)] = True
     others = away.sum(axis=1)[:, None] - away  # other places that hold weights of the block, for each home
-    home_read = problem.home_read[blocks[0]] * speed
-    cost = read[:, None] + home_read[None, :] + 2 * HANDOFF_SECONDS * others
+    home_seconds = np.array(problem.home_seconds[blocks[0]])
+    cost = read[:, None] + home_seconds[None, :] + 2 * HANDOFF_SECONDS * others
     lives = problem.pinned_homes[blocks[0]]
     closed = [p for p in range(places) if not allowed[p] or (lives is not None and p != lives % places)]
     closed += [] if problem.ram_is_home else [places - 1]

@@ -1,14 +1,17 @@
 """A request as numbers for the optimizer: what must be together, what may move, what it costs where."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 from kvtui.base.findings import UsageError
+from kvtui.cache.kernels import Runs
 from kvtui.cache.layout import CacheLayout, cache_layout
+from kvtui.cache.reading import cache_reads
+from kvtui.cache.support import support
 from kvtui.flags.overrides import compiled
 from kvtui.hardware.backends import HOST, backend_of
-from kvtui.hardware.device import CPU
+from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment, default_place, opened_of, split_of
 from kvtui.memory.beside import BesideModel
 from kvtui.memory.compute import ComputeModel
@@ -42,7 +45,9 @@ class Problem:
     compute: ComputeModel = field(repr=False)
     beside: BesideModel = field(repr=False)
     home_bytes: tuple[int, ...]  # a block's fixed weights, caches and state
-    home_read: tuple[float, ...]  # bytes of them read at each token
+    home_read: tuple[float, ...]  # bytes of them read at each token, on the device where that is least
+    home_seconds: tuple[tuple[float, ...], ...]  # what reading them takes a token, a place, RAM last
+    one_pace: bool  # every place reads a block's caches equally often
     movables: tuple[Movable, ...]
     pinned: tuple[tuple[int, int], ...]  # (tensor, device)
     pinned_read: tuple[float, ...]  # bytes read at each token, a device, RAM last
@@ -122,6 +127,31 @@ def _is_movable(model: ModelSpec, t: Tensor) -> bool:
     return t.name.endswith(_DENSE_FFN)
 
 
+def seconds_per_byte(machine: Machine) -> tuple[float, ...]:
+    """Of each device, RAM last. Where a bandwidth is not known only the order counts: no speed is shown then."""
+    ram = machine.ram.bandwidth or HOST.usual_bandwidth
+    return (*[1.0 / (d.bandwidth or backend_of(d.name).usual_bandwidth) for d in machine.devices], 1.0 / ram)
+
+
+def runs_at(request: Request) -> tuple[Runs, ...]:
+    """How the pair runs on each device, RAM last."""
+    machine, ask = request.machine, partial(support, request.model, request.context, build=request.build)
+    by_name = {name: r.runs for name, r in ask(machine.devices, fa_quants=request.fa_quants).devices} if machine.devices else {}
+    return (*[by_name[d.name] for d in machine.devices], ask(()).runs)
+
+
+def _attending(request: Request, layout: CacheLayout, speeds: Sequence[float]) -> tuple[tuple[float, ...], ...] | None:
+    """`cache_reads` of a block's caches wherever it lives; None where RAM is read whatever the place."""
+    if not request.context.offload_kqv:
+        return None
+    runs = runs_at(request)
+    if all(how == "cpu" for how in runs):
+        return None
+    plain = replace(request.context, type_k="f16", type_v="f16")
+    as_f16 = cache_layout(request.model, plain) if "converted" in runs else layout
+    return cache_reads(layout, as_f16, runs, speeds)
+
+
 def build_problem(request: Request, layout: CacheLayout | None = None) -> Problem:
     """The numbers of `request`; `layout`: its caches, where they are known already. Raises UsageError for pins that name no
     device or are no regular expression."""
@@ -165,25 +195,27 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
         embedding = next(t for t in model.tensors if t.name == EMBEDDING)
         home_bytes[-1] += most_bytes(embedding)
         home_read[-1] += embedding.n_bytes
+    speeds = seconds_per_byte(machine)
+    attend = _attending(request, layout, speeds)
     for i, layer in enumerate(layout.layers):
-        in_ram = not request.context.offload_kqv
-        home_bytes[i] += 0 if in_ram else layer.cache_bytes + layer.state_bytes
-        home_read[i] += 0 if in_ram else layer.read_bytes
-        pinned_read[-1] += layer.read_bytes if in_ram else 0
-    # where a bandwidth is not known only the order counts: no speed is shown then
-    ram = machine.ram.bandwidth or HOST.usual_bandwidth
-    speeds = [1.0 / (d.bandwidth or backend_of(d.name).usual_bandwidth) for d in machine.devices]
+        home_bytes[i] += layer.cache_bytes + layer.state_bytes if request.context.offload_kqv else 0
+        pinned_read[-1] += layer.read_bytes if attend is None else 0
+    caches = [(0.0,) * len(speeds)] * n_blocks if attend is None else [*attend, *[(0.0,) * len(speeds)] * n_blocks][:n_blocks]
     return Problem(
         request=request,
         layout=layout,
         compute=ComputeModel(model, request.context, machine, request.build, fa_quants=request.fa_quants),
         beside=beside_model(request),
         home_bytes=tuple(home_bytes),
-        home_read=tuple(home_read),
+        home_read=tuple([w + min(c[:-1] or c) for w, c in zip(home_read, caches, strict=True)]),
+        home_seconds=tuple(
+            [tuple([(w + c) * s for c, s in zip(by, speeds, strict=True)]) for w, by in zip(home_read, caches, strict=True)]
+        ),
+        one_pace=all(len(set(c)) == 1 for c in caches),
         movables=tuple(movables),
         pinned=tuple(pinned),
         pinned_read=tuple(pinned_read),
         pinned_bytes=tuple(pinned_bytes),
         pinned_homes=tuple([None] * n_blocks if request.weights_only else _pinned_homes(model, dict(pinned))),
-        seconds_per_byte=(*speeds, 1.0 / ram),
+        seconds_per_byte=speeds,
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from kvtui.base.collection import collection_paused
 from kvtui.hardware.device import CPU
-from kvtui.placement.solve import greedy
+from kvtui.placement.solve import fractional, greedy
 from kvtui.placement.solve.candidate import Candidate, evaluate, pick
 from kvtui.placement.solve.menu import Floats, Menu, block_places, build_menu, usable
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
@@ -120,7 +120,7 @@ def _near(problem: Problem, known: Sequence[Candidate], reserve: Reserve) -> tup
 
 def first_prices(problem: Problem, rooms: Rooms) -> list[float]:
     """Those of the problem whose bytes may be cut anywhere."""
-    return greedy.prices(problem, rooms.free[:-1].tolist())
+    return fractional.prices(problem, rooms.free[:-1].tolist())
 
 
 def rooms_of(problem: Problem, reserve: Reserve) -> Rooms:
