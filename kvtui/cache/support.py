@@ -47,6 +47,14 @@ def support(
     return Support(decides.runs, "; ".join(s for s in said if s), found, all(r.flash for _, r in found))
 
 
+def runs_at(
+    model: ModelSpec, context: ContextParams, devices: Sequence[Device], *, build: Build, fa_quants: tuple[str, ...] | None
+) -> tuple[Runs, ...]:
+    """How the pair runs on each device, RAM last."""
+    found = support(model, context, devices, build=build, fa_quants=fa_quants).devices if devices else ()
+    return (*[r.runs for _, r in found], support(model, context, (), build=build).runs)
+
+
 @lru_cache(maxsize=256)
 def _shapes(model: ModelSpec, context: ContextParams) -> tuple[tuple[Attention, int, int], ...]:
     """(attention, cells a stream, streams) of the model's blocks, each shape once."""

@@ -111,6 +111,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
 def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: Sequence[str]) -> None:
     """What llama-server would allocate for MODEL with exactly these FLAGS (after `--`): nothing is optimized."""
     from kvtui.flags.read import parse_flags
+    from kvtui.placement.speed import placed_speed
     from kvtui.report.as_json import estimate_json
 
     began = time.perf_counter()
@@ -127,9 +128,10 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
     described = _described(request, server_flags)
+    speed = placed_speed(request, described.assignment)
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
-        value = estimate_json(described, str(address), flags, timings)
+        value = estimate_json(described, str(address), flags, timings, speed)
         if explain:
             from kvtui.report.peaks import described_peaks, peaks_json
 
@@ -138,7 +140,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     else:
         from kvtui.report.as_text import estimate_lines
 
-        echo_lines(estimate_lines(described, str(address), explain=explain))
+        echo_lines(estimate_lines(described, str(address), speed, explain=explain))
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 

@@ -26,7 +26,7 @@ from kvtui.placement.solve.first_opened import better_order
 from kvtui.placement.solve.fractional import bound
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
-from kvtui.placement.speed import Speed, speed_of
+from kvtui.placement.speed import Speed, placed_speed
 
 _NOTABLE_GAP = 0.01
 _NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
@@ -258,7 +258,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         env=(("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),) if any(d.backend == "CUDA" for d in request.machine.devices) else (),
         overrides=flags.overrides,
         fits=fits and not any(f.severity == "error" for f in findings),
-        speed=speed_of(problem, candidate),
+        speed=placed_speed(request, assignment),
         optimality=Optimality(least, gap, proven, remaining),
         findings=tuple(findings),
         found=found,

@@ -1,39 +1,71 @@
-"""Tokens a second: the yardstick at a full and an empty context, with the hand-off cost that was measured."""
+"""Tokens a second of a placement: as measurements have it, and the yardstick that plans are compared by."""
 
 from dataclasses import dataclass
 
-from kvtui.hardware.device import CPU
-from kvtui.placement.solve.candidate import Candidate
-from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
+from kvtui.cache.layout import cache_layout, physical_batch
+from kvtui.cache.support import runs_at
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.assignment import Assignment, opened_of
+from kvtui.model.spec import ModelSpec
+from kvtui.placement.decode import Work, still_of, work_of
+from kvtui.placement.pace import calibrated_seconds, pace
+from kvtui.placement.request import Request
+from kvtui.placement.solve.problem import seconds_per_byte
+from kvtui.placement.solve.yardstick import UNKNOWN_LINK
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds and tokens a second. `low` at full context, `high` at an empty one."""
+    """`decode_seconds_per_token`: the yardstick, at full context. Tokens a second as measurements have them: expected at full
+    context, and at an empty one; from `low` (full) to `high` (empty) is where four of five measured machines would be."""
 
     decode_seconds_per_token: float
     tokens_per_second: float
+    tokens_per_second_empty: float
     low: float
     high: float
     prompt_tokens_per_second: float
 
 
-def speed_of(problem: Problem, candidate: Candidate) -> Speed | None:
-    """None where a device in use, or RAM in use, has no known bandwidth."""
-    machine = problem.request.machine
-    used = set(candidate.homes) | set(candidate.places)
-    known = all(machine.devices[d].bandwidth for d in used if d != CPU) and (CPU not in used or machine.ram.bandwidth)
-    seconds = candidate.score.seconds
-    if not known or seconds <= 0:
+def placed_speed(request: Request, assignment: Assignment) -> Speed | None:
+    """Of a request's model under an assignment; None where a device in use, or RAM in use, has no known bandwidth."""
+    model, context, machine = request.model, request.context, request.machine
+    runs = runs_at(model, context, machine.devices, build=request.build, fa_quants=request.fa_quants)
+    speeds = seconds_per_byte(machine)
+    work = work_of(model, context, still_of(model, assignment, len(speeds)), runs, speeds)
+    return speed_of(work, machine, prompt_seconds(model, context, assignment, machine))
+
+
+def speed_of(work: Work, machine: Machine, prompt: float) -> Speed | None:
+    """`prompt`: seconds of a prompt's token."""
+    by = pace()
+    full, empty = calibrated_seconds(work, machine, by), calibrated_seconds(work, machine, by, share=0.0)
+    if not full or not empty or not prompt:
         return None
-    empty = seconds - sum(
-        layer.read_bytes * problem.seconds_per_byte[home]
-        for layer, home in zip(problem.layout.layers, candidate.homes, strict=False)
-    )
     return Speed(
-        decode_seconds_per_token=seconds,
-        tokens_per_second=1.0 / seconds,
-        low=1.0 / seconds,
-        high=1.0 / max(empty, HANDOFF_SECONDS),
-        prompt_tokens_per_second=1.0 / candidate.score.prompt_seconds,
+        decode_seconds_per_token=work.yardstick_seconds,
+        tokens_per_second=1.0 / full,
+        tokens_per_second_empty=1.0 / empty,
+        low=by.low / full,
+        high=by.high / empty,
+        prompt_tokens_per_second=1.0 / prompt,
     )
+
+
+def prompt_seconds(model: ModelSpec, context: ContextParams, assignment: Assignment, machine: Machine) -> float:
+    """Prompt seconds a token, by bandwidths alone: once a ubatch each place reads all that is on it, and weights in RAM cross
+    the link of the device opened first, which computes them (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur).
+    Arithmetic is not counted: a prompt is never faster."""
+    speed = list(seconds_per_byte(machine))
+    opened = opened_of(assignment.opened, len(machine.devices))
+    if opened and context.op_offload:
+        speed[CPU] = 1.0 / (machine.devices[opened[0]].link or UNKNOWN_LINK)
+    seconds = sum(
+        t.n_bytes * speed[place]
+        for t, place in zip(model.tensors, assignment.tensor_devices, strict=True)
+        if t.loaded and t.kind != "input"
+    )
+    layers = cache_layout(model, context).layers
+    seconds += sum(x.cache_bytes * speed[home] for x, home in zip(layers, assignment.layer_devices, strict=False))
+    return seconds / max(physical_batch(model, context), 1)

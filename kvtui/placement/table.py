@@ -7,7 +7,6 @@ from kvtui.base.findings import Finding
 from kvtui.cache.kernels import Runs
 from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.cache.quality import Quality, quality
-from kvtui.cache.reading import cache_reads, cache_seconds
 from kvtui.cache.support import Support, support
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
@@ -17,9 +16,10 @@ from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import lacking
 from kvtui.memory.refusals import equal_types_needed, refusals
 from kvtui.placement.context_search import largest_in_place, largest_on_devices
+from kvtui.placement.decode import Still, still_of, work_of
 from kvtui.placement.plan import Plan
-from kvtui.placement.solve.problem import HANDOFF_SECONDS, build_problem
-from kvtui.placement.solve.yardstick import score
+from kvtui.placement.solve.problem import seconds_per_byte
+from kvtui.placement.speed import prompt_seconds, speed_of
 
 # pairs worth a look, from the ladder of bits(K) >= bits(V)
 LADDER = (
@@ -95,24 +95,23 @@ def rows_of(plan: Plan, wanted: Iterable[tuple[str, str]], *, contexts: bool = T
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all pairs of a plan have in common. `still_seconds`: a token without its caches, hand-offs counted."""
+    """What all pairs of a plan have in common."""
 
     reference: CacheLayout
-    still_seconds: float
+    still: Still
+    prompt_seconds: float
     seconds_per_byte: tuple[float, ...]
-    homes: tuple[int, ...]  # a device a block; RAM for all where K/V stay there
     attends: frozenset[int]  # devices that hold blocks with a cache
 
     @staticmethod
     def of(plan: Plan) -> "_Shared":
         request = plan.request
         reference = cache_layout(request.model, replace(request.context, type_k="f16", type_v="f16"))
-        silent = replace(reference, layers=tuple([replace(x, read_bytes=0) for x in reference.layers]))
-        problem = build_problem(request, silent)
+        speeds = seconds_per_byte(request.machine)
         homes = plan.homes if request.context.offload_kqv else (CPU,) * len(plan.homes)
         attends = frozenset(h for h, x in zip(homes, reference.layers, strict=False) if x.cache_bytes)
-        seconds = score(problem, plan.homes, plan.places).seconds
-        return _Shared(reference, seconds, problem.seconds_per_byte, homes, attends)
+        prompt = prompt_seconds(request.model, request.context, plan.assignment, request.machine)
+        return _Shared(reference, still_of(request.model, plan.assignment, len(speeds)), prompt, speeds, attends)
 
 
 def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: bool) -> PairRow:
@@ -125,9 +124,8 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
     memory = estimate(model, context, plan.assignment, machine, compute=compute, layout=layout, learned=request.learned)
     decides, by_place = _runs(plan, shared, context)
-    reads = cache_reads(layout, shared.reference, by_place, shared.seconds_per_byte)
-    seconds = shared.still_seconds + cache_seconds(reads, shared.homes, shared.seconds_per_byte)
-    known = plan.speed is not None and (decides.runs != "cpu" or machine.ram.bandwidth is not None)
+    work = work_of(model, context, shared.still, by_place, shared.seconds_per_byte)
+    speed = speed_of(work, machine, shared.prompt_seconds)
     most = model.n_ctx_train * context.slots
     in_place = largest_in_place(trial, plan.assignment, most) if contexts and accepted else None
     whole = CPU not in plan.homes and CPU not in plan.places and request.context.offload_kqv
@@ -139,9 +137,9 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
         saved_fraction=1 - layout.cache_bytes / shared.reference.cache_bytes if shared.reference.cache_bytes else 0.0,
         max_context=in_place,
         max_context_gpu=largest_on_devices(trial, most, in_place or 0 if whole else 0) if contexts and accepted else None,
-        seconds_per_token=seconds,
-        tokens_per_second=1 / seconds if known and seconds else None,
-        tokens_per_second_empty=1 / max(shared.still_seconds, HANDOFF_SECONDS) if known and seconds else None,
+        seconds_per_token=work.yardstick_seconds,
+        tokens_per_second=None if speed is None else speed.tokens_per_second,
+        tokens_per_second_empty=None if speed is None else speed.tokens_per_second_empty,
         fits=accepted and not lacking(machine, request.capacities, memory, request.ram_capacity),
         accepted=accepted,
         runs=decides.runs,

@@ -1,6 +1,7 @@
 """The JSON of the command line, from the frozen values behind it. Field names are a contract: add, never rename."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from kvtui.report.parts import OF_DEVICES, OF_THE_HOST, values
 if TYPE_CHECKING:
     from kvtui.memory.described import Described
     from kvtui.placement.plan import Plan
+    from kvtui.placement.speed import Speed
     from kvtui.placement.table import PairRow
     from kvtui.server.measure.dry_run import DryRun
     from kvtui.server.measure.measured import Measurement
@@ -95,7 +97,12 @@ def layer_devices_json(machine: Machine, assignment: Assignment) -> list[str]:
     return ["CPU" if d == CPU else machine.devices[d].name for d in assignment.layer_devices]
 
 
-def estimate_json(described: "Described", path: str, argv: Sequence[str], timings: Json) -> Json:
+def speed_json(speed: "Speed | None") -> Json | None:
+    """Tokens a second, and the yardstick's seconds; null where a bandwidth is not known."""
+    return None if speed is None else asdict(speed)
+
+
+def estimate_json(described: "Described", path: str, argv: Sequence[str], timings: Json, speed: "Speed | None") -> Json:
     """The JSON of `kvtui estimate`."""
     model, machine, context = described.model, described.machine, described.flags.context
     return {
@@ -108,7 +115,7 @@ def estimate_json(described: "Described", path: str, argv: Sequence[str], timing
         "host": host_json(machine, described.estimate),
         "layer_devices": layer_devices_json(machine, described.assignment),
         "fits": described.fits,
-        "speed": None,
+        "speed": speed_json(speed),
         "compute_basis": described.estimate.basis,
         "argv": list(argv),
         "env": {},
@@ -131,15 +138,7 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
         "host": {**host_json(request.machine, plan.estimate), "margin_bytes": request.ram_margin_bytes},
         "layer_devices": layer_devices_json(request.machine, plan.assignment),
         "fits": plan.fits,
-        "speed": None
-        if plan.speed is None
-        else {
-            "decode_seconds_per_token": plan.speed.decode_seconds_per_token,
-            "tokens_per_second": plan.speed.tokens_per_second,
-            "low": plan.speed.low,
-            "high": plan.speed.high,
-            "prompt_tokens_per_second": plan.speed.prompt_tokens_per_second,
-        },
+        "speed": speed_json(plan.speed),
         "optimality": {
             "bound_seconds_per_token": plan.optimality.bound_seconds,
             "gap": plan.optimality.gap,

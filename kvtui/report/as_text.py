@@ -13,6 +13,7 @@ from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
 from kvtui.placement.plan import Optimality, Plan
+from kvtui.placement.speed import Speed
 from kvtui.report.columns import NONE
 from kvtui.report.configuration import configuration, configuration_lines
 from kvtui.report.parts import IN_TEXT, values
@@ -61,7 +62,7 @@ def plan_lines(plan: Plan, address: ModelAddress, *, explain: bool) -> list[str]
         "",
     ]
     if plan.speed is not None:
-        lines.append(f"{plan.speed.low:.1f} to {plan.speed.high:.1f} tokens a second, by bandwidth (full to empty context)")
+        lines.append(speed_line(plan.speed))
         lines.append(_proof(plan.optimality))
     lines += [f"{f.severity}: {f.message}" for f in plan.findings]
     if explain:
@@ -75,6 +76,12 @@ def plan_lines(plan: Plan, address: ModelAddress, *, explain: bool) -> list[str]
     return lines
 
 
+def speed_line(speed: Speed) -> str:
+    """The range, and what is expected."""
+    expected = f"{speed.tokens_per_second:.3g} expected at full context, {speed.tokens_per_second_empty:.3g} at an empty one"
+    return f"{speed.low:.3g} to {speed.high:.3g} tokens a second: {expected}"
+
+
 def _proof(optimality: Optimality) -> str:
     """How good it is, in words."""
     reading = f"reading {optimality.gap:.2%} above what memory cut to any size would allow"
@@ -83,13 +90,14 @@ def _proof(optimality: Optimality) -> str:
     return reading if optimality.remaining is None else f"no placement is more than {optimality.remaining:.2%} faster; {reading}"
 
 
-def estimate_lines(described: Described, path: str, *, explain: bool) -> list[str]:
+def estimate_lines(described: Described, path: str, speed: Speed | None, *, explain: bool) -> list[str]:
     """What exact flags take."""
     lines = [
         f"{described.model.name}  {described.model.architecture}  {described.build}  {path}",
         "",
         *memory_lines(described.machine, described.margins, described.estimate),
         f"compute buffers: {described.estimate.basis}",
+        *([] if speed is None else [speed_line(speed)]),
     ]
     if explain:
         from kvtui.report.formulas import explain_lines

@@ -138,6 +138,7 @@ COLUMNS: tuple[Column, ...] = (
            faces=(Face(MEDIUM_WIDTH, "empty", 6, lambda r: _number(r.tokens_per_second_empty, ".3g")),
                   Face(WIDE_WIDTH, "empty", 7, lambda r: _number(r.tokens_per_second_empty, ".4g"))),
            order=lambda r: _most(r.tokens_per_second_empty)),
+    Column("seconds_per_token", lambda r: r.seconds_per_token, order=lambda r: r.seconds_per_token),
     Column("fits", lambda r: r.fits, order=lambda r: not r.fits),
     Column("accepted", lambda r: r.accepted, order=lambda r: not r.accepted),
     Column("runs", lambda r: r.runs, "runs", _runs,

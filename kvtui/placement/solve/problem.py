@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 from kvtui.base.findings import UsageError
-from kvtui.cache.kernels import Runs
 from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.cache.reading import cache_reads
-from kvtui.cache.support import support
+from kvtui.cache.support import runs_at
 from kvtui.flags.overrides import compiled
 from kvtui.hardware.backends import HOST, backend_of
 from kvtui.hardware.device import CPU, Machine
@@ -133,18 +132,11 @@ def seconds_per_byte(machine: Machine) -> tuple[float, ...]:
     return (*[1.0 / (d.bandwidth or backend_of(d.name).usual_bandwidth) for d in machine.devices], 1.0 / ram)
 
 
-def runs_at(request: Request) -> tuple[Runs, ...]:
-    """How the pair runs on each device, RAM last."""
-    machine, ask = request.machine, partial(support, request.model, request.context, build=request.build)
-    by_name = {name: r.runs for name, r in ask(machine.devices, fa_quants=request.fa_quants).devices} if machine.devices else {}
-    return (*[by_name[d.name] for d in machine.devices], ask(()).runs)
-
-
 def _attending(request: Request, layout: CacheLayout, speeds: Sequence[float]) -> tuple[tuple[float, ...], ...] | None:
     """`cache_reads` of a block's caches wherever it lives; None where RAM is read whatever the place."""
     if not request.context.offload_kqv:
         return None
-    runs = runs_at(request)
+    runs = runs_at(request.model, request.context, request.machine.devices, build=request.build, fa_quants=request.fa_quants)
     if all(how == "cpu" for how in runs):
         return None
     plain = replace(request.context, type_k="f16", type_v="f16")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
 
-_UNKNOWN_LINK = 16 * 0.985e9  # bytes a second: PCIe 3.0, sixteen lanes of 8 GT/s in 128b/130b coding
+UNKNOWN_LINK = 16 * 0.985e9  # bytes a second: PCIe 3.0, sixteen lanes of 8 GT/s in 128b/130b coding
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def score(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> Scor
 
 def link_of(problem: Problem, device: int) -> float:
     """Bytes a second between RAM and a device."""
-    return problem.request.machine.devices[device].link or _UNKNOWN_LINK
+    return problem.request.machine.devices[device].link or UNKNOWN_LINK
 
 
 def _prompt_seconds(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> float:

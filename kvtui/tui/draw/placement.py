@@ -147,9 +147,9 @@ def _legend(state: State, room: Room) -> list[Line]:
 
 
 def speed_text(plan: Plan) -> str:
-    """Tokens a second at a full context and at an empty one."""
+    """Tokens a second: the range, and what is expected at a full context."""
     speed = plan.speed
-    return "" if speed is None else f"{speed.tokens_per_second:.2f} tokens/s full, {speed.high:.2f} empty"
+    return "" if speed is None else f"{speed.low:.3g} to {speed.high:.3g} tokens/s, {speed.tokens_per_second:.3g} when full"
 
 
 def _findings(plan: Plan, room: Room, severities: tuple[str, ...]) -> list[Line]:
