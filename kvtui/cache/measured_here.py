@@ -24,14 +24,12 @@ class MeasuredHere:
 
     @property
     def lost(self) -> str:
-        """A sentence where it fails to find what f16/f16 finds; else nothing."""
+        """A sentence where it fails to find what f16/f16 finds; else nothing. A model that does not find all with f16/f16
+        is not up to the task, and its count says nothing of the pair."""
         found, asked = self.needles
-        if found >= self.reference_needles:
+        if found == asked or self.reference_needles < asked:
             return ""
-        return (
-            f"measured here: in a prompt of {self.context:,} tokens it finds {found} of {asked} hidden numbers, "
-            f"f16/f16 {self.reference_needles}"
-        )
+        return f"measured here: in a prompt of {self.context:,} tokens it finds {found} of {asked} hidden numbers, f16/f16 all"
 
 
 def of_pair(type_k: str, type_v: str, here: Sequence[MeasuredHere]) -> tuple[MeasuredHere, ...]:

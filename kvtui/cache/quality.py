@@ -73,6 +73,11 @@ class Quality:
     expected: float
     why: str = ""
 
+    @property
+    def here(self) -> tuple[Figure, ...]:
+        """The figures that were measured on this model, on this machine."""
+        return tuple(f for f, kin in self.figures if kin == HERE)
+
 
 @dataclass(frozen=True)
 class _Table:

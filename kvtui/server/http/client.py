@@ -118,7 +118,7 @@ class ServerClient:
 
     def likeliest(self, prompt: Sequence[int], most: int, timeout_seconds: float) -> Likeliest:
         """The `most` likeliest tokens after `prompt`, before any sampling. What slot 0 holds of it is used again."""
-        asked = {"prompt": list(prompt), "n_predict": 1, "n_probs": most, "temperature": 0, "samplers": []}
+        asked = {"prompt": list(prompt), "n_predict": 1, "n_probs": most, "samplers": []}
         answer = self._json("POST", "/completion", {**asked, **_AGAIN}, timeout_seconds)
         try:
             told = answer["completion_probabilities"][0]["top_logprobs"]
@@ -131,7 +131,7 @@ class ServerClient:
 
     def continued(self, prompt: Sequence[int], tokens: int, timeout_seconds: float) -> str:
         """What follows `prompt` where the likeliest token is always taken. What slot 0 holds of it is used again."""
-        asked = {"prompt": list(prompt), "n_predict": tokens, "temperature": 0, "samplers": []}
+        asked = {"prompt": list(prompt), "n_predict": tokens, "top_k": 1, "samplers": ["top_k"]}
         answer = self._json("POST", "/completion", {**asked, **_AGAIN}, timeout_seconds)
         if not isinstance(answer, dict) or not isinstance(answer.get("content"), str):
             raise ServerError("/completion answered something else than a completion")

@@ -57,7 +57,7 @@ def hidden(client: ServerClient, text: Text, n_ctx: int) -> tuple[int, ...]:
     """A prompt that fills `n_ctx` tokens but for the questions: `text` over and over, with NEEDLES in it."""
     start = client.tokens("", special=True)
     filler = client.tokens("\n" + text.content[: n_ctx * CHARACTERS_PER_TOKEN])
-    needles = [client.tokens(f"\n{words} {number}.\n") for _, words, number in NEEDLES]
+    needles = [client.tokens(f"\n{words} {number}. Once more: {words.lower()} {number}.\n") for _, words, number in NEEDLES]
     room = n_ctx - len(start) - sum(map(len, needles)) - _RESERVE
     if room < 1 or not filler:
         raise UsageError(f"a context of {n_ctx} tokens has no room for hidden numbers")
