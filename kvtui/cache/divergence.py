@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 TAIL = 0.999  # as llama.cpp's tools/perplexity/perplexity.cpp, kl_divergence, prints it
+POSITIONS, MOST_POSITIONS = 128, 2000  # of a text, by default and at most: 2,000 are 5 MB to keep
 _LEAST = 1e-9  # probability of a lump that rounding made 0 or less
 
 

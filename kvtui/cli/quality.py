@@ -10,6 +10,7 @@ import click
 
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
+from kvtui.cache.divergence import MOST_POSITIONS, POSITIONS
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
 from kvtui.cli.options import in_environment, shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 @shared_options
 @click.option("--pair", "pairs", multiple=True, metavar="K/V", help="A pair to measure, as q8_0/q4_0; repeatable.")
 @click.option("--text", metavar="FILE", help="Measure on this text too, beside the one that comes with kvtui.")
-@click.option("--positions", type=click.IntRange(1, 2000), default=128, show_default=True, help="Places in a text to compare.")
+@click.option(
+    "--positions",
+    type=click.IntRange(1, MOST_POSITIONS),
+    default=POSITIONS,
+    show_default=True,
+    help="Places in a text to compare.",
+)
 @click.option("--again", is_flag=True, help="Measure anew what was measured before.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
@@ -59,15 +66,19 @@ def quality(
     request = _request(model, options)
     env: dict[str, str] = {}
     if not flags:
-        argv, env = _planned(request)
+        argv, env = _planned(request, options.server_args)
     bench = Bench(server, path, request_key(request), gpus_of(request.machine), argv, env, positions)
+    progress = _Progress()
     try:
-        outcomes = measure(bench, wanted, texts, _Progress(), again=again)
+        outcomes = measure(bench, wanted, texts, progress, again=again)
     except NotServed as e:
+        progress.end()
         say(f"f16/f16, with which the others are compared: {e}")
         sys.exit(EXIT_NO)
     except OSError as e:
         raise UsageError(f"nothing can be measured: {e.strerror or e}") from None
+    finally:
+        progress.end()
     if as_json:
         print_json(quality_json(bench, str(path), outcomes))
     else:
@@ -87,9 +98,9 @@ def _request(model: str, options: Options) -> "Request":
     return request
 
 
-def _planned(request: "Request") -> tuple[tuple[str, ...], dict[str, str]]:
-    """(flags but for the types, environment) of the best plan. Flash attention is on unless a person said otherwise, so
-    that all pairs run the same way: a quantized V needs it. Exits where nothing fits."""
+def _planned(request: "Request", more: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """(flags but for the types, environment) of the best plan, with a config's `more`. Flash attention is on unless a
+    person said otherwise, so that all pairs run the same way: a quantized V needs it. Exits where nothing fits."""
     from kvtui.placement.plan import make_plan
     from kvtui.tasks.quality import without_types
 
@@ -98,7 +109,7 @@ def _planned(request: "Request") -> tuple[tuple[str, ...], dict[str, str]]:
     if not made.fits:
         say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
-    return without_types(made.argv), dict(made.env)
+    return without_types((*made.argv, *more)), dict(made.env)
 
 
 class _Progress:
@@ -116,3 +127,9 @@ class _Progress:
         elif stage != self._stage:
             say(stage)
         self._stage = stage
+
+    def end(self) -> None:
+        """Leave a clean line."""
+        if self._stage and sys.stderr is not None and sys.stderr.isatty():
+            click.echo("\r\x1b[K", err=True, nl=False)
+        self._stage = ""

@@ -13,7 +13,7 @@ from waiting import wait_until
 from kvtui.server.program.marks import ASKED_VARIABLE, marked
 
 PAIRS = ("--pair", "q8_0/q8_0", "--pair", "q4_0/q4_0")
-SMALL = ("--positions", "8", "--json", "--", "-c", "384", "-np", "1", "-t", "2", "-fa", "on", "--fit", "off", "--no-warmup")
+SMALL = ("--positions", "6", "--json", "--", "-c", "256", "-np", "1", "-t", "2", "-fa", "on", "--fit", "off", "--no-warmup")
 
 
 def environment(state: Path) -> dict[str, str]:
@@ -59,9 +59,9 @@ def test_ended_in_the_middle_taken_up_again_and_shown(server_path: Path, gemma: 
     ]
     assert 0 < eight["mean_kl_divergence"] < four["mean_kl_divergence"] < 1
     assert eight["mean_kl_divergence"] <= eight["kl_divergence_99_9"]
-    assert eight["positions"] == 8
+    assert eight["positions"] == 6
     assert eight["top_1_agreement"] >= 0.5
-    assert (eight["context"], eight["needles"]["asked"]) == (512, 3)  # cells come in steps of 256
+    assert (eight["context"], eight["needles"]["asked"]) == (256, 3)
 
     out, said = started(server_path, gemma, state, *PAIRS, *SMALL).communicate(timeout=30)
     assert said == ""
@@ -77,7 +77,7 @@ def test_ended_in_the_middle_taken_up_again_and_shown(server_path: Path, gemma: 
 
 @pytest.mark.usefixtures("computes")
 def test_a_pair_that_is_refused_leaves_the_reason(server_path: Path, gemma: Path, tmp_path: Path) -> None:
-    args = ("--pair", "f16/q8_0", "--positions", "2", "--json", "--", "-c", "384", "-np", "1", "-t", "2", "-fa", "off")
+    args = ("--pair", "f16/q8_0", "--positions", "2", "--json", "--", "-c", "256", "-np", "1", "-t", "2", "-fa", "off")
     child = started(server_path, gemma, tmp_path, *args, "--fit", "off", "--no-warmup")
     out, _ = child.communicate(timeout=120)
     assert child.returncode == 1

@@ -24,7 +24,6 @@ from kvtui.server.process.passing import NotServed, passing_server
 
 Pair = tuple[str, str]
 REFERENCE: Pair = ("f16", "f16")
-POSITIONS = 128
 Progress = Callable[[str, int, int], None]  # what is done, steps done, steps in all (0: not known)
 
 
@@ -38,7 +37,7 @@ class Bench:
     gpus: tuple[tuple[str, str], ...]  # (name, description), as the measurement of a run has them
     argv: tuple[str, ...]
     env: Mapping[str, str]
-    positions: int = POSITIONS
+    positions: int
     state: Path | None = None
 
     def setting(self, text: Text) -> Setting:
