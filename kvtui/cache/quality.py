@@ -1,25 +1,30 @@
 """What a pair of cache types costs in quality: a label, and the figures that people measured, the nearest to this model first.
 
-The label follows from one number, the mean KL divergence a pair is expected to add to that of f16/f16: the cost of its K
-type and that of its V type, from a measured series with or without llama.cpp's rotation of quantized keys and values.
-So no pair has a better label than one that measured better in the same series."""
+What was measured on this very model, on this machine, stands above all else. Otherwise the label follows from one number,
+the mean KL divergence a pair is expected to add to that of f16/f16: the cost of its K type and that of its V type, from a
+measured series with or without llama.cpp's rotation of quantized keys and values. So no pair has a better label than one
+that measured better in the same series."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Literal
 
+from kvtui.cache.measured_here import MeasuredHere, expected_here, of_pair
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.model.spec import ModelSpec
 
 Label = Literal["reference", "as f16", "good", "fair", "risky"]
-Kin = Literal["this model", "a relative of this model", "another family"]
+Kin = Literal["measured here", "this model", "a relative of this model", "another family"]
 
 # The most mean KL divergence above f16/f16 that each label stands for. The steps are this program's own choice: 0.001 holds
 # every 8-bit pair of both series, 0.002 what Qwen3.5-9B lost at q8_0/q4_0, 0.01 what it lost at q4_0/q4_0.
 LABELS: tuple[tuple[float, Label], ...] = ((0.0, "reference"), (0.001, "as f16"), (0.002, "good"), (0.01, "fair"))
-_KIN: tuple[Kin, ...] = ("this model", "a relative of this model", "another family")
+HERE: Kin = "measured here"
+_KIN: tuple[Kin, ...] = (HERE, "this model", "a relative of this model", "another family")
+_EXACT = {"f16", "f32"}  # types that lose nothing of what f16/f16 holds
 _ROTATED_HEAD = 64  # src/llama-kv-cache.cpp, llama_kv_cache: heads of a multiple of it are rotated
 _KEYS_FIRST = "keys are the sensitive side: K should not have fewer bits than V"
 
@@ -68,6 +73,11 @@ class Quality:
     expected: float
     why: str = ""
 
+    @property
+    def here(self) -> tuple[Figure, ...]:
+        """The figures that were measured on this model, on this machine."""
+        return tuple(f for f, kin in self.figures if kin == HERE)
+
 
 @dataclass(frozen=True)
 class _Table:
@@ -96,22 +106,44 @@ def rotated(model: ModelSpec) -> tuple[bool, bool]:
     return tuple(not model.is_mla and len(h) == 1 and min(h) % _ROTATED_HEAD == 0 for h in (keys, values))  # type: ignore[return-value]
 
 
-def quality(type_k: str, type_v: str, model: ModelSpec) -> Quality:
-    """Label and figures of a pair for `model`."""
+def quality(type_k: str, type_v: str, model: ModelSpec, here: Sequence[MeasuredHere] = ()) -> Quality:
+    """Label and figures of a pair for `model`; `here`: what was measured on it on this machine. A family's risk stays: it
+    is known from tasks that the text of a measurement has none of."""
     table = _table()
     sides = zip((type_k, type_v), ("k", "v"), rotated(model), strict=True)
     expected = sum(table.costs["rotated" if turned else "plain"][side].get(name, 0.0) for name, side, turned in sides)
+    expected = expected_here(type_k, type_v, expected, here)
     label: Label = next((name for most, name in LABELS if expected <= most), "risky")
-    if label == "reference" and "bf16" in (type_k, type_v):
+    if label == "reference" and not {type_k, type_v} <= _EXACT:
         label = "as f16"
     bits_k, bits_v = CACHE_TYPES[type_k].bits, CACHE_TYPES[type_v].bits
     why = _KEYS_FIRST if bits_k < bits_v else ""
     risk = next((r for r in table.risks if r.holds(model, bits_k, bits_v)), None)
     if risk is not None:
         label, why = "risky", risk.why
-    own = [(f, kin(f, model)) for f in table.figures if (f.type_k, f.type_v) == (type_k, type_v)]
+    mine = of_pair(type_k, type_v, here)
+    if lost := next((m.lost for m in mine if m.lost), ""):
+        label, why = "risky", lost
+    own = [(f, HERE) for m in mine for f in _figures(m, model, any(rotated(model)))]
+    own += [(f, kin(f, model)) for f in table.figures if (f.type_k, f.type_v) == (type_k, type_v)]
     own.sort(key=lambda entry: (_KIN.index(entry[1]), entry[0].rotated != any(rotated(model))))
     return Quality(label, tuple(own), expected, why)
+
+
+def _figures(m: MeasuredHere, model: ModelSpec, turned: bool) -> list[Figure]:
+    """A measurement as figures: of KL divergence (in nats, lower bounds), of agreement, of finding what is far back."""
+    d, (found, asked) = m.divergence, m.needles
+    told = (
+        ("mean KL divergence, at least", d.mean),
+        ("KL divergence at the 99.9 % tail, at least", d.tail),
+        ("top-1 agreement with f16/f16, %", d.top_1 * 100),
+        (f"numbers found of {asked} in {m.context:,} tokens", float(found)),
+    )
+    setup = f"{d.positions} positions of {m.text}"
+    return [
+        Figure(m.type_k, m.type_v, metric, value, model.name, turned, (model.architecture,), f"kvtui quality, {m.build}", setup)
+        for metric, value in told
+    ]
 
 
 def kin(figure: Figure, model: ModelSpec) -> Kin:

@@ -17,6 +17,7 @@ from kvtui.cli.options import in_environment, positive_seconds, shared_options
 from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.cli.profiles import profile
+from kvtui.cli.quality import quality
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import address_of, beside_of, build_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "profile", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "quality", "devices", "serve", "profile", "demo")
 
 
 class _App(click.Group):
@@ -144,7 +145,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile):
+for _command in (table, guide, profile, quality):
     cli.add_command(_command)
 
 

@@ -93,6 +93,10 @@ def in_environment(separated: tuple[tuple[str, ...], dict[str, str]]) -> tuple[s
 
 # Of the shared options, those that a command does not hear, and where to say it instead.
 _UNHEARD = {
+    "quality": {
+        "cache_type_k": "-ctk is of one pair: write --pair K/V, as often as there are pairs to measure",
+        "cache_type_v": "-ctv is of one pair: write --pair K/V, as often as there are pairs to measure",
+    },
     "estimate": {
         "pin": "--pin is for plans: write -ot REGEX=BUFFER after --",
         "exclude": "--exclude is for plans: write -dev with the others after --",

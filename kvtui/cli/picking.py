@@ -45,7 +45,7 @@ def table(
     from kvtui.placement.table import pair_rows
     from kvtui.report.as_json import table_json
     from kvtui.report.columns import column, filtered, sorted_by
-    from kvtui.report.table_text import matrix_lines, table_lines
+    from kvtui.report.table_text import matrix_lines, measured_lines, table_lines
 
     by, figure = (column(name) if name is not None else None for name in (sort, matrix))
     if figure is not None and (as_json or by is not None):
@@ -62,7 +62,7 @@ def table(
     if as_json:
         print_json(table_json(rows, said, goal))
     else:
-        echo_lines([*table_lines(rows, markdown=markdown), "", said])
+        echo_lines([*table_lines(rows, markdown=markdown), "", said, *measured_lines(rows)])
 
 
 @click.command()

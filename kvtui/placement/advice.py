@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kvtui.cache.quality import LABELS, Label
+from kvtui.cache.quality import HERE, LABELS, Label
 from kvtui.placement.goals import GOALS, Goal
 from kvtui.placement.plan import Plan
 from kvtui.placement.table import PairRow
@@ -125,6 +125,8 @@ def _loss(row: PairRow) -> str:
     said = "no measured loss" if rank <= _NO_LOSS else "little loss" if rank <= _GOOD else "some loss"
     if kin is None:
         return f"{said.replace('measured', 'expected')} by what its types cost elsewhere"
+    if kin == HERE:
+        return f"{said}, measured here" if rank > _NO_LOSS else "no loss measured here"
     return f"{said} on {kin.replace('a relative', 'relatives')}"
 
 

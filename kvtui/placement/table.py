@@ -145,7 +145,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
         runs=decides.runs,
         runs_because=decides.because,
         runs_devices=tuple((name, r.runs) for name, r in decides.devices),
-        quality=quality(type_k, type_v, model),
+        quality=quality(type_k, type_v, model, request.measured),
         findings=found,
     )
 

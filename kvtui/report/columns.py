@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kvtui.cache.quality import Label, Quality
     from kvtui.placement.table import PairRow
 
+HERE_MARK = "*"  # beside a label: it rests on a measurement of this model, on this machine
 NONE, COMING = "-", "..."  # there is no such figure; it is not computed yet
 
 
@@ -68,9 +69,14 @@ def _number(value: float | None, form: str) -> str:
     return format(value, form) if value else NONE
 
 
+def _label(q: "Quality") -> str:
+    return f"{q.label} {HERE_MARK}" if q.here else q.label
+
+
 def _quality(q: "Quality") -> dict[str, Any]:
     return {
         "label": q.label,
+        "measured_here": bool(q.here),
         "why": q.why,
         "expected_kl_divergence": q.expected,
         "figures": [
@@ -147,7 +153,7 @@ COLUMNS: tuple[Column, ...] = (
            word=True, order=lambda r: (not r.accepted, _RUNS[r.runs])),
     Column("runs_because", lambda r: r.runs_because),
     Column("runs_devices", lambda r: dict(r.runs_devices)),
-    Column("quality", lambda r: _quality(r.quality), "quality", lambda r: r.quality.label,
+    Column("quality", lambda r: _quality(r.quality), "quality", lambda r: _label(r.quality),
            faces=(Face(0, "quality", 9), Face(PLAIN_WIDTH, "quality", 11), Face(MEDIUM_WIDTH, "quality", 10),
                   Face(WIDE_WIDTH, "quality", 11)),
            word=True, order=lambda r: (RANKS[r.quality.label], r.quality.expected)),

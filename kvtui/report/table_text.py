@@ -1,10 +1,11 @@
 """The K/V table as text and Markdown: a line a pair, or K down and V across."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.placement.table import PairRow
-from kvtui.report.columns import FOR_PEOPLE, NONE, Column
+from kvtui.report.columns import FOR_PEOPLE, HERE_MARK, NONE, Column
 from kvtui.report.grid import grid
 
 
@@ -12,6 +13,15 @@ def table_lines(rows: Sequence[PairRow], *, markdown: bool) -> list[str]:
     """One line a pair."""
     cells = [[c.cell(row) for c in FOR_PEOPLE] for row in rows]
     return _grid([c.title for c in FOR_PEOPLE], cells, FOR_PEOPLE, markdown=markdown)
+
+
+def measured_lines(rows: Sequence[PairRow]) -> list[str]:
+    """What the mark beside a label means: the figures that were measured here, a line a pair and text."""
+    by_text = [(r, setup, list(each)) for r in rows for setup, each in groupby(r.quality.here, lambda f: f.setup)]
+    return [
+        f"{HERE_MARK} measured here, {'/'.join(r.pair)}: {'; '.join(f'{f.metric} {f.value:.4g}' for f in figures)} ({setup})"
+        for r, setup, figures in by_text
+    ]
 
 
 def matrix_lines(rows: Sequence[PairRow], column: Column, *, markdown: bool) -> list[str]:

@@ -145,8 +145,9 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         fa_quants=server.fa_quants if server and (options.build is None or build == of_server) else None,
     )
     from kvtui.tasks.history import with_learned
+    from kvtui.tasks.quality import with_measured
 
-    return with_learned(request)
+    return with_measured(with_learned(request))
 
 
 def pins_of(texts: tuple[str, ...], machine: "Machine") -> "tuple[Pin, ...]":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kvtui.base.findings import KvtuiError
 from kvtui.base.text import printable
+from kvtui.cache.divergence import Likeliest
 
 if TYPE_CHECKING:
     pass
@@ -20,6 +21,8 @@ State = Literal["ready", "loading", "silent", "strange"]
 ANSWER_LIMIT_BYTES = 4 * 2**20
 METRICS_LIMIT = 500
 SLOTS_LIMIT = 512
+_AGAIN = {"cache_prompt": True, "id_slot": 0}
+_SURE = 1e-4  # a logarithm of probability above 0 by no more than rounding
 _METRIC = re.compile(r"llamacpp:(\w+) (\S+)$")
 
 
@@ -104,6 +107,35 @@ class ServerClient:
         if not isinstance(answer, dict) or not isinstance(answer.get("content"), str):
             raise ServerError("/completion answered something else than a completion")
         return completion(answer)
+
+    def tokens(self, text: str, *, special: bool = False, timeout_seconds: float = 60.0) -> tuple[int, ...]:
+        """`text` in the model's tokens; `special`: with those that its vocabulary puts around a text."""
+        answer = self._json("POST", "/tokenize", {"content": text, "add_special": special}, timeout_seconds)
+        found = answer.get("tokens") if isinstance(answer, dict) else None
+        if not isinstance(found, list) or not all(isinstance(t, int) for t in found):
+            raise ServerError("/tokenize answered something else than tokens")
+        return tuple(found)
+
+    def likeliest(self, prompt: Sequence[int], most: int, timeout_seconds: float) -> Likeliest:
+        """The `most` likeliest tokens after `prompt`, before any sampling. What slot 0 holds of it is used again."""
+        asked = {"prompt": list(prompt), "n_predict": 1, "n_probs": most, "samplers": []}
+        answer = self._json("POST", "/completion", {**asked, **_AGAIN}, timeout_seconds)
+        try:
+            told = answer["completion_probabilities"][0]["top_logprobs"]
+            found = Likeliest(tuple(int(t["id"]) for t in told), tuple(float(t["logprob"]) for t in told))
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise ServerError("/completion told no probabilities") from None
+        if not found.tokens or not all(math.isfinite(p) and p <= _SURE for p in found.logprobs):
+            raise ServerError("/completion told probabilities that are none")
+        return found
+
+    def continued(self, prompt: Sequence[int], tokens: int, timeout_seconds: float) -> str:
+        """What follows `prompt` where the likeliest token is always taken. What slot 0 holds of it is used again."""
+        asked = {"prompt": list(prompt), "n_predict": tokens, "top_k": 1, "samplers": ["top_k"]}
+        answer = self._json("POST", "/completion", {**asked, **_AGAIN}, timeout_seconds)
+        if not isinstance(answer, dict) or not isinstance(answer.get("content"), str):
+            raise ServerError("/completion answered something else than a completion")
+        return printable(answer["content"], 2000)
 
     def stream(self, asked: Mapping[str, Any], timeout_seconds: float) -> Generator[dict[str, Any]]:
         """Events of a streamed /completion, each a JSON object. Closing the iterator stops the server's work."""

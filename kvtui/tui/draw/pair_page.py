@@ -47,4 +47,6 @@ def pair_page(state: State, row: PairRow) -> tuple[Line, ...]:
         lines.append(line((f"      {figure_text(figure, kin)}; {made}", "text")))
     if not row.quality.figures:
         lines.append(line(("      nobody measured this pair, as far as is known here", "dim")))
+    if not row.quality.here and row.pair != ("f16", "f16"):
+        lines.append(line(("      `kvtui quality MODEL` measures it on this model, here", "dim")))
     return tuple(lines)

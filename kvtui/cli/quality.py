@@ -1,0 +1,135 @@
+"""`kvtui quality`: what cache types cost on one model, measured on this machine."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kvtui.base.findings import UsageError
+from kvtui.base.secrets import without_secrets
+from kvtui.cache.divergence import MOST_POSITIONS, POSITIONS
+from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.options import in_environment, shared_options
+from kvtui.cli.printing import echo_lines, fetched, print_json
+from kvtui.header.address import ModelAddress
+from kvtui.tasks.opening import load, request_of
+from kvtui.tasks.options import Options
+
+if TYPE_CHECKING:
+    from kvtui.placement.request import Request
+
+
+@click.command()
+@click.argument("model", required=False)
+@shared_options
+@click.option("--pair", "pairs", multiple=True, metavar="K/V", help="A pair to measure, as q8_0/q4_0; repeatable.")
+@click.option("--text", metavar="FILE", help="Measure on this text too, beside the one that comes with kvtui.")
+@click.option(
+    "--positions",
+    type=click.IntRange(1, MOST_POSITIONS),
+    default=POSITIONS,
+    show_default=True,
+    help="Places in a text to compare.",
+)
+@click.option("--again", is_flag=True, help="Measure anew what was measured before.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def quality(
+    model: str,
+    options: Options,
+    pairs: Sequence[str],
+    text: str | None,
+    positions: int,
+    again: bool,
+    as_json: bool,
+    flags: Sequence[str],
+) -> None:
+    """What K/V pairs cost in quality on MODEL, measured here with llama-server (as planned, or with exactly FLAGS)."""
+    from kvtui.report.quality import quality_json, quality_lines
+    from kvtui.server.binary.find import choose_server
+    from kvtui.server.measure.pairs import Bench, measure
+    from kvtui.server.process.passing import NotServed
+    from kvtui.tasks.history import gpus_of, request_key
+    from kvtui.tasks.quality import PAIRS, bundled_text, given_text, own_flags, parse_pair, refuse_plan_options
+
+    wanted = tuple(dict.fromkeys(map(parse_pair, pairs))) or PAIRS
+    texts = [bundled_text(), *([given_text(Path(text))] if text is not None else [])]
+    path = ModelAddress(model).path
+    flags = in_environment(without_secrets(flags))
+    if flags:
+        refuse_plan_options(options)
+        argv = own_flags(flags, options.ctx_size)
+    server = choose_server(options.llama_server)
+    request = _request(model, options)
+    env: dict[str, str] = {}
+    if not flags:
+        argv, env = _planned(request, options.server_args)
+    bench = Bench(server, path, request_key(request), gpus_of(request.machine), argv, env, positions)
+    progress = _Progress()
+    try:
+        outcomes = measure(bench, wanted, texts, progress, again=again)
+    except NotServed as e:
+        progress.end()
+        say(f"f16/f16, with which the others are compared: {e}")
+        sys.exit(EXIT_NO)
+    except OSError as e:
+        raise UsageError(f"nothing can be measured: {e.strerror or e}") from None
+    finally:
+        progress.end()
+    if as_json:
+        print_json(quality_json(bench, str(path), outcomes))
+    else:
+        echo_lines(quality_lines(bench, outcomes))
+    sys.exit(EXIT_OK if all(o.measured for o in outcomes) else EXIT_NO)
+
+
+def _request(model: str, options: Options) -> "Request":
+    """What is planned with f16/f16, which takes most: the same placement then holds every pair. Raises UsageError."""
+    from kvtui.tasks.quality import CONTEXT_TOKENS
+
+    sized = replace(options, ctx_size=options.ctx_size or str(CONTEXT_TOKENS))
+    request = request_of(load(ModelAddress(model), sized, fetched), sized)
+    simulated = next((d.name for d in request.machine.devices if d.simulated and not d.endpoint), None)
+    if simulated is not None:
+        raise UsageError(f"--device {simulated}: is simulated, and nothing can be measured on it")
+    return request
+
+
+def _planned(request: "Request", more: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """(flags but for the types, environment) of the best plan, with a config's `more`. Flash attention is on unless a
+    person said otherwise, so that all pairs run the same way: a quantized V needs it. Exits where nothing fits."""
+    from kvtui.placement.plan import make_plan
+    from kvtui.tasks.quality import without_types
+
+    flash = "on" if request.context.flash_attn == "auto" else request.context.flash_attn
+    made = make_plan(replace(request, context=replace(request.context, flash_attn=flash)))
+    if not made.fits:
+        say("; ".join(f.message for f in made.findings if f.severity == "error"))
+        sys.exit(EXIT_NO)
+    return without_types((*made.argv, *more)), dict(made.env)
+
+
+class _Progress:
+    """What is being done, on one line that is written over where a person looks on; a line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if sys.stderr is None:
+            return
+        if sys.stderr.isatty():
+            count = f" {done + 1} of {total}" if total else ""
+            click.echo(f"\r\x1b[K{stage}{count}", err=True, nl=False)
+        elif stage != self._stage:
+            say(stage)
+        self._stage = stage
+
+    def end(self) -> None:
+        """Leave a clean line."""
+        if self._stage and sys.stderr is not None and sys.stderr.isatty():
+            click.echo("\r\x1b[K", err=True, nl=False)
+        self._stage = ""

@@ -1,0 +1,125 @@
+"""What pairs of cache types cost on one model, measured with a real llama-server: f16/f16 first, then each pair beside it."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvtui.cache.divergence import divergence
+from kvtui.cache.measured_here import MeasuredHere
+from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.http.client import ServerClient
+from kvtui.server.measure.forced import NEEDLES, Text, find_needles, hidden, read_text
+from kvtui.server.measure.quality_kept import (
+    Reference,
+    Setting,
+    digest,
+    keep_pair,
+    keep_reference,
+    recall_pair,
+    recall_reference,
+)
+from kvtui.server.process.passing import NotServed, passing_server
+
+Pair = tuple[str, str]
+REFERENCE: Pair = ("f16", "f16")
+Progress = Callable[[str, int, int], None]  # what is done, steps done, steps in all (0: not known)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What to measure with. `argv`: everything after `-m MODEL` but the cache types."""
+
+    binary: ServerBinary
+    path: Path
+    model: str  # its `model_key`
+    gpus: tuple[tuple[str, str], ...]  # (name, description), as the measurement of a run has them
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    positions: int
+    state: Path | None = None
+
+    def setting(self, text: Text) -> Setting:
+        """What a measurement on `text` is filed under."""
+        return Setting(self.binary.identity, self.model, self.gpus, self.argv, digest(text.content), self.positions)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A pair on a text: what was measured, before or now, or why it could not be."""
+
+    pair: Pair
+    text: Text
+    measured: MeasuredHere | None = None
+    before: bool = False
+    problem: str = ""
+
+
+def measure(
+    bench: Bench, pairs: Sequence[Pair], texts: Sequence[Text], progress: Progress, *, again: bool = False
+) -> list[Outcome]:
+    """Every pair on every text; what was measured before in the same setting is not repeated, unless `again`. Each result
+    is kept as soon as it is there. Raises NotServed where f16/f16 itself cannot be run; OSError if nothing can be kept."""
+    known = {} if again else {(p, t): m for p in pairs for t in texts if (m := recall_pair(bench.setting(t), p, bench.state))}
+    lacking = [t for t in texts if any((p, t) not in known for p in pairs)]
+    references = _references(bench, lacking, progress, again)
+    outcomes = []
+    for pair in pairs:
+        missing = [t for t in texts if (pair, t) not in known]
+        fresh, problem = _measure_pair(bench, pair, {t: references[t] for t in missing}, progress) if missing else ({}, "")
+        for text in texts:
+            before = known.get((pair, text))
+            found = before or fresh.get(text)
+            outcomes.append(Outcome(pair, text, found, before is not None, "" if found else problem))
+    return outcomes
+
+
+def _references(bench: Bench, texts: Sequence[Text], progress: Progress, again: bool) -> dict[Text, Reference]:
+    found = {} if again else {t: r for t in texts if (r := recall_reference(bench.setting(t), bench.state))}
+    missing = [t for t in texts if t not in found]
+    if missing:
+        with _served(bench, REFERENCE) as client:
+            for text in missing:
+                found[text], _ = _read(bench, client, "f16/f16", text, progress)
+                keep_reference(bench.setting(text), found[text], bench.state)
+    return found
+
+
+def _measure_pair(
+    bench: Bench, pair: Pair, references: Mapping[Text, Reference], progress: Progress
+) -> tuple[dict[Text, MeasuredHere], str]:
+    """(what was measured on each text, why it ended early)."""
+    found: dict[Text, MeasuredHere] = {}
+    try:
+        with _served(bench, pair) as client:
+            for text, reference in references.items():
+                read, context = _read(bench, client, "/".join(pair), text, progress)
+                found[text] = MeasuredHere(
+                    *pair,
+                    divergence=divergence(reference.likeliest, read.likeliest),
+                    needles=(read.needles, len(NEEDLES)),
+                    reference_needles=reference.needles,
+                    context=context,
+                    text=text.source,
+                    build=bench.binary.build,
+                    at=time.time(),
+                )
+                keep_pair(bench.setting(text), found[text], bench.state)
+    except NotServed as e:
+        return found, str(e)
+    return found, ""
+
+
+def _served(bench: Bench, pair: Pair) -> AbstractContextManager[ServerClient]:
+    return passing_server(bench.binary, bench.path, (*bench.argv, "-ctk", pair[0], "-ctv", pair[1]), bench.env)
+
+
+def _read(bench: Bench, client: ServerClient, name: str, text: Text, progress: Progress) -> tuple[Reference, int]:
+    """(what this server says of `text`, its tokens of context in one slot)."""
+    progress(f"{name}: starting on {text.source}", 0, 0)
+    n_ctx = client.slots()[0].context
+    likeliest = read_text(client, text, n_ctx, bench.positions, lambda i, n: progress(f"{name}: reading", i, n))
+    prompt = hidden(client, text, n_ctx)
+    finding = f"{name}: finding hidden numbers in {n_ctx:,} tokens"
+    return Reference(likeliest, find_needles(client, prompt, lambda i, n: progress(finding, i, n))), n_ctx

@@ -1,0 +1,176 @@
+"""What was measured on this very model stands above all else, is kept, and decides what nobody measured."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kvtui.base.findings import UsageError
+from kvtui.cache.divergence import Divergence, Likeliest
+from kvtui.cache.measured_here import MeasuredHere
+from kvtui.cache.quality import HERE, quality
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import Machine
+from kvtui.hardware.simulated import parse_devices, parse_ram
+from kvtui.header.reader import Header
+from kvtui.model.load import model_from_header
+from kvtui.model.spec import ModelSpec
+from kvtui.placement.advice import advised
+from kvtui.placement.plan import quick_plan
+from kvtui.placement.request import Request
+from kvtui.placement.table import pair_rows
+from kvtui.report.table_text import measured_lines, table_lines
+from kvtui.server.measure.forced import FIRST_POSITION, positions
+from kvtui.server.measure.quality_kept import (
+    Reference,
+    Setting,
+    keep_pair,
+    keep_reference,
+    recall_pair,
+    recall_reference,
+)
+from kvtui.tasks.history import request_key
+from kvtui.tasks.quality import bundled_text, given_text, own_flags, parse_pair, with_measured, without_types
+
+Headers = Mapping[str, Header]
+SETTING = Setting("b10434@1", "llama/x/1", (("CUDA0", "RTX 3090"),), ("-c", "2048"), "digest", 128)
+
+
+def measured(type_k: str, type_v: str, mean: float, **more: object) -> MeasuredHere:
+    plain = MeasuredHere(type_k, type_v, Divergence(mean, 10 * mean, 0.95, 128), (3, 3), 3, 2048, "a text", "b10434", 1.0)
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def llama(headers: Headers) -> ModelSpec:
+    return model_from_header(headers["llama-3.1-8b-q4_k_m"], "llama")
+
+
+@pytest.fixture
+def request_of_llama(llama: ModelSpec) -> Request:
+    machine = Machine(parse_devices(["CUDA0=22GiB/24GiB@936GB/s"]), parse_ram("64GiB@50GB/s"))
+    return Request(llama, ContextParams(n_ctx=8192, n_parallel=1), machine)
+
+
+def test_its_label_follows_what_was_measured(llama: ModelSpec) -> None:
+    assert quality("q8_0", "q8_0", llama).label == "as f16"
+    found = quality("q8_0", "q8_0", llama, [measured("q8_0", "q8_0", 0.005)])
+    assert (found.label, found.expected) == ("fair", 0.005)
+    assert [kin for _, kin in found.figures[:5]] == [HERE] * 4 + [quality("q8_0", "q8_0", llama).figures[0][1]]
+    assert [f.value for f in found.here] == [0.005, 0.05, 95.0, 3.0]
+    assert quality("q8_0", "q8_0", llama, [measured("q8_0", "q8_0", 0.0)]).label == "as f16"
+
+
+def test_of_two_texts_the_worse_counts(llama: ModelSpec) -> None:
+    here = [measured("q8_0", "q8_0", 0.0005), measured("q8_0", "q8_0", 0.0015, text="another")]
+    found = quality("q8_0", "q8_0", llama, here)
+    assert (found.label, found.here[0].value) == ("good", 0.0015)
+
+
+def test_others_are_expected_within_what_was_measured(llama: ModelSpec) -> None:
+    here = [measured("q8_0", "q8_0", 0.005), measured("q4_0", "q4_0", 0.006)]
+    assert quality("q5_1", "q5_1", llama, here).expected == 0.005  # no less than a pair of more bits
+    assert quality("q8_0", "q4_0", llama, here).expected == 0.005
+    assert quality("f16", "q8_0", llama, here).expected == quality("f16", "q8_0", llama).expected
+    cheap = [measured("q4_0", "q4_0", 0.0001)]
+    assert quality("q8_0", "q4_0", llama, cheap).expected == 0.0001  # no more than a pair of fewer bits
+
+
+def test_a_number_that_only_f16_finds_is_a_risk(llama: ModelSpec) -> None:
+    found = quality("q8_0", "q8_0", llama, [measured("q8_0", "q8_0", 0.0, needles=(2, 3))])
+    assert found.label == "risky"
+    assert found.why == "measured here: in a prompt of 2,048 tokens it finds 2 of 3 hidden numbers, f16/f16 all"
+    unable = measured("q8_0", "q8_0", 0.0, needles=(0, 3), reference_needles=1)
+    assert quality("q8_0", "q8_0", llama, [unable]).label == "as f16"
+
+
+def test_a_familys_risk_stays(headers: Headers) -> None:
+    model = model_from_header(headers["gpt-oss-120b-mxfp4"], "gpt-oss")
+    assert quality("q4_0", "q4_0", model, [measured("q4_0", "q4_0", 0.0001)]).label == "risky"
+
+
+def test_the_table_shows_it_first(request_of_llama: Request) -> None:
+    request = replace(request_of_llama, measured=(measured("q8_0", "q8_0", 0.005),))
+    rows = advised(pair_rows(quick_plan(request), contexts=False))
+    row = next(r for r in rows if r.pair == ("q8_0", "q8_0"))
+    figure, kin = row.quality.figures[0]
+    assert (kin, figure.metric, figure.value) == (HERE, "mean KL divergence, at least", 0.005)
+    (drawn,) = [line for line in table_lines(rows, markdown=False) if line.split()[:2] == ["q8_0", "q8_0"]]
+    assert "fair *" in drawn
+    (said,) = measured_lines(rows)
+    assert said.startswith("* measured here, q8_0/q8_0: mean KL divergence, at least 0.005; ")
+    assert said.endswith("(128 positions of a text)")
+
+
+def test_what_is_kept_is_found_in_the_same_setting_alone(tmp_path: Path) -> None:
+    found = measured("q8_0", "q4_0", 0.001)
+    reference = Reference((Likeliest((5, 7), (-0.1, -3.0)),), 3)
+    keep_pair(SETTING, found, tmp_path)
+    keep_reference(SETTING, reference, tmp_path)
+    assert recall_pair(SETTING, ("q8_0", "q4_0"), tmp_path) == found
+    assert recall_reference(SETTING, tmp_path) == reference
+    assert recall_pair(SETTING, ("q4_0", "q8_0"), tmp_path) is None
+    for other in (
+        {"server": "b10434@2"},
+        {"model": "llama/x/2"},
+        {"gpus": ()},
+        {"argv": ("-c", "4096")},
+        {"text": "another"},
+        {"positions": 64},
+    ):
+        assert recall_pair(replace(SETTING, **other), ("q8_0", "q4_0"), tmp_path) is None, other  # type: ignore[arg-type]
+        assert recall_reference(replace(SETTING, **other), tmp_path) is None, other  # type: ignore[arg-type]
+
+
+def test_a_request_takes_the_nearest_of_each_pair_and_text(request_of_llama: Request, tmp_path: Path) -> None:
+    model = request_key(request_of_llama)
+    kept = [
+        (replace(SETTING, model=model), measured("q8_0", "q8_0", 0.001, at=9.0)),
+        (replace(SETTING, model=model, server="b11434@2"), measured("q8_0", "q8_0", 0.002, build="b11434")),
+        (replace(SETTING, model=model, text="other"), measured("q8_0", "q8_0", 0.003)),
+        (SETTING, measured("q4_0", "q4_0", 0.5)),  # of another model
+    ]
+    for setting, found in kept:
+        keep_pair(setting, found, tmp_path)
+    means = {m.divergence.mean for m in with_measured(request_of_llama, tmp_path).measured}
+    assert means == {0.002, 0.003}  # of the build that is planned for
+    same = replace(request_of_llama, server=SETTING.server)
+    assert {m.divergence.mean for m in with_measured(same, tmp_path).measured} == {0.001, 0.003}
+
+
+def test_positions_are_spread_evenly_after_a_first_few_words() -> None:
+    assert positions(FIRST_POSITION + 8, 4) == tuple(FIRST_POSITION + i for i in (0, 2, 4, 6))
+    assert positions(FIRST_POSITION + 2, 128) == (FIRST_POSITION, FIRST_POSITION + 1)
+    with pytest.raises(UsageError, match="too short"):
+        positions(FIRST_POSITION, 4)
+
+
+def test_flags_are_a_persons_own_or_a_plans() -> None:
+    assert own_flags(("-ngl", "3"), None) == ("-c", "2048", "-ngl", "3")
+    assert own_flags(("-ngl", "3", "-c", "512"), None) == ("-ngl", "3", "-c", "512")
+    assert without_types(("-c", "512", "-ctk", "f16", "-ctv", "f16", "-fa", "on")) == ("-c", "512", "-fa", "on")
+    with pytest.raises(UsageError, match="-ctk: each pair is run in turn"):
+        own_flags(("-ctk", "q8_0"), None)
+    with pytest.raises(UsageError, match="give one of them"):
+        own_flags(("-c", "512"), "1024")
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"), [("q8_0", "write it as K/V"), ("q8_0/q9", "no such cache type"), ("f16/f16", "compared with")]
+)
+def test_a_pair_that_is_none(pair: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        parse_pair(pair)
+
+
+def test_texts(tmp_path: Path) -> None:
+    text = bundled_text()
+    assert "public domain" in text.source
+    assert 2000 < len(text.content) < 8000
+    for content, words in ((b"\xff\xfe", "no UTF-8"), (b" \n", "is empty")):
+        (tmp_path / "x.txt").write_bytes(content)
+        with pytest.raises(UsageError, match=words):
+            given_text(tmp_path / "x.txt")
+    with pytest.raises(UsageError, match="No such file"):
+        given_text(tmp_path / "y.txt")
