@@ -13,6 +13,7 @@ from kvtui import __version__
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.machines import machine
 from kvtui.cli.options import in_environment, positive_seconds, shared_options
 from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "profile", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "profile", "machine", "demo")
 
 
 class _App(click.Group):
@@ -142,7 +143,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile):
+for _command in (table, guide, profile, machine):
     cli.add_command(_command)
 
 

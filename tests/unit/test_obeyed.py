@@ -165,6 +165,7 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("--prefer", "CUDA1", "--exclude", "CUDA1"), "it is excluded too"),
     ],
     "config": [(("--config", "/no/such.json"), "/no/such.json: No such file")],
+    "machine": [(("--machine", "no-such-machine"), "no machine no-such-machine: ")],
     "profile": [(("--profile", "no-such-profile"), "no profile no-such-profile: ")],
     "llama_server": [
         (("--llama-server", "/no/server"), "no such program"),
