@@ -29,7 +29,10 @@ def memory_lines(machine: Machine, margins: Sequence[int], memory: Estimate) -> 
     lines.append(_row(RAM, [*values(memory.host, IN_TEXT).values(), machine.ram.free_bytes]))
     names = {CPU: RAM, **dict(enumerate(d.name for d in machine.devices))}
     experts = [(names[i], use.expert_cache_bytes) for i, use in enumerate(memory.devices) if use.expert_cache_bytes]
-    lines += ["all in MiB", *(f"expert cache on {name}: {mib(n_bytes)}" for name, n_bytes in experts)]
+    simulated = [RAM] if machine.ram.simulated else []
+    simulated += [d.name for d in machine.devices if d.simulated]
+    unit = f"all in MiB; simulated: {', '.join(simulated)}" if simulated else "all in MiB"
+    lines += [unit, *(f"expert cache on {name}: {mib(n_bytes)}" for name, n_bytes in experts)]
     return [*lines, *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
 
 

@@ -82,3 +82,12 @@ def test_what_is_no_machine_is_not_saved(run: Run, given: tuple[str, ...], messa
     assert isinstance(failed, UsageError)
     assert message in str(failed)
     assert run("machine", "list").output == "no machine is saved yet\n"
+
+
+def test_what_is_simulated_is_marked_in_text_and_json(run: Run, model: Path) -> None:
+    given = (model, "--device", "3090", "-c", "4096", "-np", "1")
+    plan = planned(run, model, "--device", "3090")
+    assert [d["simulated"] for d in plan["devices"]] == [True]
+    assert not plan["host"]["simulated"]
+    assert "all in MiB; simulated: CUDA0\n" in run("plan", *given).stdout
+    assert "all in MiB; simulated: RAM, CUDA0\n" in run("plan", *given, "--ram", "64GiB").stdout

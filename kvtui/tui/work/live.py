@@ -1,7 +1,5 @@
 """One look at the memory in use now, made off the event loop."""
 
-from collections.abc import Sequence
-
 from kvtui.hardware.device import Device
 from kvtui.hardware.nvidia import nvml
 from kvtui.hardware.ram import host_memory
@@ -11,7 +9,7 @@ from kvtui.tui.work.messages import LivePolled
 _STEP = 32 * 2**20  # RAM moves all the time: shown in steps, so that a line changes only when it says something
 
 
-def poll_live(devices: Sequence[Device]) -> LivePolled:
+def poll_live(devices: tuple[Device, ...]) -> LivePolled:
     """What is used on each device, and of RAM."""
     state = nvml.poll()
     by_pci = {g.pci_id: g for g in state.gpus}
@@ -26,4 +24,4 @@ def poll_live(devices: Sequence[Device]) -> LivePolled:
         found.append(LiveMemory(gpu.used_bytes, " ".join(p for p in parts if p)))
     ram = host_memory()
     used = (ram.total_bytes - ram.free_bytes) // _STEP * _STEP
-    return LivePolled((*found, LiveMemory(used)), state.problem or "")
+    return LivePolled(devices, (*found, LiveMemory(used)), state.problem or "")
