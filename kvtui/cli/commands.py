@@ -148,13 +148,19 @@ for _command in (table, guide, profile, machine):
 
 
 @cli.command()
+@click.option("--llama-server", metavar="PATH", help="The llama-server to ask for devices that nothing else can see.")
+@click.option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers, too.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def devices(as_json: bool) -> None:
+def devices(llama_server: str | None, rpc: str | None, as_json: bool) -> None:
     """What this machine has."""
-    from kvtui.hardware.probe import find_inventory
     from kvtui.report.as_json import inventory_json
+    from kvtui.tasks.inventory import inventory_of
+    from kvtui.tasks.remote_devices import rpc_devices
 
-    found = find_inventory()
+    found = inventory_of(llama_server)
+    if rpc is not None:
+        far = rpc_devices(rpc, llama_server)
+        found = replace(found, machine=replace(found.machine, devices=(*far, *found.machine.devices)))
     if as_json:
         print_json(inventory_json(found))
     else:

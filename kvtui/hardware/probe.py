@@ -26,8 +26,3 @@ def find_inventory(backends: Collection[str] | None = None) -> Inventory:
     ram = host_memory()
     found: Found = find_devices(Where(ram), backends)
     return Inventory(Machine(found.devices, ram), found.unusable, found.problem, numa_nodes(), swap())
-
-
-def find_machine(backends: Collection[str] | None = None) -> Machine:
-    """The GPUs that llama-server may see, in its order, and RAM. No GPU is a normal machine."""
-    return find_inventory(backends).machine

@@ -173,6 +173,7 @@ def inventory_json(found: Inventory) -> Json:
                 "bandwidth_source": d.bandwidth_source,
                 "link_bytes_per_second": d.link,
                 "pci_id": d.pci_id,
+                "endpoint": d.endpoint,
                 "shared": d.shared,
                 "simulated": d.simulated,
                 "compute_capability": d.compute_capability,

@@ -86,23 +86,12 @@ def machine_of(options: Options) -> "Machine":
             raise UsageError(f"--rpc {options.rpc}: its devices are numbered from RPC0; leave out --device {twice}")
     if options.device and options.ram:
         return Machine((*remote, *devices), parse_ram(options.ram))
-    found = _found(options.llama_server)
+    from kvtui.tasks.inventory import inventory_of
+
+    found = inventory_of(options.llama_server).machine
     local = devices or found.devices
     # llama.cpp takes RPC devices first (src/llama.cpp, llama_prepare_model_devices)
     return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram)
-
-
-def _found(server: str | None) -> "Machine":
-    """What is here: by its vendors' own means, and what only the llama-server that was named can see."""
-    from kvtui.hardware.device import Machine
-    from kvtui.hardware.probe import find_machine
-    from kvtui.server.binary.inspect import list_devices
-
-    binary = _named_server(server)
-    found = find_machine(binary.backends if binary else None)
-    if binary is None or found.devices:
-        return found
-    return Machine(tuple(d for d in list_devices(binary) if d.backend not in ("", "RPC")), found.ram)
 
 
 def request_of(model: "ModelSpec", options: Options) -> "Request":
