@@ -43,6 +43,7 @@ _MACHINE: tuple[Callable[[Any], Any], ...] = (
     _option("--device", multiple=True, metavar="NAME=FREE[/TOTAL][@BANDWIDTH]", help="Plan for this device (repeatable)."),
     _option("--ram", metavar="FREE[@BANDWIDTH]", help="Plan for this much host memory."),
     _option("--margin", metavar="SIZE[,SIZE...]", help="Memory to leave free on each device [default: 1024MiB]."),
+    _option("--display-margin", metavar="SIZE", help="Memory to leave free where the desktop is drawn [default: its margin]."),
     _option("--ram-margin", metavar="SIZE", help="Memory to leave free in RAM [default: 1024MiB; none of a --ram]."),
     _option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers."),
 )

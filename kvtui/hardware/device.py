@@ -24,6 +24,7 @@ class Device:
     pci_id: str | None = None
     bandwidth_source: str | None = None  # NVML, preset, measured, given
     simulated: bool = False
+    display: bool = False  # a desktop is drawn on it
     compute_capability: int | None = None  # CUDA: 86 for 8.6; ROCm: 0x1100 for gfx1100
 
     @property

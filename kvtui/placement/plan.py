@@ -300,6 +300,9 @@ def _warnings(request: Request) -> list[Finding]:
     if any(d.backend == "RPC" and d.endpoint is None for d in devices):
         found.append(Finding("no-endpoint", "note", "RPC devices without host:port: the command can't run as it is"))
     for device, margin in zip(devices, request.margin_bytes, strict=True):
+        if device.display and device.name not in request.excluded and device.free_bytes > margin:
+            text = f"{device.name} draws the desktop: {mib(margin)} stay free for what that takes on; --display-margin sets it"
+            found.append(Finding("display-margin", "note", text))
         if device.free_bytes <= margin and device.name not in request.excluded:
             text = f"{device.name} is not used: of {mib(device.free_bytes)} free its margin leaves nothing ({mib(margin)})"
             found.append(Finding("margin-takes-all", "note", text))

@@ -176,6 +176,7 @@ def inventory_json(found: Inventory) -> Json:
                 "endpoint": d.endpoint,
                 "shared": d.shared,
                 "simulated": d.simulated,
+                "display": d.display,
                 "compute_capability": d.compute_capability,
             }
             for d in machine.devices

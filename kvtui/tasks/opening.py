@@ -98,7 +98,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     """What a plan is asked for. Raises UsageError."""
     from kvtui.flags.known import unknown_flag
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
-    from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin
+    from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin, with_display_margin
     from kvtui.placement.request import Request
 
     machine, context = machine_of(options), context_params(options)
@@ -113,6 +113,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
             raise UsageError(f"--prefer {options.prefer}: it is excluded too: drop one of the two")
     server = _named_server(options.llama_server)  # asked for even where --build names another: a path that is none is told
     check_margins(options.margin, margins, machine.devices)
+    margins = with_display_margin(options.display_margin, margins, machine.devices)
     of_server = build_in(server.build) if server else None
     build = build_of(options)
     if options.moe_cache_mib and not build.has("expert_cache"):

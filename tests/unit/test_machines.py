@@ -84,6 +84,16 @@ def test_what_is_no_machine_is_not_saved(run: Run, given: tuple[str, ...], messa
     assert run("machine", "list").output == "no machine is saved yet\n"
 
 
+def test_what_the_desktops_card_keeps_is_said(run: Run, model: Path, tmp_path: Path) -> None:
+    given = (model, "--device", "CUDA0=8GiB,display", "--device", "CUDA1=8GiB", "--ram", "16GiB")
+    said = {f["code"]: f["message"] for f in planned(run, *given, "--display-margin", "2GiB")["findings"]}
+    assert said["display-margin"].startswith("CUDA0 draws the desktop: 2,048 MiB stay free")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"display_margin": "1536MiB"}))
+    plan = planned(run, *given, "--config", config)
+    assert [d["margin_bytes"] for d in plan["devices"]] == [3 * GIB // 2, GIB]
+
+
 def test_what_is_simulated_is_marked_in_text_and_json(run: Run, model: Path) -> None:
     given = (model, "--device", "3090", "-c", "4096", "-np", "1")
     plan = planned(run, model, "--device", "3090")
