@@ -34,14 +34,27 @@ class Device:
 
 
 @dataclass(frozen=True)
+class NumaNode:
+    """A part of RAM that is near to some CPUs. Free counts file cache, which the kernel gives back."""
+
+    number: int
+    free_bytes: int
+    total_bytes: int
+    has_cpus: bool  # False: memory alone (CXL, or a GPU's own memory seen by the CPU)
+
+
+@dataclass(frozen=True)
 class HostMemory:
-    """RAM of the machine that runs llama-server."""
+    """RAM of the machine that runs llama-server. `free_bytes` counts file cache, which the kernel gives back."""
 
     free_bytes: int
     total_bytes: int
     bandwidth: float | None = None
     bandwidth_source: str | None = None
     simulated: bool = False
+    file_cache_bytes: int = 0  # of the free ones
+    nodes: tuple[NumaNode, ...] = ()  # where the kernel tells them
+    swap_free_bytes: int = 0
 
 
 @dataclass(frozen=True)

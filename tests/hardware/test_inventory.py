@@ -1,9 +1,9 @@
 """What `kvtui devices` says of a machine, for people and for programs."""
 
 from kvtui.hardware.cards import expand_cards
-from kvtui.hardware.device import HostMemory, Machine
+from kvtui.hardware.device import HostMemory, Machine, NumaNode
 from kvtui.hardware.found import Found, Unusable, Where
-from kvtui.hardware.numa import NumaNode, Swap
+from kvtui.hardware.numa import Swap
 from kvtui.hardware.probe import Inventory
 from kvtui.hardware.vendors import Vendor, find_devices
 from kvtui.report.as_json import inventory_json
