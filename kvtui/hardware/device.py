@@ -21,7 +21,8 @@ class Device:
     max_buffer_bytes: int | None = None  # the largest single buffer (Vulkan: maxBufferSize); None: as large as its memory
     endpoint: str | None = None  # host:port of a real RPC device
     description: str = ""  # "NVIDIA GeForce RTX 3090"
-    pci_id: str | None = None
+    pci_id: str | None = None  # by NVML
+    slot: str | None = None  # its place under /sys, 0000:03:00.0, where the kernel tells what it holds
     bandwidth_source: str | None = None  # NVML, preset, measured, given
     simulated: bool = False
     display: bool = False  # a desktop is drawn on it

@@ -42,6 +42,7 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
                 link=card.link,
                 description=one.name if one else description,
                 display=card.display,
+                slot=card.pci_id,
             )
         )
     return Found(tuple(devices), tuple(unusable))
