@@ -108,6 +108,7 @@ def inventory_lines(found: Inventory) -> list[str]:
     lines = [] if found.problem is None else [found.problem]
     for d in found.machine.devices:
         rate = f"{d.bandwidth / 1e9:,.0f} GB/s ({d.bandwidth_source})" if d.bandwidth else "bandwidth N/A"
+        rate += f", link {d.link / 1e9:,.1f} GB/s" if d.link else ""
         pool = (", one pool with RAM" if d.shared else "") + (", draws the desktop" if d.display else "")
         lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
     lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]

@@ -10,6 +10,8 @@ from kvtui.tasks.demo import demo_request
 from kvtui.tasks.profiles import profiles
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
+from kvtui.tui.state import LiveMemory
+from kvtui.tui.work.messages import LivePolled
 from tests.tui.waiting import until
 
 
@@ -82,6 +84,21 @@ async def test_a_supposed_machine_is_neither_launched_nor_kept_in_a_profile(app:
         await pilot.press("P", "enter", *"mine", "enter")
         assert profiles()["mine"].options.margin is None
         assert app.state.asked_here.machine == app.session.machine
+
+
+async def test_figures_of_another_machine_are_passed_over_and_a_silent_driver_is_told(app: KvtuiApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: answered(app))
+        here = app.state.request.machine.devices
+        use = (LiveMemory(2**30), LiveMemory(2**30), LiveMemory(2**30))
+        app.on_live_polled(LivePolled(here, use, "the graphics driver does not answer since 14:05"))
+        await pilot.pause()
+        assert "the graphics driver does not answer since 14:05" in flat(app)
+        assert "everything goes to RAM" not in flat(app)
+        await pilot.press("plus", *"3090", "enter")
+        assert app.state.live == ()
+        app.on_live_polled(LivePolled(here, use, ""))
+        assert app.state.live == ()
 
 
 async def test_as_it_is_on_the_machine_that_is_here(app: KvtuiApp) -> None:
