@@ -13,6 +13,7 @@ from kvtui import __version__
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.machines import machine
 from kvtui.cli.options import in_environment, positive_seconds, shared_options
 from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "quality", "devices", "serve", "profile", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "quality", "devices", "serve", "profile", "machine", "demo")
 
 
 class _App(click.Group):
@@ -145,18 +146,24 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile, quality):
+for _command in (table, guide, profile, quality, machine):
     cli.add_command(_command)
 
 
 @cli.command()
+@click.option("--llama-server", metavar="PATH", help="The llama-server to ask for devices that nothing else can see.")
+@click.option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers, too.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def devices(as_json: bool) -> None:
+def devices(llama_server: str | None, rpc: str | None, as_json: bool) -> None:
     """What this machine has."""
-    from kvtui.hardware.probe import find_inventory
     from kvtui.report.as_json import inventory_json
+    from kvtui.tasks.inventory import inventory_of
+    from kvtui.tasks.remote_devices import rpc_devices
 
-    found = find_inventory()
+    found = inventory_of(llama_server)
+    if rpc is not None:
+        far = rpc_devices(rpc, llama_server)
+        found = replace(found, machine=replace(found.machine, devices=(*far, *found.machine.devices)))
     if as_json:
         print_json(inventory_json(found))
     else:

@@ -1,7 +1,7 @@
 """The options that `plan`, `table`, `estimate`, `verify`, `serve` and the app share, as click's decorators."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.known import OLD_LOAD_SWITCHES
-from kvtui.tasks.options import Options, check_options
+from kvtui.tasks.options import OF_MACHINES, Options, check_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,11 +39,18 @@ _OLD: tuple[Callable[[Any], Any], ...] = tuple(
     for i, name in enumerate(OLD_LOAD_SWITCHES)
 )
 
-_SHARED: tuple[Callable[[Any], Any], ...] = (
+_MACHINE: tuple[Callable[[Any], Any], ...] = (
     _option("--device", multiple=True, metavar="NAME=FREE[/TOTAL][@BANDWIDTH]", help="Plan for this device (repeatable)."),
     _option("--ram", metavar="FREE[@BANDWIDTH]", help="Plan for this much host memory."),
     _option("--margin", metavar="SIZE[,SIZE...]", help="Memory to leave free on each device [default: 1024MiB]."),
+    _option("--display-margin", metavar="SIZE", help="Memory to leave free where the desktop is drawn [default: its margin]."),
     _option("--ram-margin", metavar="SIZE", help="Memory to leave free in RAM [default: 1024MiB; none of a --ram]."),
+    _option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers."),
+)
+
+_SHARED: tuple[Callable[[Any], Any], ...] = (
+    *_MACHINE,
+    _option("--machine", metavar="NAME", help="What was saved with `kvtui machine save NAME`; options win over it."),
     _option("-c", "--ctx-size", metavar="N", help="Context in tokens (132000, 132k)."),
     _option("-ctk", "--cache-type-k", metavar="TYPE", help="K cache type: " + ", ".join(CACHE_TYPES) + "."),
     _option("-ctv", "--cache-type-v", metavar="TYPE", help="V cache type."),
@@ -75,7 +82,6 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--exclude", multiple=True, metavar="DEVICE", help="Do not use this device; repeatable."),
     _option("--prefer", metavar="DEVICE", help="Fill this device alone if all fits there, else open it first."),
     _option("--no-ram", is_flag=True, help="Keep everything but the embeddings on the devices."),
-    _option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers."),
     _option("--config", metavar="FILE", help="A JSON config; options win over it."),
     _option("--profile", metavar="NAME", help="What was saved with `kvtui profile save NAME`; options win over it."),
     _option("--llama-server", metavar="PATH", help="The llama-server to ask and run."),
@@ -136,6 +142,11 @@ def shared_options(command: F) -> F:
         mine = {name: values.pop(name) for name in list(values) if name in known}
         options = Options(**mine)
         named = None
+        if options.machine is not None:
+            from kvtui.tasks.profiles import on_machine
+
+            options = on_machine(options.machine, options)
+        described = options
         if options.profile is not None:
             from kvtui.tasks.profiles import read_profile, under_given
 
@@ -151,15 +162,34 @@ def shared_options(command: F) -> F:
             named = model_of(config, path)
             options = under_options(config, options)
             options = replace(options, server_args=in_environment(without_secrets(options.server_args)))
+        if options.machine is not None:  # a profile's or a config's is another one
+            from kvtui.tasks.profiles import same_machine
+
+            options = same_machine(options, described)
         if "model" in values:
             _settle_model(command.__name__, values, named)
         check_options(options)
         refuse_unheard(command.__name__, options)
         return command(*args, options=options, **values)
 
+    return _with(command, collected, (*_SHARED, *_OLD))
+
+
+def machine_options(command: F) -> F:
+    """Adds the options that describe a machine; the command gets them as one `Options`."""
+
+    def collected(*args: Any, **values: Any) -> Any:
+        mine = {name: values.pop(name) for name in OF_MACHINES}
+        return command(*args, options=Options(**mine), **values)
+
+    return _with(command, collected, _MACHINE)
+
+
+def _with(command: F, collected: Any, options: Sequence[Callable[[Any], Any]]) -> F:
+    """`collected` in place of `command`, with more options."""
     collected.__name__ = command.__name__
     collected.__doc__ = command.__doc__
-    collected.__click_params__ = list(getattr(command, "__click_params__", ()))  # type: ignore[attr-defined]
-    for add in reversed((*_SHARED, *_OLD)):
+    collected.__click_params__ = list(getattr(command, "__click_params__", ()))
+    for add in reversed(options):
         collected = add(collected)
-    return collected  # type: ignore[return-value]
+    return collected  # type: ignore[no-any-return]

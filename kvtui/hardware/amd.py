@@ -45,6 +45,8 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
                 shared=shared,
                 description=known.name if known else description,
                 compute_capability=target,
+                display=card.display,
+                slot=card.pci_id,
             )
         )
     return Found(tuple(devices), tuple(unusable))

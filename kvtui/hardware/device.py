@@ -21,9 +21,11 @@ class Device:
     max_buffer_bytes: int | None = None  # the largest single buffer (Vulkan: maxBufferSize); None: as large as its memory
     endpoint: str | None = None  # host:port of a real RPC device
     description: str = ""  # "NVIDIA GeForce RTX 3090"
-    pci_id: str | None = None
+    pci_id: str | None = None  # by NVML
+    slot: str | None = None  # its place under /sys, 0000:03:00.0, where the kernel tells what it holds
     bandwidth_source: str | None = None  # NVML, preset, measured, given
     simulated: bool = False
+    display: bool = False  # a desktop is drawn on it
     compute_capability: int | None = None  # CUDA: 86 for 8.6; ROCm: 0x1100 for gfx1100
 
     @property
@@ -33,14 +35,27 @@ class Device:
 
 
 @dataclass(frozen=True)
+class NumaNode:
+    """A part of RAM that is near to some CPUs. Free counts file cache, which the kernel gives back."""
+
+    number: int
+    free_bytes: int
+    total_bytes: int
+    has_cpus: bool  # False: memory alone (CXL, or a GPU's own memory seen by the CPU)
+
+
+@dataclass(frozen=True)
 class HostMemory:
-    """RAM of the machine that runs llama-server."""
+    """RAM of the machine that runs llama-server. `free_bytes` counts file cache, which the kernel gives back."""
 
     free_bytes: int
     total_bytes: int
     bandwidth: float | None = None
     bandwidth_source: str | None = None
     simulated: bool = False
+    file_cache_bytes: int = 0  # of the free ones
+    nodes: tuple[NumaNode, ...] = ()  # where the kernel tells them
+    swap_free_bytes: int = 0
 
 
 @dataclass(frozen=True)

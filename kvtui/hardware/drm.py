@@ -26,6 +26,7 @@ class DrmCard:
     pci_id: str  # 0000:03:00.0
     driver: str  # amdgpu, i915, xe
     link: float | None  # bytes a second
+    display: bool  # a screen that is on is plugged into it
 
     def text(self, name: str) -> str | None:
         """A file of its PCI device, without the end of line."""
@@ -70,7 +71,9 @@ def cards(root: Path, vendor: int) -> tuple[DrmCard, ...]:
         lanes = _number(_text(device / "max_link_width"))
         link = link_rate(generation_of(_text(device / "max_link_speed") or ""), lanes)
         number = _number(_text(device / "device")) or 0
-        found.append(DrmCard(folder, vendor, number, facts.get("PCI_SLOT_NAME", ""), facts.get("DRIVER", ""), link))
+        sockets = (root / "sys/class/drm").glob(f"{folder.name}-*/enabled")
+        display = any(_text(socket) == "enabled" for socket in sockets)
+        found.append(DrmCard(folder, vendor, number, facts.get("PCI_SLOT_NAME", ""), facts.get("DRIVER", ""), link, display))
     return tuple(sorted(found, key=lambda card: card.pci_id))
 
 

@@ -41,6 +41,8 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
                 bandwidth_source="published" if one else None,
                 link=card.link,
                 description=one.name if one else description,
+                display=card.display,
+                slot=card.pci_id,
             )
         )
     return Found(tuple(devices), tuple(unusable))

@@ -1,9 +1,11 @@
 """Devices as `llama-server --list-devices` prints them: the way to every vendor without a file of its own here."""
 
 import re
+from dataclasses import replace
 
 from kvtui.base.sizes import MIB
 from kvtui.base.text import printable
+from kvtui.hardware.cards import published
 from kvtui.hardware.device import Device
 
 # common/arg.cpp, the handler of --list-devices: "  %s: %s (%zu MiB, %zu MiB free)"
@@ -21,3 +23,20 @@ def parse_list_devices(text: str) -> tuple[Device, ...]:
         total, free = (int(match[which]) * MIB for which in ("total", "free"))
         found.append(Device(printable(match["name"]), free, total, description=printable(match["description"])))
     return tuple(found)
+
+
+def with_published(device: Device) -> Device:
+    """A listed device with the published figures of its card, where its description names one: Vulkan's has the driver's
+    name for it in brackets behind the card's."""
+    names = (device.description, device.description.partition(" (")[0])
+    card = next((c for name in names if (c := published(name, device.total_bytes))), None)
+    if card is None:
+        return device
+    return replace(
+        device,
+        bandwidth=card.bandwidth,
+        bandwidth_source="published",
+        link=card.link,
+        shared=card.shared,
+        compute_capability=card.compute_capability,
+    )

@@ -3,20 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtui.hardware.device import NumaNode
 from kvtui.hardware.ram import table
 
 _ROOT = Path("/")
 _KIB = 1024
-
-
-@dataclass(frozen=True)
-class NumaNode:
-    """A part of RAM that is near to some CPUs. Free counts file cache, which the kernel gives back."""
-
-    number: int
-    free_bytes: int
-    total_bytes: int
-    has_cpus: bool  # False: memory alone (CXL, or a GPU's own memory seen by the CPU)
 
 
 @dataclass(frozen=True)

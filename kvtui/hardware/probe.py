@@ -1,11 +1,11 @@
 """What this machine has."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kvtui.hardware.device import Machine
+from kvtui.hardware.device import Machine, NumaNode
 from kvtui.hardware.found import Found, Unusable, Where
-from kvtui.hardware.numa import NumaNode, Swap, numa_nodes, swap
+from kvtui.hardware.numa import Swap, numa_nodes, swap
 from kvtui.hardware.ram import host_memory
 from kvtui.hardware.vendors import find_devices
 
@@ -23,11 +23,7 @@ class Inventory:
 
 def find_inventory(backends: Collection[str] | None = None) -> Inventory:
     """Everything found, each vendor asked once. `backends`: of the llama-server in use, None where it is not known."""
-    ram = host_memory()
+    nodes, swapped = numa_nodes(), swap()
+    ram = replace(host_memory(), nodes=nodes, swap_free_bytes=swapped.free_bytes)
     found: Found = find_devices(Where(ram), backends)
-    return Inventory(Machine(found.devices, ram), found.unusable, found.problem, numa_nodes(), swap())
-
-
-def find_machine(backends: Collection[str] | None = None) -> Machine:
-    """The GPUs that llama-server may see, in its order, and RAM. No GPU is a normal machine."""
-    return find_inventory(backends).machine
+    return Inventory(Machine(found.devices, ram), found.unusable, found.problem, nodes, swapped)

@@ -71,6 +71,12 @@ def _installed(root: Path) -> tuple[int, int]:
     return int(memory.available), int(memory.total)
 
 
+def _file_cache(root: Path) -> int:
+    """Bytes of files that the kernel keeps in RAM as long as nobody else wants them."""
+    info = table(root / "proc/meminfo")
+    return (info.get("Active(file)", 0) + info.get("Inactive(file)", 0)) * _KIB
+
+
 def host_memory(root: Path = _ROOT) -> HostMemory:
     """What is available and installed, within the cgroup's limit."""
     free, total = _installed(root)
@@ -78,4 +84,4 @@ def host_memory(root: Path = _ROOT) -> HostMemory:
     if limit is not None:
         total = min(total, limit[0])
         free = min(free, max(limit[0] - limit[1], 0))
-    return HostMemory(free, total)
+    return HostMemory(free, total, file_cache_bytes=min(_file_cache(root), free))

@@ -40,7 +40,8 @@ def _positive(parse: Callable[[str], Amount], text: str, what: str, otherwise: s
 
 
 def parse_device(text: str) -> Device:
-    """`NAME=FREE[/TOTAL][@BANDWIDTH][,link=BANDWIDTH][,maxbuf=SIZE][,shared]`; `RPC0[host:port]=...`. Raises UsageError."""
+    """`NAME=FREE[/TOTAL][@BANDWIDTH][,link=BANDWIDTH][,maxbuf=SIZE][,shared][,display]`, and
+    `RPC0[host:port]=...`. Raises UsageError."""
     what = f"--device {text}"
     name, equals, rest = text.partition("=")
     match = _NAME.match(name)
@@ -50,7 +51,7 @@ def parse_device(text: str) -> Device:
     free, total, bandwidth = _memory(memory, what)
     if not free:
         raise UsageError(f"{what}: a device of 0 bytes can hold nothing: leave it out")
-    link, largest, shared = None, None, False
+    link, largest, shared, display = None, None, False, False
     for extra in extras:
         key, _, value = extra.partition("=")
         if key == "link" and value:
@@ -59,8 +60,10 @@ def parse_device(text: str) -> Device:
             largest = _positive(parse_size, value, what, "a device whose largest buffer has 0 bytes can hold nothing")
         elif extra == "shared":
             shared = True
+        elif extra == "display":
+            display = True
         else:
-            raise UsageError(f"{what}: {extra!r} is none of link=BANDWIDTH, maxbuf=SIZE and shared")
+            raise UsageError(f"{what}: {extra!r} is none of link=BANDWIDTH, maxbuf=SIZE, shared and display")
     return Device(
         name=match["name"],
         free_bytes=free,
@@ -72,6 +75,7 @@ def parse_device(text: str) -> Device:
         max_buffer_bytes=largest,
         endpoint=match["endpoint"],
         simulated=True,
+        display=display,
     )
 
 
@@ -111,6 +115,21 @@ def parse_margins(text: str | None, count: int, default: int) -> tuple[int, ...]
     if len(sizes) != count:
         raise UsageError(f"--margin {text}: {len(sizes)} margins for {count} devices")
     return sizes
+
+
+def with_display_margin(text: str | None, margins: tuple[int, ...], devices: Sequence[Device]) -> tuple[int, ...]:
+    """`margins`, with the one of `text` on each device that a desktop is drawn on. Raises UsageError where there is none."""
+    if text is None:
+        return margins
+    size = parse_size(text)
+    if not any(d.display for d in devices):
+        raise UsageError(f"--display-margin {text}: no device is known to draw a desktop here; --margin is for each device")
+    found = tuple(size if d.display else m for d, m in zip(devices, margins, strict=True))
+    too_small = next((d for d in devices if d.display and size > max(d.total_bytes, d.free_bytes)), None)
+    if too_small is not None:
+        has = f"{mib(size)} are more than {too_small.name} has ({mib(too_small.total_bytes)})"
+        raise UsageError(f"--display-margin {text}: {has}")
+    return found
 
 
 def check_margins(text: str | None, margins: Sequence[int], devices: Sequence[Device]) -> None:

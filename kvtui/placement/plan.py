@@ -13,6 +13,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.one_buffer import one_buffer_findings
+from kvtui.memory.ram_notes import ram_notes
 from kvtui.memory.refusals import refusals
 from kvtui.memory.standing import standing_of
 from kvtui.placement.as_flags import placement_flags
@@ -244,6 +245,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     memory = with_ceilings(request, candidate.estimate)
     findings += [f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(request, candidate)) if f is not None]
     load_mode = request.load_mode or _load_mode(candidate, fits)
+    findings += ram_notes(request.machine.ram, memory.host, request.model.weights_bytes, load_mode)
     return Plan(
         request=request,
         assignment=assignment,
@@ -300,6 +302,9 @@ def _warnings(request: Request) -> list[Finding]:
     if any(d.backend == "RPC" and d.endpoint is None for d in devices):
         found.append(Finding("no-endpoint", "note", "RPC devices without host:port: the command can't run as it is"))
     for device, margin in zip(devices, request.margin_bytes, strict=True):
+        if device.display and device.name not in request.excluded and device.free_bytes > margin:
+            text = f"{device.name} draws the desktop: {mib(margin)} stay free for what that takes on; --display-margin sets it"
+            found.append(Finding("display-margin", "note", text))
         if device.free_bytes <= margin and device.name not in request.excluded:
             text = f"{device.name} is not used: of {mib(device.free_bytes)} free its margin leaves nothing ({mib(margin)})"
             found.append(Finding("margin-takes-all", "note", text))

@@ -64,6 +64,7 @@ def devices_json(machine: Machine, margins: Sequence[int], estimate: Estimate) -
             "total_bytes": device.total_bytes,
             "free_bytes": device.free_bytes,
             "margin_bytes": margin,
+            "simulated": device.simulated,
             **values(use, OF_DEVICES),
         }
         for device, margin, use in zip(machine.devices, margins, estimate.devices, strict=True)
@@ -72,7 +73,8 @@ def devices_json(machine: Machine, margins: Sequence[int], estimate: Estimate) -
 
 def host_json(machine: Machine, estimate: Estimate) -> Json:
     """RAM; the two ceilings are not part of `used_bytes`."""
-    return {"free_bytes": machine.ram.free_bytes, **values(estimate.host, OF_THE_HOST)}
+    ram = machine.ram
+    return {"free_bytes": ram.free_bytes, "simulated": ram.simulated, **values(estimate.host, OF_THE_HOST)}
 
 
 def beside_json(machine: Machine, estimate: Estimate) -> list[Json]:
@@ -170,8 +172,10 @@ def inventory_json(found: Inventory) -> Json:
                 "bandwidth_source": d.bandwidth_source,
                 "link_bytes_per_second": d.link,
                 "pci_id": d.pci_id,
+                "endpoint": d.endpoint,
                 "shared": d.shared,
                 "simulated": d.simulated,
+                "display": d.display,
                 "compute_capability": d.compute_capability,
             }
             for d in machine.devices

@@ -30,7 +30,10 @@ def memory_lines(machine: Machine, margins: Sequence[int], memory: Estimate) -> 
     lines.append(_row(RAM, [*values(memory.host, IN_TEXT).values(), machine.ram.free_bytes]))
     names = {CPU: RAM, **dict(enumerate(d.name for d in machine.devices))}
     experts = [(names[i], use.expert_cache_bytes) for i, use in enumerate(memory.devices) if use.expert_cache_bytes]
-    lines += ["all in MiB", *(f"expert cache on {name}: {mib(n_bytes)}" for name, n_bytes in experts)]
+    simulated = [RAM] if machine.ram.simulated else []
+    simulated += [d.name for d in machine.devices if d.simulated]
+    unit = f"all in MiB; simulated: {', '.join(simulated)}" if simulated else "all in MiB"
+    lines += [unit, *(f"expert cache on {name}: {mib(n_bytes)}" for name, n_bytes in experts)]
     return [*lines, *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
 
 
@@ -113,7 +116,8 @@ def inventory_lines(found: Inventory) -> list[str]:
     lines = [] if found.problem is None else [found.problem]
     for d in found.machine.devices:
         rate = f"{d.bandwidth / 1e9:,.0f} GB/s ({d.bandwidth_source})" if d.bandwidth else "bandwidth N/A"
-        pool = ", one pool with RAM" if d.shared else ""
+        rate += f", link {d.link / 1e9:,.1f} GB/s" if d.link else ""
+        pool = (", one pool with RAM" if d.shared else "") + (", draws the desktop" if d.display else "")
         lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
     lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]
     lines.append(_ram_line(found.machine.ram))

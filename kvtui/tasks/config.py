@@ -20,7 +20,7 @@ MOST_SHOWN = 64  # characters of a key or value in a sentence
 _INDENT = 2  # as the guide's
 _NEW_MODE = 0o644
 _KEYS: dict[str, tuple[str, ...]] = {
-    "": ("context_size", "kv_cache", "model", "devices", "ram", "margin", "pins", "slots", "server"),
+    "": ("context_size", "kv_cache", "model", "devices", "ram", "margin", "display_margin", "pins", "slots", "server"),
     "kv_cache": ("type", "type_k", "type_v"),
     "server": ("port", "host", "args", "path"),
 }
@@ -51,6 +51,7 @@ def _model() -> Any:
         devices: list[str] = Field(default_factory=list, max_length=MOST_ENTRIES)
         ram: str | None = None
         margin: str | None = None
+        display_margin: str | None = None
         pins: dict[str, str] = Field(default_factory=dict, max_length=MOST_ENTRIES)
         slots: int | None = Field(None, ge=1, le=256)
         server: Server = Field(default_factory=Server)
@@ -144,6 +145,7 @@ def under_options(config: Any, options: Options) -> Options:
         device=options.device or tuple(config.devices),
         ram=options.ram or config.ram,
         margin=options.margin or config.margin,
+        display_margin=options.display_margin or config.display_margin,
         pin=options.pin or tuple(f"{pattern}={device}" for pattern, device in config.pins.items()),
         parallel=options.parallel if options.parallel is not None else config.slots,
         llama_server=options.llama_server or config.server.path,

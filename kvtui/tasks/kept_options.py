@@ -29,6 +29,7 @@ def options_of(request: Request, started: Options) -> Options:
         batch_size=context.n_batch,
         ubatch_size=context.n_ubatch,
         margin=",".join(map(str, request.margins)) or None,
+        display_margin=None if request.margins else started.display_margin,  # it is among them
         pin=tuple([f"{p.pattern}={p.device}" for p in request.pins]),
     )
 

@@ -24,7 +24,7 @@ PARTS: dict[str, Callable[[Options], bool]] = {
     "n_parallel": lambda o: o.parallel is not None,
     "n_batch": lambda o: o.batch_size is not None,
     "n_ubatch": lambda o: o.ubatch_size is not None,
-    "margins": lambda o: o.margin is not None,
+    "margins": lambda o: o.margin is not None or o.display_margin is not None,
     "pins": lambda o: bool(o.pin),
 }
 _OF_DEVICES = ("margins", "pins")

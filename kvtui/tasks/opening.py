@@ -86,30 +86,19 @@ def machine_of(options: Options) -> "Machine":
             raise UsageError(f"--rpc {options.rpc}: its devices are numbered from RPC0; leave out --device {twice}")
     if options.device and options.ram:
         return Machine((*remote, *devices), parse_ram(options.ram))
-    found = _found(options.llama_server)
+    from kvtui.tasks.inventory import inventory_of
+
+    found = inventory_of(options.llama_server).machine
     local = devices or found.devices
     # llama.cpp takes RPC devices first (src/llama.cpp, llama_prepare_model_devices)
     return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram)
-
-
-def _found(server: str | None) -> "Machine":
-    """What is here: by its vendors' own means, and what only the llama-server that was named can see."""
-    from kvtui.hardware.device import Machine
-    from kvtui.hardware.probe import find_machine
-    from kvtui.server.binary.inspect import list_devices
-
-    binary = _named_server(server)
-    found = find_machine(binary.backends if binary else None)
-    if binary is None or found.devices:
-        return found
-    return Machine(tuple(d for d in list_devices(binary) if d.backend not in ("", "RPC")), found.ram)
 
 
 def request_of(model: "ModelSpec", options: Options) -> "Request":
     """What a plan is asked for. Raises UsageError."""
     from kvtui.flags.known import unknown_flag
     from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
-    from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin
+    from kvtui.hardware.simulated import check_margins, parse_margins, parse_ram_margin, with_display_margin
     from kvtui.placement.request import Request
 
     machine, context = machine_of(options), context_params(options)
@@ -124,6 +113,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
             raise UsageError(f"--prefer {options.prefer}: it is excluded too: drop one of the two")
     server = _named_server(options.llama_server)  # asked for even where --build names another: a path that is none is told
     check_margins(options.margin, margins, machine.devices)
+    margins = with_display_margin(options.display_margin, margins, machine.devices)
     of_server = build_in(server.build) if server else None
     build = build_of(options)
     if options.moe_cache_mib and not build.has("expert_cache"):

@@ -18,6 +18,7 @@ _BUILD = re.compile(r"^b\d{3,6}$")  # llama.cpp's release tags
 # common/speculative.cpp, common_speculative_type_from_name_map: names of earlier builds and what they are called today
 _OLD_SPEC_TYPES = {"mtp": DRAFT_MTP, "draft": "draft-simple", "eagle3": "draft-eagle3", "dflash": "draft-dflash"}
 _FILES = (("mmproj", "--mmproj"), ("model_draft", "-md"))
+OF_MACHINES = ("device", "ram", "margin", "display_margin", "ram_margin", "rpc")  # options that describe a machine
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Options:
     device: tuple[str, ...] = ()
     ram: str | None = None
     margin: str | None = None
+    display_margin: str | None = None
     ram_margin: str | None = None
     ctx_size: str | None = None
     cache_type_k: str | None = None
@@ -62,6 +64,7 @@ class Options:
     rpc: str | None = None
     config: str | None = None
     profile: str | None = None
+    machine: str | None = None
     llama_server: str | None = None
     host: str | None = None
     port: int | None = None

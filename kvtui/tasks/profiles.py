@@ -1,6 +1,7 @@
-"""Profiles: sets of options with a name, kept in one file."""
+"""Sets of options with a name, a file a kind: profiles, and machines, which are the options that describe one."""
 
 import re
+from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -9,12 +10,11 @@ from kvtui.base.fields import Fields
 from kvtui.base.files import FileError, state_folder
 from kvtui.base.findings import UsageError
 from kvtui.base.stored import Kept
-from kvtui.tasks.options import Options
+from kvtui.tasks.options import OF_MACHINES, Options
 
-_FILE = "profiles.json"
 _SCHEMA = 1
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-NOT_KEPT = frozenset(("config", "profile"))  # where options came from; they are in the others already
+NOT_KEPT = frozenset(("config", "profile", "machine"))  # where options came from; they are in the others already
 Profiles = dict[str, "Profile"]
 
 
@@ -58,61 +58,82 @@ def _read(table: Fields, names: dict[str, Any]) -> Options:
     return Options(**values)
 
 
-def _profiles_of(data: Fields) -> Profiles:
-    found = {}
-    for name, value in data.table("profiles").items():
-        entry = Fields(value)
-        model = entry.get("model", None)
-        options = entry.table("options")
-        found[name] = Profile(None if model is None else entry.text("model"), _read(Fields(options), options))
-    return found
+@dataclass(frozen=True)
+class Kind:
+    """What is saved under names of its own: `name` in sentences, and with an s in its file."""
+
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return state_folder() / f"{self.name}s.json"
+
+    @property
+    def store(self) -> "Kept[Profiles]":
+        """How that is read and written."""
+        return Kept(_SCHEMA, self._of_fields, self._as_json)
+
+    def _of_fields(self, data: Fields) -> "Profiles":
+        found = {}
+        for name, value in data.table(f"{self.name}s").items():
+            entry = Fields(value)
+            model = entry.get("model", None)
+            options = entry.table("options")
+            found[name] = Profile(None if model is None else entry.text("model"), _read(Fields(options), options))
+        return found
+
+    def _as_json(self, kept: "Profiles") -> dict[str, Any]:
+        return {f"{self.name}s": {name: {"model": p.model, "options": _written(p.options)} for name, p in kept.items()}}
 
 
-def _profiles_json(profiles: Profiles) -> dict[str, Any]:
-    return {"profiles": {name: {"model": p.model, "options": _written(p.options)} for name, p in profiles.items()}}
+PROFILES, MACHINES = Kind("profile"), Kind("machine")
 
 
-_STORE: Kept[Profiles] = Kept(_SCHEMA, _profiles_of, _profiles_json)
-
-
-def _path() -> Path:
-    return state_folder() / _FILE
-
-
-def profiles() -> Profiles:
+def profiles(of: Kind = PROFILES) -> Profiles:
     """All of them by name, in alphabetical order."""
-    return dict(sorted((_STORE.load(_path()) or {}).items()))
+    return dict(sorted((of.store.load(of.path) or {}).items()))
 
 
-def read_profile(name: str) -> Profile:
-    """The profile of this name. Raises UsageError, which names those there are."""
-    found = profiles()
+def read_profile(name: str, of: Kind = PROFILES) -> Profile:
+    """The one of this name. Raises UsageError, which names those there are."""
+    found = profiles(of)
     if name not in found:
         there = f"there are {', '.join(found)}" if found else "none is saved yet"
-        raise UsageError(f"no profile {name}: {there}")
+        raise UsageError(f"no {of.name} {name}: {there}")
     return found[name]
 
 
-def save_profile(name: str, profile: Profile) -> None:
+def save_profile(name: str, profile: Profile, of: Kind = PROFILES) -> None:
     """Keep it, in place of one of the same name. Raises UsageError."""
     if not _NAME.match(name):
-        raise UsageError(f"{name!r} is no profile's name: letters, digits, dots, hyphens and underscores, 64 at most")
-    _change(lambda before: {**before, name: profile})
+        raise UsageError(f"{name!r} is no {of.name}'s name: letters, digits, dots, hyphens and underscores, 64 at most")
+    _change(of, lambda before: {**before, name: profile})
 
 
-def delete_profile(name: str) -> None:
+def delete_profile(name: str, of: Kind = PROFILES) -> None:
     """Raises UsageError where there is none."""
-    read_profile(name)
-    _change(lambda before: {n: p for n, p in before.items() if n != name})
+    read_profile(name, of)
+    _change(of, lambda before: {n: p for n, p in before.items() if n != name})
 
 
-def _change(change: Any) -> None:
+def _change(of: Kind, change: Callable[[Profiles], Profiles]) -> None:
     try:
-        _STORE.update(_path(), lambda before: change(before or {}))
+        of.store.update(of.path, lambda before: change(before or {}))
     except FileError:
         raise
     except OSError as e:
-        raise UsageError(f"{_path()}: cannot be written: {e.strerror or e}") from None
+        raise UsageError(f"{of.path}: cannot be written: {e.strerror or e}") from None
+
+
+def on_machine(name: str, given: Options) -> Options:
+    """`given` on the machine saved as `name`: it says what of the machine `given` leaves open. Raises UsageError."""
+    return under_given(read_profile(name, MACHINES), given)
+
+
+def same_machine(options: Options, described: Options) -> Options:
+    """`options`, for the machine of `described`."""
+    return replace(options, **{name: getattr(described, name) for name in OF_MACHINES})
 
 
 def under_given(profile: Profile, given: Options) -> Options:

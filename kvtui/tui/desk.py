@@ -66,7 +66,7 @@ class Desk(GuardedApp[State]):
         """Workers stop; what was asked is kept for the next time, however this one ends."""
         self.superseded.set()
         if not self.session.demo and (self.state.past or self.state.future):
-            keep_last(self.state.request)
+            keep_last(self.state.asked_here)
 
     # -- the state -------------------------------------------------------------------------------------------------
 
@@ -201,7 +201,9 @@ class Desk(GuardedApp[State]):
         self.work("reading the memory in use", lambda: poll_live(devices), LiveFailed)
 
     def on_live_polled(self, message: LivePolled) -> None:
-        """Memory in use now."""
+        """Memory in use now, of the devices on the screen."""
+        if message.devices != self.state.request.machine.devices:
+            return
         self.become(self.state.with_live(message.live, message.problem))
 
     def on_live_failed(self, message: LiveFailed) -> None:

@@ -10,6 +10,7 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.keys.commands import PAGE
 from kvtui.tui.keys.marking import Marking
+from kvtui.tui.keys.what_if import Had, as_had
 from kvtui.tui.lines import Line, folded_line
 from kvtui.tui.log_view import LogView
 from kvtui.tui.table_view import TableView
@@ -92,7 +93,8 @@ class State:
     zoomed: bool = False
     log_shown: bool = False
     cursor: int = 0  # block under the cursor of the placement pane
-    simulated: bool = False
+    simulated: bool = False  # all of the machine
+    had: Had | None = None  # before the machine was last supposed another
     path: Path | None = None  # of the model; None: it is only a header
     live: tuple[LiveMemory, ...] = ()  # devices, RAM last
     history: tuple[tuple[int, ...], ...] = ()  # used bytes of the last HISTORY_SAMPLES polls, the newest last
@@ -113,6 +115,16 @@ class State:
     def front(self) -> str:
         """What the keys go to: the page that is open, or the pane in focus."""
         return PAGE if self.page is not None else self.focus
+
+    @property
+    def what_if(self) -> bool:
+        """Whether the machine is one that a person supposes."""
+        return self.had is not None and self.request.machine.devices != self.had.request.machine.devices
+
+    @property
+    def asked_here(self) -> Request:
+        """The request, on the machine that is here."""
+        return as_had(self.request, self.had) if self.had is not None and self.what_if else self.request
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -136,15 +148,20 @@ class State:
 
     def taking(self, request: Request, notice: str) -> "State":
         """Another request, to be answered by a plan of the next generation."""
+        here = self if request.machine.devices == self.request.machine.devices else self._of_no_machine()
         return replace(
-            self,
+            here,
             request=request,
             generation=self.generation + 1,
             notice=notice,
             failed="",
             working=SEARCHING,
-            before=self.plan,
+            before=here.plan,
         )
+
+    def _of_no_machine(self) -> "State":
+        """Without what counts devices of the machine before."""
+        return replace(self, plan=None, rows=(), square=(), square_contexts=False, live=(), history=())
 
     def left(self) -> "State":
         """What is kept while the list of models is open: all but what is asked and what belongs to the server, which is found

@@ -56,6 +56,7 @@ int nvmlDeviceGetMemoryBusWidth(Card *c, unsigned *bits) { if (plays("spark")) r
 int nvmlDeviceGetMaxPcieLinkGeneration(Card *c, unsigned *n) { *n = 4; return OK; }
 int nvmlDeviceGetMaxPcieLinkWidth(Card *c, unsigned *n) { *n = 16; return OK; }
 int nvmlDeviceGetCudaComputeCapability(Card *c, int *major, int *minor) { *major = plays("spark") ? 12 : 8; *minor = plays("spark") ? 1 : 6; return OK; }
+int nvmlDeviceGetDisplayActive(Card *c, unsigned *on) { *on = plays("eight") && c->index == 1; return OK; }
 int nvmlDeviceGetVirtualizationMode(Card *c, unsigned *mode) { *mode = plays("vgpu") ? 2 : 0; return OK; }
 int nvmlDeviceGetComputeRunningProcesses_v3(Card *c, unsigned *n, Process *out) {
   if (plays("hidden")) return NO_PERMISSION;

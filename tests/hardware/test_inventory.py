@@ -1,9 +1,11 @@
 """What `kvtui devices` says of a machine, for people and for programs."""
 
+from dataclasses import replace
+
 from kvtui.hardware.cards import expand_cards
-from kvtui.hardware.device import HostMemory, Machine
+from kvtui.hardware.device import HostMemory, Machine, NumaNode
 from kvtui.hardware.found import Found, Unusable, Where
-from kvtui.hardware.numa import NumaNode, Swap
+from kvtui.hardware.numa import Swap
 from kvtui.hardware.probe import Inventory
 from kvtui.hardware.vendors import Vendor, find_devices
 from kvtui.report.as_json import inventory_json
@@ -31,6 +33,12 @@ def test_every_row_has_its_figures_or_its_reason() -> None:
 def test_one_node_and_no_swap_say_nothing() -> None:
     plain = Inventory(Machine((), RAM), (), "no GPU here", NODES[:1], Swap(0, 0))
     assert [line.split()[0] for line in inventory_lines(plain)] == ["no", "RAM"]
+
+
+def test_a_link_and_a_desktop_are_told() -> None:
+    (card,) = expand_cards("3090")
+    (row, _) = inventory_lines(Inventory(Machine((replace(card, display=True),), RAM), (), None, (), Swap(0, 0)))
+    assert row.endswith("936 GB/s (published), link 31.5 GB/s, draws the desktop")
 
 
 def test_the_json_has_the_same() -> None:

@@ -27,6 +27,7 @@ def shown(state):
     return {
         "problem": state.problem,
         "driver": state.driver,
+        "display": [d.name for d in as_devices(gpus, RAM) if d.display],
         "devices": [[d.name, d.pci_id, d.free_bytes, d.bandwidth, d.bandwidth_source, d.shared, d.description]
                     for d in as_devices(gpus, RAM)],
         "unusable": [[u.name, u.reason] for u in unusable(gpus, state.gpus, RAM)],
@@ -74,6 +75,7 @@ def test_eight_gpus_are_numbered_as_cuda_does_not_as_nvml(library: Path, tmp_pat
     assert buses == ["01", "21", "41", "61", "81", "A1", "C1", "E1"]  # NVML lists C1 first
     assert [d[0] for d in state["devices"]] == [f"CUDA{i}" for i in range(8)]
     assert state["driver"] == "580.65.06"
+    assert state["display"] == ["CUDA0"]  # NVML's second is the first on the bus
     assert state["devices"][0][2:5] == [23 * GIB, 9751e6 * 2 * 48, "NVML"]
 
 

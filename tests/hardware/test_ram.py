@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from trees import tree
 
-from kvtui.hardware.numa import NumaNode, Swap, numa_nodes, swap
+from kvtui.hardware.device import NumaNode
+from kvtui.hardware.numa import Swap, numa_nodes, swap
 from kvtui.hardware.ram import cgroup_memory, host_memory
 
 GIB = 2**30
@@ -82,6 +83,13 @@ def test_numa_nodes_by_number_their_file_cache_free(tmp_path: Path) -> None:
         NumaNode(10, 96 * GIB, 96 * GIB, False),  # a GPU's memory that the CPU sees
     )
     assert numa_nodes(tmp_path / "nowhere") == ()
+
+
+def test_file_cache_is_told_within_what_is_free(tmp_path: Path) -> None:
+    cached = "Active(file):   2097152 kB\nInactive(file): 1048576 kB\n"
+    assert host_memory(tree(tmp_path, {"proc/meminfo": MEMINFO + cached})).file_cache_bytes == 3 * GIB
+    box = {"proc/self/cgroup": "0::/box\n", **v2("box", 8 * GIB, 7 * GIB, 0)}
+    assert host_memory(tree(tmp_path, box)).file_cache_bytes == GIB
 
 
 def test_swap(tmp_path: Path) -> None:

@@ -63,6 +63,14 @@ def test_two_amd_cards_of_one_pci_number_are_told_apart_by_their_memory(tmp_path
     assert not xt.shared
 
 
+def test_a_screen_that_is_on_is_a_desktop_and_one_that_is_plugged_in_is_not(tmp_path: Path) -> None:
+    files = {**amd_card(0, "0000:03:00.0", "744c", 24, 2), **card(1, "0000:04:00.0", "8086", "56a0", "i915")}
+    files |= {"sys/class/drm/card0-HDMI-A-1/enabled": "enabled\n", "sys/class/drm/card1-DP-1/enabled": "disabled\n"}
+    place = where(tmp_path, files)
+    assert [d.display for d in amd.find(place, "ROCm").devices] == [True]
+    assert [d.display for d in intel.find(place, "SYCL").devices] == [False]
+
+
 def test_strix_halo_is_one_pool_with_ram(tmp_path: Path) -> None:
     files = {**amd_card(0, "0000:c5:00.0", "1586", 4, 1, gtt_gib=124), **kfd(1, 0xC500, 110501)}
     (device,) = amd.find(where(tmp_path, files), "Vulkan", 1).devices

@@ -1,8 +1,12 @@
 """Cards by name: published figures, shorthand, and what a wrong name is answered with."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from kvtui.base.findings import UsageError
+from kvtui.hardware import cards
 from kvtui.hardware.cards import all_cards, expand_cards, published
 from kvtui.hardware.simulated import parse_devices
 
@@ -94,3 +98,17 @@ def test_every_card_has_a_source_and_a_name_of_its_own_that_people_can_type() ->
         assert (card.compute_capability is not None) == (card.backend in ("CUDA", "ROCm"))
         assert (card.gfx is not None) == (card.backend == "ROCm")
         assert (card.link is None) == card.shared
+
+
+def test_every_group_says_where_its_figures_are_from_and_which_were_compared() -> None:
+    groups = tomllib.loads((Path(cards.__file__).parent / "cards.toml").read_text())
+    groups.pop("machines")
+    fields = {"gib", "gb_s", "pcie", "compute", "gfx"}
+    for name, group in groups.items():
+        assert group["source"], name
+        assert group["checked"] == "nothing" or fields & set(group["checked"].split()), name
+
+
+def test_the_two_sizes_of_one_card_have_their_own_bandwidth() -> None:
+    both = [published(name, gib * 2**30) for name, gib in (("PRO W7800", 32), ("PRO W7800 48GB", 48))]
+    assert [(c.total_bytes // 2**30, c.bandwidth) for c in both if c] == [(32, 576e9), (48, 864e9)]

@@ -77,6 +77,11 @@ OBEYED: dict[str, tuple[tuple[str, ...], Callable[[Json], Any], Any]] = {
     "device": (("--device", "CUDA2=1GiB"), lambda p: len(p["devices"]), 3),
     "ram": (("--ram", "12GiB"), lambda p: p["host"]["free_bytes"], 12 * 2**30),
     "margin": (("--margin", "2GiB,256MiB"), lambda p: [d["margin_bytes"] for d in p["devices"]], [2**31, 2**28]),
+    "display_margin": (
+        ("--device", "CUDA2=2GiB,display", "--display-margin", "512MiB"),
+        lambda p: [d["margin_bytes"] for d in p["devices"]],
+        [2**30, 2**30, 2**29],
+    ),
     "ram_margin": (("--ram-margin", "2GiB"), lambda p: p["host"]["margin_bytes"], 2**31),
     "ctx_size": (("-c", "4k"), lambda p: p["context"]["requested"], 4000),
     "cache_type_k": (("-ctk", "q8_0"), after("-ctk"), "q8_0"),
@@ -130,6 +135,10 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "device": [(("--device", "CUDA3=0"), "a device of 0 bytes"), (("--device", "CUDA0=1GiB"), "given twice")],
     "ram": [(("--ram", "much"), "'much' is not a size")],
     "margin": [(("--margin", "4GiB"), "more than CUDA1 has"), (("--margin", "1,2,3"), "3 margins for 2 devices")],
+    "display_margin": [
+        (("--display-margin", "2GiB"), "no device is known to draw a desktop here"),
+        (("--device", "CUDA2=2GiB,display", "--display-margin", "3GiB"), "more than CUDA2 has (2,048 MiB)"),
+    ],
     "ram_margin": [(("--ram-margin", "17GiB"), "17,408 MiB are more than there is (16,384 MiB)")],
     "ctx_size": [(("-c", "-1"), "a context is between")],
     "cache_type_k": [(("-ctk", "q8"), "did you mean q8_0?")],
@@ -165,6 +174,7 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("--prefer", "CUDA1", "--exclude", "CUDA1"), "it is excluded too"),
     ],
     "config": [(("--config", "/no/such.json"), "/no/such.json: No such file")],
+    "machine": [(("--machine", "no-such-machine"), "no machine no-such-machine: ")],
     "profile": [(("--profile", "no-such-profile"), "no profile no-such-profile: ")],
     "llama_server": [
         (("--llama-server", "/no/server"), "no such program"),

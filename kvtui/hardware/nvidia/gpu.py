@@ -33,6 +33,7 @@ class Gpu:
     problem: str | None = None  # why it can't be used, or why its figures are old
     note: str | None = None  # what a person should know of one that can: a vGPU, hidden processes
     is_mig: bool = False  # an instance
+    display: bool = False  # a desktop is drawn on it
 
 
 @dataclass(frozen=True)

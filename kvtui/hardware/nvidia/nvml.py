@@ -8,7 +8,8 @@ from kvtui.hardware.device import Device, HostMemory
 from kvtui.hardware.found import Unusable
 from kvtui.hardware.nvidia.gpu import Gpu, GpuProcess, NvmlState
 from kvtui.hardware.nvidia.read import read_gpus
-from kvtui.hardware.nvidia.watch import Watch
+from kvtui.hardware.nvidia.watch import NOTHING, after, unanswered
+from kvtui.hardware.watch import Watch
 
 __all__ = ["Gpu", "GpuProcess", "NvmlState", "as_devices", "poll", "unusable"]
 
@@ -16,14 +17,15 @@ _TIMEOUT_SECONDS = 5.0  # a driver without persistence takes 1 to 3 seconds to w
 
 
 @cache
-def _watch() -> Watch:
+def _watch() -> "Watch[NvmlState]":
     """One for the program, as there is one driver: whoever asks while it hangs must not ask it again."""
-    return Watch(read_gpus)
+    return Watch(lambda before: after(before, read_gpus), NOTHING)
 
 
 def poll(timeout_seconds: float = _TIMEOUT_SECONDS) -> NvmlState:
     """One look at all GPUs. No driver is a normal state; one that hangs is a problem, with the GPUs last seen."""
-    return _watch().look(timeout_seconds)
+    state, since = _watch().look(timeout_seconds)
+    return state if since is None else unanswered(state, since)
 
 
 def _shares_ram(gpu: Gpu) -> bool:
@@ -55,6 +57,7 @@ def _device(name: str, gpu: Gpu, free_bytes: int, total_bytes: int) -> Device:
         description=f"{gpu.name} ({gpu.note})" if gpu.note else gpu.name,
         pci_id=gpu.pci_id,
         compute_capability=gpu.compute_capability,
+        display=gpu.display,
     )
 
 

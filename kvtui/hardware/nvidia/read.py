@@ -90,6 +90,7 @@ def _figures(index: int, handle: Any) -> Gpu:
         compute_capability=capability[0] * 10 + capability[1] if capability else None,
         problem=problem,
         note="; ".join(notes) or None,
+        display=_ask(nv.nvmlDeviceGetDisplayActive, handle) == nv.NVML_FEATURE_ENABLED,
     )
 
 

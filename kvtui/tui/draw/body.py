@@ -15,6 +15,7 @@ from kvtui.tui.draw.placement import placement_lines, proof, speed_text
 from kvtui.tui.draw.room import Room
 from kvtui.tui.draw.table import pair_lines, said_lines
 from kvtui.tui.draw.tensors import tensor_lines, tensors_title
+from kvtui.tui.draw.what_if import what_if_text
 from kvtui.tui.keys.commands import COMMANDS, shown_key
 from kvtui.tui.keys.footer import LINES as FOOTER
 from kvtui.tui.keys.footer import key_lines
@@ -90,7 +91,7 @@ def notice_lines(state: State, room: Room) -> list[Line]:
     """What is told, all of it: a failure until the next change, a notice until the next key."""
     if state.asking is not None:
         return []
-    told = [printable(text) for text in (state.failed, state.notice) if text]
+    told = [printable(text) for text in (state.failed, what_if_text(state), state.notice) if text]
     width = room.width - 4
     return [
         line((f" {part} ", "warning")) for text in told for part in ([text] if columns(text) <= width else wrapped(text, width))
@@ -187,7 +188,7 @@ Face = tuple[Line, "tuple[Line, ...]", Draw]  # title, what stands at the right 
 
 
 def _memory_face(state: State, room: Room) -> Face:
-    kind = "memory, simulated" if state.simulated else "memory"
+    kind = "memory, simulated" if state.simulated or state.what_if else "memory"
     return heading(1, kind, state.focus == "memory"), memory_legends(state, room), memory_lines
 
 

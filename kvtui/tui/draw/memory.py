@@ -48,8 +48,9 @@ def memory_lines(state: State, room: Room) -> list[Line]:
     """A line a device; a fold of those that have no room, RAM always there."""
     rows = memory_rows(state)
     lines: list[Line] = []
-    if len(rows) == 1 and state.problem:
-        lines.append(line((f" {state.problem}: everything goes to RAM", "dim")))
+    if state.problem:
+        alone = len(rows) == 1
+        lines.append(line((f" {state.problem}{': everything goes to RAM' if alone else ''}", "dim" if alone else "warning")))
     widths = _Widths.of(rows, state, room)
     places = max(room.height - len(lines), 1)
     if len(rows) <= places:

@@ -57,6 +57,12 @@ class Actions(Protocol):
     def edit_value(self, what: str) -> None:
         """Type a value: one of `changes.EDITS`."""
 
+    def suppose(self) -> None:
+        """A card more, or one less."""
+
+    def drop_suppositions(self) -> None:
+        """The machine that is here."""
+
     def pin_block(self) -> None:
         """Pin the block under the cursor to the next device."""
 

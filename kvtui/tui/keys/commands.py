@@ -92,6 +92,15 @@ COMMANDS = (
     Command("b", lambda a: a.edit_value("ubatch"), "ubatch", "type the physical batch", footer="b ubatch", rank=6),
     Command("m", lambda a: a.edit_value("margin"), "margin", "type the memory to leave free: 1GiB", footer="m margin", rank=4),
     Command(
+        "plus",
+        lambda a: a.suppose(),
+        "what if",
+        "a card more, or one less: what it changes; the machine is marked as simulated",
+        footer="+ what if",
+        rank=5,
+    ),
+    Command("equals_sign", lambda a: a.drop_suppositions(), "as it is", "the machine that is here again, after +"),
+    Command(
         "space",
         lambda a: a.mark_blocks(),
         "mark",
@@ -258,6 +267,8 @@ KEY_NAMES = {
     "ctrl+p": "^P",
     "space": "Space",
     "minus": "-",
+    "plus": "+",
+    "equals_sign": "=",
     "greater_than_sign": ">",
     "less_than_sign": "<",
 }

@@ -10,6 +10,7 @@ from textual.message import Message
 from kvtui.base.findings import UsageError
 from kvtui.base.text import printable
 from kvtui.hardware.device import Device
+from kvtui.hardware.listed import with_published
 from kvtui.hardware.nvidia import nvml
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.find import find_servers
@@ -57,15 +58,14 @@ def find(asked: str | None, launch: bool) -> Message:
 
 def list_all_devices(servers: tuple[ServerBinary, ...]) -> Message:
     """Ask each binary for its devices."""
-    return DevicesListed(tuple((s, _devices_text(s)) for s in servers))
+    return DevicesListed(tuple((s, _devices_of(s)) for s in servers))
 
 
-def _devices_text(server: ServerBinary) -> str:
+def _devices_of(server: ServerBinary) -> tuple[Device, ...] | None:
     try:
-        found = list_devices(server)
+        return tuple(map(with_published, list_devices(server)))
     except OSError:
-        return "does not start"
-    return ", ".join(f"{d.name} {d.description}" for d in found) or "no device"
+        return None
 
 
 def find_survivors() -> Message:

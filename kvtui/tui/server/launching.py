@@ -106,7 +106,7 @@ class LaunchDesk(Desk):
             self.notice("there is no plan to launch")
         elif not state.plan.fits:
             self.notice(next(f.message for f in state.plan.findings if f.severity == "error"))
-        elif self.session.simulated:
+        elif self.session.simulated or state.what_if:
             self.notice("this machine is simulated: its plan cannot be launched here")
         elif not state.binaries:
             self._find(launch=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
+from kvtui.hardware.device import Device
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.http.stress import StressResult
@@ -29,9 +30,9 @@ class ServersFound(Message):
 
 @dataclass
 class DevicesListed(Message):
-    """What each binary says of its devices, in words."""
+    """The devices that each binary lists; None for one that does not start."""
 
-    servers: tuple[tuple[ServerBinary, str], ...]
+    servers: tuple[tuple[ServerBinary, tuple[Device, ...] | None], ...]
 
 
 @dataclass

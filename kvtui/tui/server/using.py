@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kvtui.hardware.device import Device
 from kvtui.server.binary.chosen import remember_choice
 from kvtui.server.binary.environment import config_files
 from kvtui.server.binary.inspect import ServerBinary
@@ -16,6 +17,7 @@ from kvtui.tasks.history import filed_under, gpus_of, request_key, with_stress
 from kvtui.tasks.launch import record_plan
 from kvtui.tui.draw.server_pages import about_page, answer_page, comparison_page, stress_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt
+from kvtui.tui.keys.changes import with_devices
 from kvtui.tui.lines import Line
 from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import STATUS, STRESS
@@ -196,13 +198,19 @@ class ServerDesk(LaunchDesk):
     def on_devices_listed(self, message: DevicesListed) -> None:
         """The list to choose from."""
         rows = [
-            Choice(f"{s.build or 'unknown build':8} {' '.join(s.backends):20} {said}  {s.path}", partial(self._use, s))
-            for s, said in message.servers
+            Choice(
+                f"{s.build or 'unknown build':8} {' '.join(s.backends):20} {_said(d)}  {s.path}", partial(self._use, s, d or ())
+            )
+            for s, d in message.servers
         ]
         rows += [Choice(text, None, "dim") for text in self.state.declined]
         self.become(replace(self.state, notice="", asking=Menu("llama-servers on this machine", tuple(rows))))
 
-    def _use(self, server: ServerBinary) -> None:
+    def _use(self, server: ServerBinary, devices: tuple[Device, ...]) -> None:
+        here = tuple(d for d in devices if d.backend not in ("", "RPC"))
+        if here and not self.state.request.machine.devices and not self.session.simulated:  # only this server sees any
+            self.state = replace(self.state, had=None)
+            self.change(with_devices(self.state.request, here))
         others = (s for s in self.state.binaries if s is not server)
         self.become(replace(self.state, binaries=(server, *others)))
         self.use_build(server)
@@ -230,3 +238,10 @@ class ServerDesk(LaunchDesk):
         if done.path is None:
             self.copy_to_clipboard(done.text)
         self.open_page(done.said, done.page(self.size.width))
+
+
+def _said(devices: tuple[Device, ...] | None) -> str:
+    """What a server lists, in words."""
+    if devices is None:
+        return "does not start"
+    return ", ".join(f"{d.name} {d.description}" for d in devices) or "no device"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
+from kvtui.hardware.device import Device
 from kvtui.placement.plan import Plan
 from kvtui.placement.table import PairRow
 from kvtui.report.guide import Guide
@@ -63,8 +64,9 @@ class PeaksReady(Message):
 
 @dataclass
 class LivePolled(Message):
-    """Memory in use now: devices, RAM last. `problem`: why there are no devices."""
+    """Memory in use now: `devices`, RAM last. `problem`: why there are no devices."""
 
+    devices: tuple[Device, ...]
     live: tuple[LiveMemory, ...]
     problem: str
 

@@ -1,0 +1,63 @@
+"""What AMD's and Intel's cards hold and do right now, by the kernel's files; a driver that hangs freezes nobody."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from kvtui.hardware.drm import DrmCard, cards, processes
+from kvtui.hardware.watch import Watch
+
+_AMD, _INTEL = 0x1002, 0x8086  # PCI vendors
+_TIMEOUT_SECONDS = 5.0  # a card that sleeps takes a second or two to wake
+_MILLI, _MICRO = 1e3, 1e6  # hwmon: thousandths of a degree, millionths of a Watt (Documentation/hwmon/sysfs-interface.rst)
+_POWER = ("power1_average", "power1_input")  # by kernel and card one or the other
+
+
+@dataclass(frozen=True)
+class DrmUse:
+    """One look at a card; None for what it does not tell."""
+
+    used_bytes: int | None  # of its own memory
+    mapped_bytes: int = 0  # of RAM (amdgpu's GTT)
+    utilization: int | None = None  # percent
+    temperature: int | None = None  # Celsius
+    power: float | None = None  # Watt
+
+
+Uses = dict[str, DrmUse]  # by PCI place
+
+
+def read_uses(root: Path) -> Uses:
+    """All cards of both vendors."""
+    uses = {card.pci_id: _use_of_amd(card) for card in cards(root, _AMD)}
+    for card in cards(root, _INTEL):
+        held = sum(p.used_bytes for p in processes(root, card.pci_id))
+        uses[card.pci_id] = DrmUse(held, 0, None, *_sensors(card))
+    return uses
+
+
+@cache
+def _watch(root: Path) -> "Watch[Uses]":
+    """One for the program: whoever asks while a driver hangs must not ask it again."""
+    return Watch(lambda _: read_uses(root), {})
+
+
+def poll(root: Path = Path("/"), timeout_seconds: float = _TIMEOUT_SECONDS) -> tuple[Uses, datetime | None]:
+    """What the cards hold now, or last held and since when their drivers do not answer."""
+    return _watch(root).look(timeout_seconds)
+
+
+def _use_of_amd(card: DrmCard) -> DrmUse:
+    mapped = card.number("mem_info_gtt_used") or 0
+    return DrmUse(card.number("mem_info_vram_used"), mapped, card.number("gpu_busy_percent"), *_sensors(card))
+
+
+def _sensors(card: DrmCard) -> tuple[int | None, float | None]:
+    """(Celsius, Watt) of its hwmon."""
+    folder = next(iter(sorted((card.folder / "device/hwmon").glob("hwmon*"))), None)
+    if folder is None:
+        return None, None
+    heat = card.number(f"hwmon/{folder.name}/temp1_input")
+    power = next((p for name in _POWER if (p := card.number(f"hwmon/{folder.name}/{name}")) is not None), None)
+    return None if heat is None else round(heat / _MILLI), None if power is None else power / _MICRO
