@@ -245,22 +245,23 @@ def serve(model: str, options: Options) -> None:
     if not made.fits:
         say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
-    address = address_of(options, server)
+    address = address_of(options)
+    port = address.port_of(server)
     try:
-        found = preflight(server, needs_of(made), address.port, address.host)
+        found = preflight(server, needs_of(made), port, address.host)
     except OSError as e:
         raise UsageError(f"--host {address.host}: {e.strerror or e}") from None
     if found.missing:
         say(f"{server.path} has no {', '.join(found.missing)}")
         sys.exit(EXIT_NO)
     if found.port.taken_by:
-        say(f"port {address.port} is taken by {found.port.taken_by}; {found.port.port} is free")
+        say(f"port {port} is taken by {found.port.taken_by}; {found.port.port} is free")
         sys.exit(EXIT_NO)
     for sentence in (*map(str, found.shortages), *found.notes):
         say(sentence)
     argv = (*made.argv, *address.args)
     try:
-        code = run_foreground(server, path, argv, dict(made.env), address.host, address.port, found.is_open, say)
+        code = run_foreground(server, path, argv, dict(made.env), address.host, port, found.is_open, say)
     except OSError as e:
         raise UsageError(f"{server.path} cannot be started: {e.strerror or e}") from None
     sys.exit(code)

@@ -81,7 +81,7 @@ def export(kind: str, plan: Plan, session: Session, binary: ServerBinary | None,
     model = (session.path or _BUNDLED).absolute()
     argv = (*plan.argv, *session.address.args)
     env = export_environment(binary, dict(plan.env))
-    command, _ = server_command(binary, model, argv, session.address.port, session.address.host)
+    command, _ = server_command(binary, model, argv, session.address.port_of(binary), session.address.host)
     name = _slug(plan.request.model.name or model.stem)
     adapted, _ = adapt_argv(argv, binary)
     if kind == COMMAND:

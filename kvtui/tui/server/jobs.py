@@ -93,7 +93,7 @@ def check(
     needs = needs_of(plan)
     settled = (stopped_at or 0.0) + SETTLE_SECONDS
     while True:
-        found = preflight(binary, needs, address.port, address.host)
+        found = preflight(binary, needs, address.port_of(binary), address.host)
         if not found.shortages or time.monotonic() >= settled or closing.wait(SETTLE_STEP):
             break
     able = not found.shortages and not found.missing
