@@ -16,6 +16,7 @@ from kvtui.base.files import write_atomically
 from kvtui.server.binary.abilities import adapt_argv
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.log.bounds import Bounded
 from kvtui.server.log.cells import CacheCells, cache_cells
 from kvtui.server.log.follow import LogLine, LogTail, first_lines
 from kvtui.server.log.reasons import explain, telling
@@ -25,6 +26,7 @@ from kvtui.server.process.record import (
     Ended,
     LaunchLock,
     ServerRecord,
+    bound_logs,
     is_alive,
     load,
     new_folder,
@@ -87,6 +89,7 @@ class ServerProcess:
         keys = tuple(key.read_text().split()) if key else ()
         self.api_key = keys[0] if keys else None
         self.tail = LogTail(record.log, keys)
+        self._bounds = Bounded(record.log)
 
     @classmethod
     def launch(
@@ -104,6 +107,7 @@ class ServerProcess:
         """Start it with exactly these flags. The key goes by a file that only this user can read (without one, an
         inherited LLAMA_API_KEY counts). OSError: the program cannot be started, or nothing can be written."""
         prune(state)
+        bound_logs(state)
         folder = new_folder(state)
         api_key = api_key or os.environ.get("LLAMA_API_KEY") or None
         if api_key:
@@ -166,9 +170,12 @@ class ServerProcess:
         return is_alive(self.record)
 
     def read_log(self) -> tuple[LogLine, ...]:
-        """New lines since the last call, at most 1 MiB of them: never waits."""
+        """New lines since the last call, at most 1 MiB of them: never waits. Who controls it keeps its log within bounds."""
         with self._log_lock:
-            return self.tail.read()
+            new = self.tail.read()
+            if not self.read_only:
+                self._bounds.look()
+            return new
 
     def cells(self) -> CacheCells | None:
         """What its slots share, once its log tells it."""
