@@ -13,7 +13,8 @@ from kvtui import __version__
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
-from kvtui.cli.options import in_environment, positive_seconds, shared_options
+from kvtui.cli.exporting import export
+from kvtui.cli.options import address_options, in_environment, positive_seconds, shared_options
 from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.cli.profiles import profile
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "profile", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "export", "profile", "demo")
 
 
 class _App(click.Group):
@@ -142,7 +143,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile):
+for _command in (table, guide, profile, export):
     cli.add_command(_command)
 
 
@@ -220,17 +221,10 @@ def _described(request: "Request", flags: "ServerFlags") -> "Described":
     )
 
 
-def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option(
-        "--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080, from b11549 on 9931]."
-    )(command)
-    return click.option("--host", help="Address it listens on [default: 127.0.0.1].")(command)
-
-
 @cli.command()
 @click.argument("model", required=False)
 @shared_options
-@_address_options
+@address_options
 def serve(model: str, options: Options) -> None:
     """Plan, and run llama-server in the foreground; its exit code is this command's."""
     from kvtui.placement.plan import make_plan
@@ -275,7 +269,7 @@ def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @cli.command(name="app", hidden=True)
 @click.argument("model", required=False)
 @shared_options
-@_address_options
+@address_options
 @_app_options
 def app_command(model: str | None, options: Options, lean: bool | None, theme: str | None) -> None:
     """The terminal app."""
