@@ -253,6 +253,17 @@ class ServerProcess:
             self.ended()
         return StopReport(tuple(taken), gone, left_over)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping
+
+    def signal(self, number: int) -> None:
+        """Pass one on to it, and to it alone: it was asked to end, whatever becomes of that."""
+        self._stopping = True
+        if self.is_running():
+            kill(self.record.pid, number)
+
     def leave(self) -> None:
         """Let go of it without stopping it: another kvtui may take it over."""
         self._lock.release()
