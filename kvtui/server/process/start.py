@@ -82,6 +82,7 @@ class ServerProcess:
         self._lock = lock
         self._child = child
         self._stopping = False
+        self._seen_alive = child is not None
         self._log_lock = threading.Lock()
         self._cells: CacheCells | None = None
         self.read_only = False
@@ -167,7 +168,9 @@ class ServerProcess:
         """Whether this very process (pid and start time) runs."""
         if self._child is not None:
             return self._child.poll() is None
-        return is_alive(self.record)
+        alive = is_alive(self.record)
+        self._seen_alive = alive or self._seen_alive
+        return alive
 
     def read_log(self) -> tuple[LogLine, ...]:
         """New lines since the last call, at most 1 MiB of them: never waits. Who controls it keeps its log within bounds."""
@@ -216,7 +219,7 @@ class ServerProcess:
 
     def _reason(self, lines: Sequence[LogLine], code: int | None) -> str:
         said = explain(lines, code)
-        return named(said, self.record.command) if said else _unexplained(code, lines)
+        return named(said, self.record.command) if said else _unexplained(code, lines, self._seen_alive)
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for its end; False if it still runs."""
@@ -284,9 +287,11 @@ def survivors(state: Path | None = None) -> tuple[ServerRecord, ...]:
     return tuple(record for record in records(state) if record.ended is None)
 
 
-def _unexplained(code: int | None, lines: Sequence[LogLine]) -> str:
+def _unexplained(code: int | None, lines: Sequence[LogLine], seen_alive: bool) -> str:
     if any("cleaning up before exit" in line.text for line in lines):  # tools/server/server.cpp, llama_server
         return "it was asked to end, from outside"
+    if code is None and seen_alive:
+        return "ended all at once before kvtui's eyes, without a last word in its log: killed from outside, by its look"
     if code is None:
         return "ended while no kvtui was watching, without a known last word in its log"
     return f"ended with exit code {code}"
