@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kvtui import __version__
-from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.exporting import export
 from kvtui.cli.machines import machine
-from kvtui.cli.options import in_environment, positive_seconds, shared_options
+from kvtui.cli.options import address_options, in_environment, positive_seconds, shared_options
 from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.cli.profiles import profile
 from kvtui.cli.quality import quality
+from kvtui.cli.serving import serve
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import address_of, beside_of, build_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "quality", "devices", "serve", "profile", "machine", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "quality", "devices", "serve", "profile", "machine", "export", "demo")
 
 
 class _App(click.Group):
@@ -146,7 +147,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile, quality, machine):
+for _command in (table, guide, profile, quality, machine, serve, export):
     cli.add_command(_command)
 
 
@@ -230,52 +231,6 @@ def _described(request: "Request", flags: "ServerFlags") -> "Described":
     )
 
 
-def _address_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option(
-        "--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080, from b11549 on 9931]."
-    )(command)
-    return click.option("--host", help="Address it listens on [default: 127.0.0.1].")(command)
-
-
-@cli.command()
-@click.argument("model", required=False)
-@shared_options
-@_address_options
-def serve(model: str, options: Options) -> None:
-    """Plan, and run llama-server in the foreground; its exit code is this command's."""
-    from kvtui.placement.plan import make_plan
-    from kvtui.server.binary.find import choose_server
-    from kvtui.server.process.foreground import run_foreground
-    from kvtui.server.process.preflight import preflight
-    from kvtui.tasks.launch import needs_of
-
-    path = ModelAddress(model).path
-    server = choose_server(options.llama_server)
-    made = make_plan(request_of(load(ModelAddress(model), options, fetched), options))
-    if not made.fits:
-        say("; ".join(f.message for f in made.findings if f.severity == "error"))
-        sys.exit(EXIT_NO)
-    address = address_of(options, server)
-    try:
-        found = preflight(server, needs_of(made), address.port, address.host)
-    except OSError as e:
-        raise UsageError(f"--host {address.host}: {e.strerror or e}") from None
-    if found.missing:
-        say(f"{server.path} has no {', '.join(found.missing)}")
-        sys.exit(EXIT_NO)
-    if found.port.taken_by:
-        say(f"port {address.port} is taken by {found.port.taken_by}; {found.port.port} is free")
-        sys.exit(EXIT_NO)
-    for sentence in (*map(str, found.shortages), *found.notes):
-        say(sentence)
-    argv = (*made.argv, *address.args)
-    try:
-        code = run_foreground(server, path, argv, dict(made.env), address.host, address.port, found.is_open, say)
-    except OSError as e:
-        raise UsageError(f"{server.path} cannot be started: {e.strerror or e}") from None
-    sys.exit(code)
-
-
 def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--lean/--no-lean", default=None, help="Fewer bytes on the line; on by itself over SSH.")(command)
     return click.option("--theme", metavar="NAME", help="Colours.")(command)
@@ -284,7 +239,7 @@ def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @cli.command(name="app", hidden=True)
 @click.argument("model", required=False)
 @shared_options
-@_address_options
+@address_options
 @_app_options
 def app_command(model: str | None, options: Options, lean: bool | None, theme: str | None) -> None:
     """The terminal app."""

@@ -134,6 +134,19 @@ def _settle_model(command: str, values: dict[str, Any], named: str | None) -> No
         raise UsageError("MODEL is missing: a GGUF file or an address, or a config that names one")
 
 
+def _settle_models(values: dict[str, Any], named: str | None) -> None:
+    """The same of a command for several models."""
+    if not values["models"] and named is None:
+        raise UsageError("MODEL is missing: a GGUF file, or a config that names one")
+    values["models"] = values["models"] or (named,)
+
+
+def address_options(command: F) -> F:
+    """Adds where llama-server is to listen."""
+    port = _option("--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080, from b11549 on 9931].")
+    return _option("--host", help="Address it listens on [default: 127.0.0.1].")(port(command))
+
+
 def shared_options(command: F) -> F:
     """Adds the shared options; the command gets them as one `Options`, first after its own arguments."""
 
@@ -168,6 +181,8 @@ def shared_options(command: F) -> F:
             options = same_machine(options, described)
         if "model" in values:
             _settle_model(command.__name__, values, named)
+        if "models" in values:
+            _settle_models(values, named)
         check_options(options)
         refuse_unheard(command.__name__, options)
         return command(*args, options=options, **values)

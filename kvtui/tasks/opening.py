@@ -170,10 +170,8 @@ def build_of(options: Options) -> Build:
     return (build_in(server.build) if server else None) or DEFAULT_BUILD
 
 
-def address_of(options: Options, server: "ServerBinary | None" = None) -> "Address":
-    """Where a server is to listen, and what else it is given: without a port that of the build of `server`, which runs."""
+def address_of(options: Options) -> "Address":
+    """Where a server is to listen, and what else it is given."""
     from kvtui.server.process.preflight import Address
 
-    plain = Address()
-    build = (build_in(server.build) if server else None) or build_of(options)
-    return Address(options.port or build.port, options.host or plain.host, options.server_args)
+    return Address(options.port, options.host or Address().host, options.server_args)

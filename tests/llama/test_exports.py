@@ -1,8 +1,11 @@
 """What was exported is read by the prebuilt llama-server as it was meant."""
 
+import os
 import re
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.http.client import ServerClient
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.start import server_command
+
+XDG = ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 
 
 @pytest.mark.usefixtures("computes")
@@ -75,3 +80,37 @@ def test_preset_is_read_by_the_server_itself(binary: ServerBinary, gemma: Path, 
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.usefixtures("computes")
+def test_a_router_has_all_models_loaded_by_itself(binary: ServerBinary, gemma: Path, tmp_path: Path) -> None:
+    """Two of them, planned and loaded together; one argument stays one argument."""
+    command = [sys.executable, "-m", "kvtui", "export", "router", gemma, gemma, "-c", "512", "-np", "1", "--ram", "8GiB"]
+    port = free_port(0).port
+    command += ["--port", str(port), "--llama-server", binary.path]
+    written = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, env=own(tmp_path)).stdout
+    path = tmp_path / "router.ini"
+    path.write_text(written)
+    start = written.splitlines()[0].removeprefix("; ").replace(" FILE ", f" {shlex.quote(str(path))} ")
+    child = subprocess.Popen(
+        ["sh", "-c", f"exec env {start}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=own(tmp_path)
+    )
+    try:
+        client = ServerClient(f"http://127.0.0.1:{port}")
+        wait_until(lambda: client.health().state == "ready", "the router is ready")
+
+        def states() -> list[str]:
+            return [m["status"]["value"] for m in client._json("GET", "/v1/models")["data"] if "gemma" in m["id"]]
+
+        wait_until(lambda: child.poll() is not None or ("loading" not in (seen := states()) and bool(seen)), "they are loaded")
+        assert states() == ["loaded", "loaded"]
+        words = [m["status"]["args"] for m in client._json("GET", "/v1/models")["data"]]
+        assert all(w[w.index("--ctx-size") + 1] == "512" and w[w.index("--model") + 1] == str(gemma) for w in words)
+    finally:
+        child.terminate()
+        child.wait(30)
+
+
+def own(folder: Path) -> dict[str, str]:
+    """An environment with nothing of the person who runs the tests."""
+    return {**os.environ, "HOME": str(folder), "LLAMA_CACHE": str(folder), **dict.fromkeys(XDG, str(folder))}

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvtui.base.text import printable
+from kvtui.server.binary.compose import compose_file
 from kvtui.server.binary.exports import (
     environment_file,
     llama_swap_entry,
@@ -191,6 +193,82 @@ def test_preset_lines() -> None:
 def test_preset_refuses_what_it_would_cut(name: str) -> None:
     with pytest.raises(ValueError, match="preset cannot hold"):
         server_preset("gemma", Path(name), [], BINARY)
+
+
+def interpolated(value: object) -> object:
+    """As compose reads a value: it takes $ for a variable, and $$ for one $."""
+    if isinstance(value, str):
+        assert not re.search(r"(?<!\$)(?:\$\$)*\$(?!\$)", value)
+        return value.replace("$$", "$")
+    if isinstance(value, list):
+        return [interpolated(v) for v in value]
+    return {k: interpolated(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def composed(model: Path, *argv: str, backends: tuple[str, ...] = ("CUDA",), host: str = "127.0.0.1") -> dict[str, Any]:
+    import yaml
+
+    text = compose_file("gemma", model, argv, ENV, backends, (host, 9931), "b11549")
+    (service,) = yaml.safe_load(text)["services"].values()
+    return interpolated(service)  # type: ignore[return-value]
+
+
+def test_compose_holds_every_argument_by_a_yaml_parser(tmp_path: Path) -> None:
+    words = [w for w in NASTY if w != os.fsdecode(b"not utf-8 \xff")] + ["\x7f\x85\u2028\U0001f600"]
+    service = composed(tmp_path / "a $folder" / "m.gguf", *words)
+    address = ["--host", "0.0.0.0", "--port", "8080"]  # where the image looks after its health, for any build
+    assert service["command"] == ["-m", str(tmp_path / "a $folder" / "m.gguf"), *words, *address]
+    assert service["environment"].items() >= ENV.items()
+    assert service["image"] == "ghcr.io/ggml-org/llama.cpp:server-cuda"
+    assert service["ports"] == ["127.0.0.1:9931:8080"]
+    (mount,) = service["volumes"]
+    folder = str(tmp_path / "a $folder")
+    assert mount == {"type": "bind", "source": folder, "target": folder, "read_only": True}
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+    assert "ulimits" not in service
+
+
+@given(WORDS)
+@settings(max_examples=60, deadline=None)
+def test_any_words_survive_compose(words: list[str]) -> None:
+    assert composed(Path("/models/m.gguf"), *words)["command"][2:-4] == words
+
+
+def test_compose_mounts_what_links_and_neighbours_lead_to(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "blobs" / "x").touch()
+    (tmp_path / "snapshot" / "m.gguf").symlink_to("../blobs/x")
+    service = composed(tmp_path / "snapshot" / "m.gguf", "--mmproj", "/other/p.gguf", "-lm", "mmap+mlock", host="::1")
+    assert [m["target"] for m in service["volumes"]] == [str(tmp_path / "snapshot"), str(tmp_path / "blobs"), "/other"]
+    assert service["ulimits"] == {"memlock": -1}
+    assert service["ports"] == ["[::1]:9931:8080"]
+
+
+def test_compose_gives_each_back_end_its_image_and_devices() -> None:
+    rocm = composed(Path("/models/m.gguf"), backends=("ROCm", "ROCm"))
+    assert rocm["image"].endswith(":server-rocm")
+    assert [d.partition(":")[0] for d in rocm["devices"]] == ["/dev/kfd", "/dev/dri"]
+    plain = composed(Path("/models/m.gguf"), backends=())
+    assert plain["image"].endswith(":server")
+    assert "devices" not in plain
+    assert "deploy" not in plain
+
+
+@pytest.mark.parametrize(
+    ("model", "backends", "said"),
+    [
+        ("/m.gguf", ("CUDA",), "cannot be mounted"),
+        ("/models/m.gguf", ("RPC",), "loopback"),
+        ("/models/m.gguf", ("CUDA", "Vulkan"), "both CUDA and Vulkan"),
+        ("/models/m.gguf", ("Metal",), "no official image"),
+        (NASTY[-1], ("CUDA",), "no UTF-8"),
+    ],
+)
+def test_compose_says_what_it_cannot_hold(model: str, backends: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        composed(Path("/models") / model, backends=backends)
 
 
 def test_a_zero_byte_is_refused_everywhere() -> None:

@@ -307,6 +307,23 @@ def test_an_end_that_nobody_saw_is_explained_by_the_log(orphan: tuple[subprocess
     assert survivors(state) == ()
 
 
+def test_a_kill_under_the_eyes_of_an_app_that_came_back_is_told_as_one(
+    orphan: tuple[subprocess.Popen[bytes], int], state: Path
+) -> None:
+    parent, pid = orphan
+    parent.kill()
+    parent.wait()
+    server = ServerProcess.attach(survivors(state)[0])
+    assert server.is_running()
+    os.kill(pid, signal.SIGKILL)
+    assert server.wait(10)
+    ended = server.ended()
+    assert ended is not None
+    assert ended.exit_code is None
+    assert ended.reason is not None
+    assert ended.reason.startswith("ended all at once before kvtui's eyes")
+
+
 def test_a_launch_that_was_cut_short_is_found_by_its_mark(orphan: tuple[subprocess.Popen[bytes], int], state: Path) -> None:
     """kill -9 between the start and the note of the pid."""
     _, pid = orphan

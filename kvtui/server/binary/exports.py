@@ -34,13 +34,13 @@ def export_environment(binary: ServerBinary, plan_env: Mapping[str, str] | None 
 
 def shell_command(command: Sequence[str], env: Mapping[str, str]) -> str:
     """One line to paste: for any POSIX shell, or with $'...' where a word holds what a terminal would obey."""
-    _check(command, env)
+    check_words(command, env)
     return " ".join([*(f"{name}={shell_word(value)}" for name, value in env.items()), shell_line(command)])
 
 
 def shell_script(command: Sequence[str], env: Mapping[str, str]) -> str:
     """A script that takes further arguments; inherited LLAMA_ARG_* would beat the plan, so they are unset."""
-    _check(command, env)
+    check_words(command, env)
     lines = [
         "#!/bin/sh",
         "# llama-server with the placement that kvtui planned",
@@ -56,7 +56,7 @@ def shell_script(command: Sequence[str], env: Mapping[str, str]) -> str:
 
 def systemd_unit(command: Sequence[str], env: Mapping[str, str], description: str = "llama-server") -> str:
     """A unit for `systemctl --user`; put it in ~/.config/systemd/user/."""
-    _check(command, env)
+    check_words(command, env)
     if not Path(command[0]).is_absolute():
         raise ExportError(f"a unit needs the program's whole path, not {command[0]!r}")
     if re.search(r"[\"'\\]", command[0]) or not command[0].isprintable():  # systemd: string_is_safe
@@ -83,7 +83,7 @@ def systemd_unit(command: Sequence[str], env: Mapping[str, str], description: st
 
 def llama_swap_entry(name: str, command: Sequence[str], env: Mapping[str, str]) -> str:
     """An entry for llama-swap's `models:`; its ${PORT} takes the place of the port. JSON strings are YAML too."""
-    _check(command, env)
+    check_words(command, env)
     words = list(command)
     if "--port" in words:
         del words[words.index("--port") : words.index("--port") + 2]
@@ -120,6 +120,17 @@ def server_preset(name: str, model: Path, argv: Sequence[str], binary: ServerBin
     return "\n".join(lines) + "\n"
 
 
+def router_preset(
+    models: Mapping[str, tuple[Path, Sequence[str]]], env: Mapping[str, str], host: str, port: int, binary: ServerBinary
+) -> str:
+    """All models by name, for a llama-server without -m; each is loaded when it starts (common/arg.cpp,
+    common_params_add_preset_options). How it is started stands in a comment: a preset holds neither the number of models
+    that may be loaded nor an environment (tools/server/server-models.cpp, unset_reserved_args)."""
+    command = (str(binary.path), "--models-preset", "FILE", "--models-max", str(len(models)), "--host", host, "--port", str(port))
+    sections = [f"{server_preset(name, model, argv, binary)}load-on-startup = true\n" for name, (model, argv) in models.items()]
+    return "\n".join([f"; {shell_command(command, env)}", *sections])
+
+
 def environment_file(model: Path, argv: Sequence[str], env: Mapping[str, str], binary: ServerBinary) -> str:
     """Variables that llama-server reads instead of flags, for `set -a; . FILE` (or a unit's EnvironmentFile)."""
     variables = dict(env)
@@ -129,11 +140,12 @@ def environment_file(model: Path, argv: Sequence[str], env: Mapping[str, str], b
         if not found:
             raise ExportError(f"{option} has no variable in {binary.build or 'this build'}")
         variables[found[1]] = value if known.value_hint else ("0" if _is_negative(known, option) else "1")
-    _check((), variables)
+    check_words((), variables)
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
-def _check(command: Sequence[str], env: Mapping[str, str]) -> None:
+def check_words(command: Sequence[str], env: Mapping[str, str]) -> None:
+    """What no form can hold. Raises ExportError."""
     for name in env:
         if not _NAME.match(name):
             raise ExportError(f"{name!r} is no name of a variable")

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kvtui.base.build import DEFAULT_BUILD, build_in
 from kvtui.base.fields import Fields
 from kvtui.base.files import cache_folder
 from kvtui.base.stored import Kept
@@ -29,6 +30,7 @@ _LIBRARY = re.compile(r"^(?:lib)?ggml-([a-z]+)[\w.-]*\.(?:so|dylib|dll)")
 _VERSION = re.compile(r"version: (\d+) \(([0-9a-f]+|unknown)\)")  # to b9xxx: "version: 6123 (abc1234)"
 _BUILD = re.compile(r"\(build (\d+), commit (\w+)\)")  # b10434: "version: 0.1.0-dev (build 1, commit 7e4c0a9)"
 _FOLDER_BUILD = re.compile(r"(?:^|[-_.])b?(\d{4,6})(?=$|[-_.])")
+_PORT = re.compile(r"\(default: (\d{1,5})\)")  # common/arg.cpp, common_params_parser_init
 _FA_QUANTS = re.compile(r"FA_QUANTS = ([\w;,\- ]+?) \|")
 _FA_ALL_QUANTS = re.compile(r"FA_ALL_QUANTS = 1")
 SMALLEST_BUILD = 1000  # a shallow clone counts 0 or 1 commits: no build number
@@ -71,6 +73,13 @@ class ServerBinary:
             files = str(self.path)  # it has been removed meanwhile
         said = repr((files, self.version))
         return f"{self.build}@{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens without --port: as its help says, which a build of no known number has too."""
+        option = self.by_name.get("--port")
+        said = _PORT.search(option.text) if option else None
+        return int(said[1]) if said else (build_in(self.build) or DEFAULT_BUILD).port
 
     @property
     def cache_types(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from kvtui.base.text import printable
+from kvtui.server.log.bounds import FIRST_LIMIT_BYTES, before, beginning, mark_of
 
 Level = Literal["error", "warning", "info", "debug"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info", "debug")
@@ -29,7 +30,6 @@ RING_LINES = 20_000
 READ_LIMIT_BYTES = 2**18  # at most this much a call,
 READ_LIMIT_LINES = 4000  # and at most so many lines: some 50 ms of work
 FINISH_ROUNDS = 64  # reads of what an ended writer left, before the rest is jumped over too
-FIRST_LIMIT_BYTES = 4 * 2**20  # the load of a model of a thousand tensors takes 0.3 MiB at -lv 4
 BACKLOG_LIMIT_BYTES = 8 * 2**20  # what waits beyond this is jumped over, so that the newest is shown
 
 
@@ -74,7 +74,7 @@ def _unwrapped(text: str) -> tuple[Level | None, str]:
 def first_lines(path: Path, limit_bytes: int = FIRST_LIMIT_BYTES) -> tuple[str, ...]:
     """Printable lines of a log's beginning, where the load is told; () if it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with beginning(path).open("rb") as file:
             data = file.read(limit_bytes)
     except OSError:
         return ()
@@ -92,7 +92,7 @@ def matching(lines: Iterable[LogLine], least: Level = "debug", words: str = "") 
 class LogTail:
     """Follows a log file. `read()` returns what is new, a bounded piece of it, and keeps the last lines in
     `lines`. A line of any length and a log of any speed stay within fixed memory and time. `skipped_bytes` counts
-    what was jumped over."""
+    what was jumped over. Where the log is cut meanwhile, the rest is read from the file before."""
 
     path: Path
     secrets: tuple[str, ...] = ()
@@ -103,18 +103,19 @@ class LogTail:
     lines: deque[LogLine] = field(init=False)
     _partial: bytes = field(default=b"", init=False, repr=False)
     _jumped: bool = field(default=False, init=False, repr=False)  # within a line whose beginning was not read
+    _mark: int | None = field(init=False, repr=False)  # of the last cut that was heard of
 
     def __post_init__(self) -> None:
         """The ring has its size from the start."""
         self.lines = deque(maxlen=self.ring_lines)
+        self._mark = mark_of(self.path)
 
     @property
     def backlog_bytes(self) -> int:
         """What is in the file and not read yet."""
-        try:
-            return max(0, self.path.stat().st_size - self.offset)
-        except OSError:
-            return 0
+        if mark_of(self.path) in (self._mark, None):
+            return max(0, _size(self.path) - self.offset)
+        return max(0, _size(before(self.path)) - self.offset) + _size(self.path)
 
     def read(self) -> tuple[LogLine, ...]:
         """New whole lines since the last call; () if there are none or the file is not there yet."""
@@ -138,8 +139,18 @@ class LogTail:
         return tuple(new)
 
     def _read(self, backlog_limit: int) -> tuple[LogLine, ...]:
+        mark = mark_of(self.path)
+        if mark in (self._mark, None):
+            return self._read_file(self.path, backlog_limit)
+        old = before(self.path)
+        new = self._read_file(old, backlog_limit)
+        if self.offset >= _size(old) > _size(self.path):  # else it is being cut this very moment
+            self._mark, self.offset = mark, 0
+        return new
+
+    def _read_file(self, path: Path, backlog_limit: int) -> tuple[LogLine, ...]:
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with path.open("rb", buffering=0) as file:
                 new = self._catch_up(os.fstat(file.fileno()).st_size, backlog_limit)
                 file.seek(self.offset)
                 data = file.read(READ_LIMIT_BYTES)
@@ -181,6 +192,13 @@ class LogTail:
     def _line(self, raw: bytes) -> LogLine:
         self.lines_read += 1
         return parse_line(raw, self.lines_read, self.secrets)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _position(data: bytes, lines: int) -> int:

@@ -12,7 +12,7 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.process.preflight import new_key
 from kvtui.server.process.start import server_command
 
-_PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP is not on Windows
+PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP is not on Windows
 _KEY = "LLAMA_API_KEY"
 
 
@@ -44,7 +44,7 @@ def run_foreground(
         else:
             child.send_signal(number)
 
-    for name in _PASSED_ON:
+    for name in PASSED_ON:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), pass_on)
     child = subprocess.Popen(command, env=child_environment(binary.path, {**env, **key}), start_new_session=True)

@@ -15,7 +15,7 @@ class PortChoice:
     taken_by: str | None = None
 
 
-def free_port(preferred: int = 8080, host: str = "127.0.0.1") -> PortChoice:
+def free_port(preferred: int, host: str = "127.0.0.1") -> PortChoice:
     """The preferred port, or the next free one above it; 0: any. OSError if `host` is no address of this machine."""
     if preferred == 0 or is_free(preferred, host):
         return PortChoice(preferred or _any_port(host))

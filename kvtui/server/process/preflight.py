@@ -121,8 +121,12 @@ def new_key() -> str:
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is to listen, and further arguments a person wants it to have."""
+    """Where a server is to listen, and further arguments a person wants it to have. `port` None: where it listens by itself."""
 
-    port: int = 8080
+    port: int | None = None
     host: str = "127.0.0.1"
     args: tuple[str, ...] = field(default=())
+
+    def port_of(self, binary: ServerBinary) -> int:
+        """The port to listen on, which differs between builds where none was asked for."""
+        return self.port or binary.port

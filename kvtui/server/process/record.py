@@ -1,5 +1,6 @@
 """The record that lets a later kvtui find a running server: one folder a launch, with its log, key and lock."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO
 from kvtui.base.fields import Fields
 from kvtui.base.files import PRIVATE, private_folder, state_folder
 from kvtui.base.stored import Kept
+from kvtui.server.log.bounds import LIMIT_BYTES, cut
 from kvtui.server.program.marks import LAUNCH_VARIABLE, marked, process_identity
 
 RECORD, LOG, KEY, LOCK = "record.json", "server.log", "api-key", "lock"
@@ -144,6 +146,18 @@ def prune(state: Path | None = None, keep: int = KEPT_LAUNCHES) -> None:
     ended = [r for r in records(state) if r.ended is not None]
     for record in ended[keep:]:
         shutil.rmtree(record.folder, ignore_errors=True)
+
+
+def bound_logs(state: Path | None = None) -> None:
+    """Cut the logs that grew while nobody looked on; where an app has its server, that one does."""
+    for record in records(state):
+        lock = LaunchLock(record.folder)
+        with contextlib.suppress(OSError):  # it has none, or there is no room for the copy
+            if record.log.stat().st_size >= LIMIT_BYTES and lock.take():
+                try:
+                    cut(record.log)
+                finally:
+                    lock.release()
 
 
 def is_alive(record: ServerRecord) -> bool:

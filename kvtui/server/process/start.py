@@ -16,6 +16,7 @@ from kvtui.base.files import write_atomically
 from kvtui.server.binary.abilities import adapt_argv
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.log.bounds import Bounded
 from kvtui.server.log.cells import CacheCells, cache_cells
 from kvtui.server.log.follow import LogLine, LogTail, first_lines
 from kvtui.server.log.reasons import explain, telling
@@ -25,6 +26,7 @@ from kvtui.server.process.record import (
     Ended,
     LaunchLock,
     ServerRecord,
+    bound_logs,
     is_alive,
     load,
     new_folder,
@@ -80,6 +82,7 @@ class ServerProcess:
         self._lock = lock
         self._child = child
         self._stopping = False
+        self._seen_alive = child is not None
         self._log_lock = threading.Lock()
         self._cells: CacheCells | None = None
         self.read_only = False
@@ -87,6 +90,7 @@ class ServerProcess:
         keys = tuple(key.read_text().split()) if key else ()
         self.api_key = keys[0] if keys else None
         self.tail = LogTail(record.log, keys)
+        self._bounds = Bounded(record.log)
 
     @classmethod
     def launch(
@@ -104,6 +108,7 @@ class ServerProcess:
         """Start it with exactly these flags. The key goes by a file that only this user can read (without one, an
         inherited LLAMA_API_KEY counts). OSError: the program cannot be started, or nothing can be written."""
         prune(state)
+        bound_logs(state)
         folder = new_folder(state)
         api_key = api_key or os.environ.get("LLAMA_API_KEY") or None
         if api_key:
@@ -163,12 +168,17 @@ class ServerProcess:
         """Whether this very process (pid and start time) runs."""
         if self._child is not None:
             return self._child.poll() is None
-        return is_alive(self.record)
+        alive = is_alive(self.record)
+        self._seen_alive = alive or self._seen_alive
+        return alive
 
     def read_log(self) -> tuple[LogLine, ...]:
-        """New lines since the last call, at most 1 MiB of them: never waits."""
+        """New lines since the last call, at most 1 MiB of them: never waits. Who controls it keeps its log within bounds."""
         with self._log_lock:
-            return self.tail.read()
+            new = self.tail.read()
+            if not self.read_only:
+                self._bounds.look()
+            return new
 
     def cells(self) -> CacheCells | None:
         """What its slots share, once its log tells it."""
@@ -209,7 +219,7 @@ class ServerProcess:
 
     def _reason(self, lines: Sequence[LogLine], code: int | None) -> str:
         said = explain(lines, code)
-        return named(said, self.record.command) if said else _unexplained(code, lines)
+        return named(said, self.record.command) if said else _unexplained(code, lines, self._seen_alive)
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for its end; False if it still runs."""
@@ -246,6 +256,17 @@ class ServerProcess:
             self.ended()
         return StopReport(tuple(taken), gone, left_over)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping
+
+    def signal(self, number: int) -> None:
+        """Pass one on to it, and to it alone: it was asked to end, whatever becomes of that."""
+        self._stopping = True
+        if self.is_running():
+            kill(self.record.pid, number)
+
     def leave(self) -> None:
         """Let go of it without stopping it: another kvtui may take it over."""
         self._lock.release()
@@ -266,9 +287,11 @@ def survivors(state: Path | None = None) -> tuple[ServerRecord, ...]:
     return tuple(record for record in records(state) if record.ended is None)
 
 
-def _unexplained(code: int | None, lines: Sequence[LogLine]) -> str:
+def _unexplained(code: int | None, lines: Sequence[LogLine], seen_alive: bool) -> str:
     if any("cleaning up before exit" in line.text for line in lines):  # tools/server/server.cpp, llama_server
         return "it was asked to end, from outside"
+    if code is None and seen_alive:
+        return "ended all at once before kvtui's eyes, without a last word in its log: killed from outside, by its look"
     if code is None:
         return "ended while no kvtui was watching, without a known last word in its log"
     return f"ended with exit code {code}"

@@ -14,7 +14,7 @@ from kvtui.server.http.client import ServerClient, decode_rate
 from kvtui.server.log.follow import LogLine
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.measured import Measurement
-from kvtui.server.process.start import ServerProcess
+from kvtui.server.process.start import STOP_STEPS, ServerProcess
 from kvtui.tui.server import jobs
 from kvtui.tui.server.messages import JobFailed, LogRead, Stopped, Stopping
 
@@ -37,6 +37,7 @@ class Attached:
         self.progress = LoadProgress()
         self.measurement: Measurement | None = None  # what it took
         self.stopped_at: float | None = None  # time.monotonic() of the last stop
+        self._step: tuple[str, float] | None = None  # of the stop under way: its signal, and time.monotonic() of it
         self.closing = threading.Event()
         self.cancelled = threading.Event()  # ends the jobs that were started with it
         self._busy: set[str] = set()  # jobs of which only one runs at a time
@@ -62,6 +63,19 @@ class Attached:
     def stage(self) -> str:
         """How far its load is, in words."""
         return "ready" if self.progress.ready else f"{self.progress.stage} {self.progress.fraction:.0%}"
+
+    def step(self, name: str) -> None:
+        """A stop goes on with this signal."""
+        self._step = name, time.monotonic()
+
+    @property
+    def stop_text(self) -> str:
+        """How a stop goes: its signal, the seconds since, and those until the next."""
+        if self._step is None:
+            return "stopping"
+        name, began = self._step
+        patience = next(seconds for number, seconds in STOP_STEPS if number.name == name)
+        return f"stopping: {name}, {min(time.monotonic() - began, patience):.0f} of {patience:.0f} s"
 
     def take(self, process: ServerProcess, progress: LoadProgress) -> None:
         """This is the server from now on; nothing is known of it yet."""
@@ -164,9 +178,9 @@ class Attached:
         if process is None or self.stopping:
             return
         self.cancel()
-        began = time.monotonic()
+        self._step = None
 
         def heard(step: str) -> None:
-            post(Stopping(process, f"stopping: {step}, {time.monotonic() - began:.0f} s"))
+            post(Stopping(process, step))
 
         self._start_one(STOP, lambda: Stopped(process, process.stop(heard), then))

@@ -17,17 +17,17 @@ from kvtui.server.binary.find import find_servers
 from kvtui.server.binary.inspect import ServerBinary, list_devices
 from kvtui.server.http.client import ServerClient, ServerError, completion
 from kvtui.server.http.stress import StressResult, stress
-from kvtui.server.log.breakdown import logged_memory
 from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import Cancelled, dry_run
-from kvtui.server.measure.measured import Measurement, recall
+from kvtui.server.measure.measured import Measurement
 from kvtui.server.process.holding import held_by
 from kvtui.server.process.preflight import Address, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
 from kvtui.server.process.start import ServerProcess, survivors
-from kvtui.tasks.history import keep, measured
+from kvtui.tasks.history import keep
 from kvtui.tasks.launch import ask_first, needs_of, record_plan
+from kvtui.tasks.measuring import take_measurement
 from kvtui.tui.server.messages import (
     AnswerHeard,
     DevicesListed,
@@ -93,7 +93,7 @@ def check(
     needs = needs_of(plan)
     settled = (stopped_at or 0.0) + SETTLE_SECONDS
     while True:
-        found = preflight(binary, needs, address.port, address.host)
+        found = preflight(binary, needs, address.port_of(binary), address.host)
         if not found.shortages or time.monotonic() >= settled or closing.wait(SETTLE_STEP):
             break
     able = not found.shortages and not found.missing
@@ -116,18 +116,7 @@ def status(process: ServerProcess, ready: bool) -> Message:
 
 def measure(process: ServerProcess, devices: tuple[Device, ...]) -> Message:
     """What it took, kept for the next plan."""
-    record = process.record
-    conditions = (record.plan or {}).get("conditions")
-    if not isinstance(conditions, dict):
-        return Measured(process, None)
-    try:
-        held = held_by(record.pid, devices, nvml.poll().gpus)
-        found = measured(record.build, conditions, logged_memory(first_lines(record.log)), held)
-    except (KeyError, TypeError, ValueError):
-        return Measured(process, None)  # a record of another form
-    if not process.read_only:
-        keep(found)
-    return Measured(process, recall(found.build, found.model, found.gpus, found.argv) or found)
+    return Measured(process, take_measurement(process, devices))
 
 
 def keep_measurement(measurement: Measurement) -> Message:

@@ -182,6 +182,8 @@ class LaunchDesk(Desk):
     def _follow(self) -> None:
         if self.state.server.running:
             self.server.read_log()
+        if self.state.server.running and self.server.stopping:
+            self.view(replace(self.state.server, text=self.server.stop_text))
 
     def on_log_read(self, message: LogRead) -> None:
         """New lines of the log, and whether it still runs."""
@@ -227,7 +229,8 @@ class LaunchDesk(Desk):
     def on_stopping(self, message: Stopping) -> None:
         """A step, with its time."""
         if message.process is self.server.process and self.server.stopping:
-            self.view(replace(self.state.server, text=message.text))
+            self.server.step(message.step)
+            self.view(replace(self.state.server, text=self.server.stop_text))
 
     def on_stopped(self, message: Stopped) -> None:
         """What came of a stop, and what was to come after it."""

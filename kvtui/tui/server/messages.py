@@ -78,10 +78,10 @@ class StatusRead(Message):
 
 @dataclass
 class Stopping(Message):
-    """A step of a stop, in words."""
+    """A step of a stop: the name of its signal."""
 
     process: ServerProcess
-    text: str
+    step: str
 
 
 @dataclass

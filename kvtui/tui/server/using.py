@@ -13,6 +13,7 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.comparison import compare, dry_parts, parts_json, parts_of, predicted_parts
 from kvtui.server.measure.measured import Measurement, recall
 from kvtui.server.process.start import ServerProcess
+from kvtui.tasks.exporting import FORMATS, Format
 from kvtui.tasks.history import filed_under, gpus_of, request_key, with_stress
 from kvtui.tasks.launch import record_plan
 from kvtui.tui.draw.server_pages import about_page, answer_page, comparison_page, stress_page
@@ -21,7 +22,7 @@ from kvtui.tui.keys.changes import with_devices
 from kvtui.tui.lines import Line
 from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import STATUS, STRESS
-from kvtui.tui.server.exporting import EXPORTS, export
+from kvtui.tui.server.exporting import export
 from kvtui.tui.server.launching import NONE_FOUND, LaunchDesk
 from kvtui.tui.server.messages import (
     AnswerHeard,
@@ -222,16 +223,16 @@ class ServerDesk(LaunchDesk):
         if self.state.plan is None:
             self.notice("the plan is not ready yet")
             return
-        rows = tuple(Choice(f"{name:22} {what}", partial(self._export, name)) for name, what in EXPORTS.items())
+        rows = tuple(Choice(f"{form.title:22} {form.what}", partial(self._export, form)) for form in FORMATS)
         self.ask(Menu("take the plan elsewhere", rows))
 
-    def _export(self, name: str) -> None:
+    def _export(self, form: Format) -> None:
         plan = self.state.plan
         if plan is None:
             return
         binary = next(iter(self.state.binaries), None)
         try:
-            done = export(name, plan, self.session, binary, Path.cwd())
+            done = export(form, plan, self.session, binary, Path.cwd())
         except (OSError, ValueError) as e:
             self.notice(str(e))
             return

@@ -1,0 +1,28 @@
+"""What a server of ours took once it is ready: from its log and the driver to the measurements that plans learn from."""
+
+from collections.abc import Sequence
+
+from kvtui.hardware.device import Device
+from kvtui.hardware.nvidia import nvml
+from kvtui.server.log.breakdown import logged_memory
+from kvtui.server.log.follow import first_lines
+from kvtui.server.measure.measured import Measurement, recall
+from kvtui.server.process.holding import held_by
+from kvtui.server.process.start import ServerProcess
+from kvtui.tasks.history import keep, measured
+
+
+def take_measurement(process: ServerProcess, devices: Sequence[Device]) -> Measurement | None:
+    """Kept where this process controls the server; None for a record of another form, or a log not to be believed."""
+    record = process.record
+    conditions = (record.plan or {}).get("conditions")
+    if not isinstance(conditions, dict):
+        return None
+    try:
+        held = held_by(record.pid, devices, nvml.poll().gpus)
+        found = measured(record.build, conditions, logged_memory(first_lines(record.log)), held)
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not process.read_only:
+        keep(found)
+    return recall(found.build, found.model, found.gpus, found.argv) or found

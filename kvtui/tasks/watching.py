@@ -1,0 +1,133 @@
+"""`kvtui serve --watch`: a server watched without a screen. What it is and does goes out as JSON, a line each; signals go
+to it, and so does its exit code. Its record is that of a launch of the app, which finds it and looks on."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+from typing import Any
+
+from kvtui.hardware.device import Device
+from kvtui.hardware.nvidia import nvml
+from kvtui.server.http.client import ServerClient, ServerError, decode_rate
+from kvtui.server.log.progress import LoadProgress
+from kvtui.server.measure.comparison import compare, comparison_json, parts_of, predicted_parts
+from kvtui.server.measure.measured import Measurement
+from kvtui.server.process.foreground import PASSED_ON
+from kvtui.server.process.holding import held_by
+from kvtui.server.process.record import Ended
+from kvtui.server.process.start import ServerProcess
+from kvtui.tasks.measuring import take_measurement
+
+SCHEMA = 1
+LOOK_SECONDS = 0.2  # how soon its log and its end are heard
+Json = dict[str, Any]
+
+
+class Watch:
+    """One server, looked at again and again."""
+
+    def __init__(self, process: ServerProcess, devices: Sequence[Device]) -> None:
+        self._process, self._devices = process, devices
+        self._client = ServerClient(process.record.url, process.api_key)
+        self._progress = LoadProgress()
+        self._counters: Mapping[str, float] | None = None
+        self._measurement: Measurement | None = None
+
+    @property
+    def state(self) -> str:
+        """loading, ready or stopping; with `status`, ended too."""
+        if self._process.stopping:
+            return "stopping"
+        return "ready" if self._progress.ready else "loading"
+
+    def look(self) -> None:
+        """Hear its log."""
+        while lines := self._process.read_log():
+            self._progress = self._progress.after(line.text for line in lines)
+
+    def status(self) -> Json:
+        """All that can be said now: bytes, tokens, seconds. What is not known is null, in `slots` an empty list."""
+        record, state = self._process.record, self.state
+        held = held_by(record.pid, self._devices, nvml.poll().gpus)
+        if state == "ready" and self._measurement is None:
+            self._measurement = take_measurement(self._process, self._devices)
+        plan = record.plan or {}
+        rows = compare(predicted_parts(plan), parts_of(plan.get("dry_run")), self._measurement)
+        return {
+            **self._head(state),
+            "stage": self._progress.stage,
+            "progress": self._progress.fraction,
+            **self._served(),
+            "memory": comparison_json(rows),
+            "held": {"CPU" if name == "RAM" else name: n_bytes for name, n_bytes in held.items()},
+        }
+
+    def end(self, ended: Ended) -> Json:
+        """The last line."""
+        return {
+            **self._head("ended"),
+            "exit_code": ended.exit_code,
+            "stopped": ended.stopped,
+            "reason": ended.reason,
+            "telling": list(ended.telling),
+        }
+
+    def _head(self, state: str) -> Json:
+        record = self._process.record
+        return {"schema": SCHEMA, "time": time.time(), "state": state, "pid": record.pid, "url": record.url}
+
+    def _served(self) -> Json:
+        """Slots and rates; of a server that is loading, or busy with a long batch, nothing."""
+        nothing: Json = {"tokens_per_second": None, "slots": [], "counters": None}
+        if self.state != "ready":
+            return nothing
+        try:
+            slots, counters = self._client.slots(), self._client.metrics()
+        except ServerError:
+            return nothing
+        before, self._counters = self._counters, counters
+        rate = decode_rate(before, counters) if before else None
+        return {"tokens_per_second": rate, "slots": [asdict(s) for s in slots], "counters": counters}
+
+
+def watch(process: ServerProcess, devices: Sequence[Device], every_seconds: float, emit: Callable[[Json], None]) -> int:
+    """Until it ends: a line each `every_seconds` and at each change of state. Its exit code, or 128 + the signal."""
+    watched = Watch(process, devices)
+    said, due = "", 0.0
+    while (ended := process.ended()) is None:
+        watched.look()
+        if watched.state != said or time.monotonic() >= due:
+            status = watched.status()
+            said, due = status["state"], time.monotonic() + every_seconds
+            emit(status)
+        time.sleep(LOOK_SECONDS)
+    process.leave()
+    emit(watched.end(ended))
+    code = ended.exit_code or 0
+    return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def signals_for(launch: Callable[[], ServerProcess]) -> Iterator[ServerProcess]:
+    """The server that `launch` starts; signals to this process go to it, those from before it was there too."""
+    process: ServerProcess | None = None
+    early: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if process is None:
+            early.append(number)
+        else:
+            process.signal(number)
+
+    handlers = {number: signal.signal(number, pass_on) for name in PASSED_ON if (number := getattr(signal, name, None))}
+    try:
+        process = launch()
+        for number in early:
+            process.signal(number)
+        yield process
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

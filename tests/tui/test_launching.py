@@ -1,0 +1,111 @@
+"""A llama-server that the app found by itself: the port of its own build, and how its stop goes."""
+
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import HostMemory, Machine
+from kvtui.model.load import load_model
+from kvtui.placement.request import Request
+from kvtui.server.process.preflight import Address
+from kvtui.server.process.start import ServerProcess
+from kvtui.tui.app import KvtuiApp
+from kvtui.tui.session import Session
+from tests.conftest import HeaderArchive
+from tests.tui.waiting import until
+
+AT_ONCE = ((signal.SIGKILL, 5.0),)
+HELP = """\
+-ctk,  --cache-type-k TYPE    K
+-ngl,  --n-gpu-layers N       layers
+--port PORT                   port to listen{}
+"""
+SERVER = """\
+#!{}
+import signal, sys, time
+if '--help' in sys.argv:
+    print({!r})
+elif '--version' in sys.argv:
+    print('version: {} (abc1234)')
+else:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print("ignores it", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+
+
+def launching(folder: Path, headers: HeaderArchive, patch: pytest.MonkeyPatch, program: str, port: int | None) -> KvtuiApp:
+    """An app that finds this program as its llama-server."""
+    path = folder / "bin" / "llama-server"
+    path.parent.mkdir()
+    path.write_text(program)
+    path.chmod(0o755)
+    patch.setenv("LLAMA_SERVER", str(path))
+    model = headers.write("gemma3-dense", folder)
+    machine = Machine((), HostMemory(2**36, 2**36))
+    request = Request(load_model(model), ContextParams(n_ctx=512, n_parallel=1), machine)
+    return KvtuiApp(Session(path=model, request=request, machine=machine, simulated=False, address=Address(port)))
+
+
+async def launched(app: KvtuiApp, pilot: Pilot[None]) -> ServerProcess:
+    await until(pilot, lambda: app.state.plan is not None and bool(app.state.binaries) and not app.state.working)
+    await pilot.press("L")
+    await until(pilot, lambda: app.state.asking is not None or app.server.process is not None)
+    if app.state.asking is not None:  # the port or the memory of whoever runs this
+        await pilot.press("enter")
+    await until(pilot, lambda: app.server.process is not None)
+    assert app.server.process is not None
+    return app.server.process
+
+
+async def test_the_wait_of_a_stop_is_counted(tmp_path: Path, headers: HeaderArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = launching(tmp_path, headers, monkeypatch, SERVER.format(sys.executable, HELP.format(""), 11434), None)
+    async with app.run_test(size=(120, 36)) as pilot:
+        process = await launched(app, pilot)
+        try:
+            await until(pilot, lambda: "ignores it" in app.screen_text())
+            await pilot.press("x")
+            counted: set[str] = set()
+
+            def counts() -> bool:
+                counted.update(re.findall(r"stopping: SIGINT, (\d+) of 15 s", app.screen_text()))
+                return len(counted) >= 2
+
+            await until(pilot, counts)
+        finally:
+            process.stop(steps=AT_ONCE)
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "asked", "port"),
+    [
+        (11434, "", None, 8080),
+        (11549, "", None, 9931),
+        (0, " (default: 9931)", None, 9931),  # a build without a number tells it in its help
+        (11549, " (default: 9931)", 18473, 18473),
+    ],
+)
+async def test_it_listens_where_its_build_does(
+    version: int, said: str, asked: int | None, port: int, tmp_path: Path, headers: HeaderArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = launching(tmp_path, headers, monkeypatch, SERVER.format(sys.executable, HELP.format(said), version), asked)
+    async with app.run_test(size=(120, 36)) as pilot:
+        process = await launched(app, pilot)
+        try:
+            command = process.record.command
+            given = int(command[command.index("--port") + 1])
+            assert given in range(port, port + 20)  # the next free one where somebody has it
+            assert f"port {given}" in app.screen_text()
+        finally:
+            process.stop(steps=AT_ONCE)
