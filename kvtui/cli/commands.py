@@ -13,6 +13,8 @@ from kvtui import __version__
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.models import models
+from kvtui.cli.naming import named_model
 from kvtui.cli.options import in_environment, positive_seconds, shared_options
 from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "devices", "serve", "profile", "demo")
+COMMANDS = ("plan", "table", "guide", "models", "estimate", "verify", "devices", "serve", "profile", "demo")
 
 
 class _App(click.Group):
@@ -73,7 +75,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     from kvtui.tasks.history import with_proof
 
     began = time.perf_counter()
-    address = ModelAddress(model)
+    address = named_model(model)
     spec = load(address, options, fetched)
     read = time.perf_counter()
     deadline = None if seconds is None else time.monotonic() + seconds - (read - began)
@@ -84,7 +86,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     left = CHECK_SECONDS
     if seconds is not None and deadline is not None:
         left = min(left, deadline + seconds * _BEYOND - time.monotonic())
-    asked = checked(made, None if address.is_url else address.path, options.llama_server, left)
+    asked = checked(made, None if address.is_remote else address.path, options.llama_server, left)
     made = asked.plan
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": planned - read}
     timings |= {"dry_run_seconds": asked.answer.seconds} if asked.answer is not None else {}
@@ -122,7 +124,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
         mmproj=server_flags.beside.mmproj,
         model_draft=server_flags.beside.draft,
     )
-    address = ModelAddress(model)
+    address = named_model(model)
     spec = load(address, joined, fetched)
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
@@ -142,7 +144,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile):
+for _command in (table, guide, models, profile):
     cli.add_command(_command)
 
 
@@ -283,7 +285,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
     from kvtui.tui.session import Session
 
     def opener(name: str) -> "Request":
-        return request_of(load(ModelAddress(name), options, fetched), options)
+        return request_of(load(named_model(name), options, fetched), options)
 
     request = opener(model) if model is not None else None
     machine = request.machine if request is not None else machine_of(options)

@@ -1,12 +1,14 @@
 """The files of a repository, as `huggingface_hub` lists them. It is imported on first use: it takes 0.2 s.
 
-The library waits without end, tries again for half a minute, follows wherever it is sent, and warns on stderr. So each
-of its requests passes a gate of ours that bounds it, sends it to the Hub's own origin alone, and turns what goes wrong
-into one sentence at once."""
+The library waits without end, tries again for half a minute, follows wherever it is sent, warns on stderr, and asks the
+Hub what else might be running here. So each of its requests passes a gate of ours that lets through questions for models
+to the Hub's own origin alone, bounds them, says no more of this machine than that kvtui asks, and turns what goes wrong into
+one sentence at once."""
 
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from kvtui.base.secrets import redacted
 from kvtui.header.access import same_origin
@@ -22,6 +24,7 @@ _TIMEOUT = 20.0  # seconds to connect, and between two pieces of an answer
 _MOST_SECONDS = 60.0  # for one list
 _MOST_BYTES = 64 << 20  # of one list; a file takes about 300
 _REFUSED = (401, 403)
+_MODELS = "/api/models/"  # where the Hub's API has them
 
 
 def hub_files(name: HubName, endpoint: Endpoint, watch: Callable[[], None] = lambda: None) -> tuple[HubFile, ...]:
@@ -63,7 +66,7 @@ class _Gate:
 
             def handle_request(self, request: httpx2.Request) -> httpx2.Response:
                 gate.check_request(str(request.url))
-                request.headers["Accept-Encoding"] = "identity"
+                request.headers["Accept-Encoding"], request.headers["User-Agent"] = "identity", "kvtui"
                 try:
                     answer = self._inner.handle_request(request)
                     assert isinstance(answer.stream, httpx2.SyncByteStream)
@@ -90,6 +93,8 @@ class _Gate:
         self._watch()
         if not same_origin(url, self._endpoint.url):
             raise self.problem("sends the question for its files to another host, which is not followed")
+        if _MODELS not in urlsplit(url).path:
+            raise self.problem("is asked for models alone")
 
     def bounded(self, pieces: "httpx2.SyncByteStream") -> Iterator[bytes]:
         """An answer, as far as it is waited for."""
