@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -287,12 +286,16 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
     def opener(name: str) -> "Request":
         return request_of(load(named_model(name), options, fetched), options)
 
-    request = opener(model) if model is not None else None
+    address = ModelAddress(model) if model is not None else None
+    listed = address is not None and address.is_hub and not address.hub.quant
+    request = opener(model) if model is not None and not listed else None
     machine = request.machine if request is not None else machine_of(options)
     simulated = bool(options.device) and not all(d.endpoint for d in machine.devices)
     run_app(
         Session(
-            path=Path(str(ModelAddress(model))) if model is not None else None,
+            path=address.path if address is not None and not address.is_remote else None,
+            remote=address if address is not None and address.is_remote and not listed else None,
+            asked=str(address) if listed else "",
             request=request,
             machine=machine,
             simulated=simulated,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kvtui.base.sizes import gib, short_context
+from kvtui.base.sizes import amount, short_context
 from kvtui.placement.fitting import Fitting
 from kvtui.report.columns import NONE
 from kvtui.report.grid import grid
@@ -57,4 +57,4 @@ def _cells(row: Fitting) -> tuple[str, ...]:
     plan = row.plan
     context = short_context(plan.request.context.n_ctx) if plan is not None and plan.request.context.n_ctx else NONE
     speed = f"{plan.speed.low:.1f}" if plan is not None and plan.fits and plan.speed is not None else NONE
-    return row.offer.name, gib(row.offer.n_bytes), "yes" if row.fits else "no", context, speed, row.how
+    return row.offer.name, amount(row.offer.n_bytes), "yes" if row.fits else "no", context, speed, row.how

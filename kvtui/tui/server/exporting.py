@@ -17,10 +17,10 @@ from kvtui.server.binary.exports import (
     systemd_unit,
 )
 from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.process.start import server_command
+from kvtui.server.process.start import command_of
 from kvtui.tui.draw.server_pages import folded
 from kvtui.tui.lines import Line, line
-from kvtui.tui.session import Session
+from kvtui.tui.session import NO_FILE, Session
 
 COMMAND, SCRIPT, UNIT, SWAP, PRESET, ENVIRONMENT = (
     "command",
@@ -46,7 +46,6 @@ _HOW = {
     PRESET: "llama-server --models-preset {path}",
     ENVIRONMENT: "set -a; . {path}; llama-server",
 }
-_BUNDLED = Path("MODEL.gguf")
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,13 @@ def export(kind: str, plan: Plan, session: Session, binary: ServerBinary | None,
     cannot hold this plan."""
     if binary is None:
         raise ValueError("an export needs a llama-server to know its flags: name one with --llama-server")
-    model = (session.path or _BUNDLED).absolute()
+    if session.remote is not None and kind in (PRESET, ENVIRONMENT):
+        raise ValueError(f"{kind}: {session.remote} is not on this machine; the other forms download it")
+    model = (session.path or Path(NO_FILE[1])).absolute()
+    model_flags = session.model_flags if session.remote is not None else ("-m", str(model))
     argv = (*plan.argv, *session.address.args)
     env = export_environment(binary, dict(plan.env))
-    command, _ = server_command(binary, model, argv, session.address.port, session.address.host)
+    command, _ = command_of(binary, model_flags, argv, session.address.port, session.address.host)
     name = _slug(plan.request.model.name or model.stem)
     adapted, _ = adapt_argv(argv, binary)
     if kind == COMMAND:
