@@ -297,3 +297,15 @@ def test_the_one_taken_unasked(paths: tuple[str, ...], taken: str | None) -> Non
 def test_what_needs_the_file_says_so() -> None:
     with pytest.raises(UsageError, match="hf:a/b:Q4_0: llama-server needs the file on this machine"):
         _ = ModelAddress("hf:a/b:Q4_0").path
+
+
+def test_a_split_set_behind_a_url_is_joined_too(hub: Hub, headers: HeaderArchive) -> None:
+    url = f"{hub.url}/{REPO}/resolve/main/BF16/Some-BF16-00001-of-00002.gguf?download=true"
+    _, value = estimate(hub, url)
+    assert value["model"]["tensors"] == len(headers["gemma3-dense"].tensors)
+    assert {a.token for a in hub.asked} == {""}
+    hub.repos[REPO].pop("BF16/Some-BF16-00002-of-00002.gguf")
+    done = run(hub, "plan", url, *HERE, HF_TOKEN=TOKEN)
+    assert done.returncode == 2
+    assert "Some-BF16-00002-of-00002.gguf: the server answers HTTP 404" in done.stderr
+    assert {a.token for a in hub.asked} == {""}  # a URL was named, no repository: the token stays here
