@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +13,8 @@ from kvtui.base.secrets import without_secrets
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
 from kvtui.cli.exporting import export
 from kvtui.cli.machines import machine
+from kvtui.cli.models import models
+from kvtui.cli.naming import named_model
 from kvtui.cli.options import address_options, in_environment, positive_seconds, shared_options
 from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "quality", "devices", "serve", "profile", "machine", "export", "demo")
+COMMANDS = ("plan", "table", "guide", "estimate", "verify", "quality", "devices", "serve", "profile", "machine", "export", "models", "demo")
 
 
 class _App(click.Group):
@@ -76,7 +77,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     from kvtui.tasks.history import with_proof
 
     began = time.perf_counter()
-    address = ModelAddress(model)
+    address = named_model(model)
     spec = load(address, options, fetched)
     read = time.perf_counter()
     deadline = None if seconds is None else time.monotonic() + seconds - (read - began)
@@ -87,7 +88,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     left = CHECK_SECONDS
     if seconds is not None and deadline is not None:
         left = min(left, deadline + seconds * _BEYOND - time.monotonic())
-    asked = checked(made, None if address.is_url else address.path, options.llama_server, left)
+    asked = checked(made, None if address.is_remote else address.path, options.llama_server, left)
     made = asked.plan
     timings = {"header_seconds": read - began, "estimate_seconds": 0.0, "plan_seconds": planned - read}
     timings |= {"dry_run_seconds": asked.answer.seconds} if asked.answer is not None else {}
@@ -126,7 +127,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
         mmproj=server_flags.beside.mmproj,
         model_draft=server_flags.beside.draft,
     )
-    address = ModelAddress(model)
+    address = named_model(model)
     spec = load(address, joined, fetched)
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
@@ -147,7 +148,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile, quality, machine, serve, export):
+for _command in (table, guide, profile, quality, machine, serve, export, models):
     cli.add_command(_command)
 
 
@@ -248,14 +249,18 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
     from kvtui.tui.session import Session
 
     def opener(name: str) -> "Request":
-        return request_of(load(ModelAddress(name), options, fetched), options)
+        return request_of(load(named_model(name), options, fetched), options)
 
-    request = opener(model) if model is not None else None
+    address = ModelAddress(model) if model is not None else None
+    listed = address is not None and address.is_hub and not address.hub.quant
+    request = opener(model) if model is not None and not listed else None
     machine = request.machine if request is not None else machine_of(options)
     simulated = bool(options.device) and not all(d.endpoint for d in machine.devices)
     run_app(
         Session(
-            path=Path(str(ModelAddress(model))) if model is not None else None,
+            path=address.path if address is not None and not address.is_remote else None,
+            remote=address if address is not None and address.is_remote and not listed else None,
+            asked=str(address) if listed else "",
             request=request,
             machine=machine,
             simulated=simulated,

@@ -120,7 +120,7 @@ def refuse_unheard(command: str, options: Options) -> None:
 
 
 # Commands that have something to say without a model
-_WITHOUT_MODEL = ("app_command", "guide", "save")
+_WITHOUT_MODEL = ("app_command", "guide", "models", "save")
 
 
 def _settle_model(command: str, values: dict[str, Any], named: str | None) -> None:

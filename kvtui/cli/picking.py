@@ -6,9 +6,9 @@ import click
 
 from kvtui.base.findings import UsageError
 from kvtui.cache.quality import Label
+from kvtui.cli.naming import named_model
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json
-from kvtui.header.address import ModelAddress
 from kvtui.placement.goals import GOALS, Goal
 from kvtui.tasks.opening import load, request_of
 from kvtui.tasks.options import Options
@@ -50,7 +50,7 @@ def table(
     by, figure = (column(name) if name is not None else None for name in (sort, matrix))
     if figure is not None and (as_json or by is not None):
         raise UsageError("--matrix is a picture of one column: leave out --sort and --json, whose rows have every figure")
-    shown = quick_plan(request_of(load(ModelAddress(model), options, fetched), options))
+    shown = quick_plan(request_of(load(named_model(model), options, fetched), options))
     contexts = figure is None or figure.slow
     evaluated = advised(pair_rows(shown, all_pairs=all_pairs or figure is not None, contexts=contexts))
     rows = filtered(evaluated, only, least)
@@ -78,7 +78,7 @@ def guide(model: str | None, options: Options, as_json: bool) -> None:
     if model is not None:
         from kvtui.placement.plan import quick_plan
 
-        plan = quick_plan(request_of(load(ModelAddress(model), options, fetched), options))
+        plan = quick_plan(request_of(load(named_model(model), options, fetched), options))
     made, formula = guide_of(plan)
     if as_json:
         print_json(guide_json(made))

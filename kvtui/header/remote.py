@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kvtui.base.secrets import redacted, shown_url
+from kvtui.header.access import ANYBODY, Access
 from kvtui.header.address import ModelAddress
 from kvtui.header.bounded_http import Clock, bounded_client
 from kvtui.header.reader import Header, HeaderError, read_header
@@ -25,19 +26,10 @@ _TIMEOUT = 20.0  # seconds to connect, and between two pieces of an answer
 _SLOWEST = 32 << 10  # bytes a second; an answer that comes more slowly is given up after _TIMEOUT and its bytes at this
 _MOST_SECONDS = 600.0  # for everything
 
-# Hosts that hand their files out from elsewhere, and the domains they do it from. Any other redirect to another host
-# is refused: an address from the internet must not make this machine ask its neighbours.
-_ELSEWHERE = {
-    "huggingface.co": ("hf.co", "huggingface.co"),
-    "hf.co": ("hf.co", "huggingface.co"),
-    "github.com": ("githubusercontent.com",),
-    "modelscope.cn": ("modelscope.cn", "aliyuncs.com"),
-}
 
-
-def open_remote_header(address: ModelAddress, progress: Progress | None = None) -> Header:
+def open_remote_header(address: ModelAddress, progress: Progress | None = None, access: Access = ANYBODY) -> Header:
     """Header of the model at a URL, its split set joined. Raises HeaderError with one sentence."""
-    base, _, rest = address.whole.partition("#")[0].partition("?")
+    base, _, rest = address.url.partition("#")[0].partition("?")
     folder, _, name = base.rpartition("/")
     query = f"?{rest}" if rest else ""
     fetched = _Counter(progress)
@@ -47,7 +39,7 @@ def open_remote_header(address: ModelAddress, progress: Progress | None = None) 
         def one(part: str) -> Header:
             url = f"{folder}/{part}{query}"
             try:
-                return read_header(_Remote.open(client, url, fetched, clock))
+                return read_header(_Remote.open(client, url, fetched, clock, access))
             except HeaderError as e:
                 raise HeaderError(f"{shown_url(url)}: {e}") from None
 
@@ -78,19 +70,20 @@ class _Remote:
     size: int
     fetched: _Counter
     clock: Clock
+    access: Access
     first: bytes = field(default=b"", repr=False)
     step: int = _FIRST * 2
 
     @classmethod
-    def open(cls, client: "httpx.Client", url: str, fetched: _Counter, clock: Clock) -> "_Remote":
+    def open(cls, client: "httpx.Client", url: str, fetched: _Counter, clock: Clock, access: Access) -> "_Remote":
         """Asks for the first range, which tells whether the server knows ranges and how long the file is."""
         for _ in range(_REDIRECTS + 1):
-            with _asked(client, clock, url, 0, _FIRST) as answer:
+            with _asked(client, clock, url, 0, _FIRST, access) as answer:
                 if answer.is_redirect:
-                    url = _redirected(answer, url)
+                    url = _redirected(answer, url, access)
                     continue
-                size = _total_size(answer)
-                return cls(client, url, size, fetched, clock, _body(answer, _FIRST, fetched))
+                size = _total_size(answer, access)
+                return cls(client, url, size, fetched, clock, access, _body(answer, _FIRST, fetched))
         raise HeaderError(f"the server redirects more than {_REDIRECTS} times")
 
     def read(self, at: int, least: int, most: int) -> bytes:
@@ -100,19 +93,19 @@ class _Remote:
             raise HeaderError(f"the header is longer than {_MOST_BYTES >> 20} MiB")
         want = min(max(least, self.step), self.size - at)
         self.step = min(self.step * 2, _LARGEST)
-        with _asked(self.client, self.clock, self.url, at, want) as answer:
+        with _asked(self.client, self.clock, self.url, at, want, self.access) as answer:
             if answer.is_redirect:
                 raise HeaderError("the server redirects in the middle of the header")
-            if _total_size(answer) != self.size:
+            if _total_size(answer, self.access) != self.size:
                 raise HeaderError("the file changed while it was read")
             return _body(answer, want, self.fetched)
 
 
 @contextmanager
-def _asked(client: "httpx.Client", clock: Clock, url: str, at: int, n: int) -> Iterator["httpx.Response"]:
+def _asked(client: "httpx.Client", clock: Clock, url: str, at: int, n: int, access: Access) -> Iterator["httpx.Response"]:
     import httpx
 
-    headers = {"Range": f"bytes={at}-{at + n - 1}", "Accept-Encoding": "identity"}
+    headers = {"Range": f"bytes={at}-{at + n - 1}", "Accept-Encoding": "identity", **access.headers(url)}
     clock.allow(_TIMEOUT + n / _SLOWEST)
     try:
         with client.stream("GET", url, headers=headers) as answer:
@@ -123,7 +116,7 @@ def _asked(client: "httpx.Client", clock: Clock, url: str, at: int, n: int) -> I
         raise HeaderError(f"the connection failed: {redacted(str(e)) or type(e).__name__}") from None
 
 
-def _redirected(answer: "httpx.Response", url: str) -> str:
+def _redirected(answer: "httpx.Response", url: str, access: Access) -> str:
     import httpx
 
     target = str(httpx.URL(url).join(answer.headers.get("location", "")))
@@ -131,27 +124,17 @@ def _redirected(answer: "httpx.Response", url: str) -> str:
     if new.scheme != old.scheme and (old.scheme, new.scheme) != ("http", "https"):
         raise HeaderError(f"the server redirects to a {new.scheme or 'nameless'}: address, which is not followed")
     here, there = (old.hostname or "").lower(), (new.hostname or "").lower()
-    if here != there and not _belong(here, there):
+    if not access.follows(here, there):
         raise HeaderError(f"the server redirects to another host, {there}; if you trust it, name its address itself")
     return target
 
 
-def _belong(here: str, there: str) -> bool:
-    """Whether `here` is known to hand its files out from `there`."""
-    domains = next((d for known, d in _ELSEWHERE.items() if _within(here, known)), ())
-    return any(_within(there, domain) for domain in domains)
-
-
-def _within(host: str, domain: str) -> bool:
-    return host == domain or host.endswith(f".{domain}")
-
-
-def _total_size(answer: "httpx.Response") -> int:
+def _total_size(answer: "httpx.Response", access: Access) -> int:
     """Size of the whole file from `Content-Range: bytes a-b/SIZE`."""
     if answer.status_code == 200:
         raise HeaderError("the server does not support range requests; download the file instead")
     if answer.status_code in (401, 403):
-        raise HeaderError(f"the server refuses access (HTTP {answer.status_code})")
+        raise HeaderError(f"the server refuses access (HTTP {answer.status_code}){access.refused}")
     if answer.status_code != 206:
         raise HeaderError(f"the server answers HTTP {answer.status_code} {answer.reason_phrase}".rstrip())
     if answer.headers.get("content-encoding", "identity") != "identity":

@@ -35,6 +35,7 @@ class ShelfModel:
     n_bytes: int
     place: str
     missing: int = 0
+    files: int = 1  # parts that are there
 
 
 def usual_places(env: Mapping[str, str], home: Path, here: Path) -> tuple[Place, ...]:
@@ -109,7 +110,8 @@ def _folder(place: Place) -> list[ShelfModel]:
     for (_, stem, count), parts in sets.items():
         first = parts[min(parts)][0]
         total = sum(size for _, size in parts.values())
-        singles.append(ShelfModel(f"{stem}.gguf", first, total, place.name, missing=max(count - len(parts), 0)))
+        lack = max(count - len(parts), 0)
+        singles.append(ShelfModel(f"{stem}.gguf", first, total, place.name, lack, len(parts)))
     return singles
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtui.header.address import ModelAddress
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.abilities import adapt_argv
 from kvtui.server.binary.compose import compose_file
@@ -21,7 +22,7 @@ from kvtui.server.binary.exports import (
 )
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.process.preflight import Address
-from kvtui.server.process.start import server_command
+from kvtui.server.process.start import command_of
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,16 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "model"
 
 
-def exported(form: Format, plan: Plan, model: Path, address: Address, binary: ServerBinary) -> str:
-    """One plan in one form. ExportError where that form cannot hold it."""
+def exported(form: Format, plan: Plan, model: Path | ModelAddress, address: Address, binary: ServerBinary) -> str:
+    """One plan in one form. `model`: a file of this machine, or the address that llama-server downloads it from. ExportError
+    where that form cannot hold it."""
     argv = (*plan.argv, *address.args)
     env = export_environment(binary, dict(plan.env))
     port = address.port_of(binary)
-    command, _ = server_command(binary, model, argv, port, address.host)
+    flags = ("-m", str(model)) if isinstance(model, Path) else model.flags
+    command, _ = command_of(binary, flags, argv, port, address.host)
     adapted, _ = adapt_argv(argv, binary)
-    name = slug(plan.request.model.name or model.stem)
+    name = slug(plan.request.model.name or (model.stem if isinstance(model, Path) else str(model)))
     if form == COMMAND:
         return shell_command(command, env)
     if form == SCRIPT:
@@ -93,6 +96,8 @@ def exported(form: Format, plan: Plan, model: Path, address: Address, binary: Se
         return systemd_unit(command, env, f"llama-server with {plan.request.model.name}")
     if form == SWAP:
         return llama_swap_entry(name, command, env)
+    if not isinstance(model, Path):
+        raise ExportError(f"{form.title}: {model} is not on this machine; the other forms download it")
     if form == PRESET:
         return server_preset(name, model, adapted, binary)
     if form == ENVIRONMENT:

@@ -1,5 +1,6 @@
 """From options to what they mean: the model, the machine, the request. The heavy parts are imported where they are needed."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from kvtui.flags.beside import BesideFlags
     from kvtui.flags.read import ServerFlags
     from kvtui.hardware.device import Device, Machine
+    from kvtui.header.access import Access
     from kvtui.header.address import ModelAddress
     from kvtui.memory.beside import Beside
     from kvtui.model.spec import ModelSpec
@@ -22,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
-    """The model a person named: a path or a URL; `fetched` hears how many bytes of a remote header were read. Raises
-    UsageError."""
+    """The model a person named: a path, a URL, or a name of the Hub that was looked up; `fetched` hears how many bytes of a
+    remote header were read. Raises UsageError."""
     from kvtui.header.reader import HeaderError
     from kvtui.header.remote import open_remote_header
     from kvtui.model.load import load_model, model_from_header
 
     drafts = spec_types(options.spec_type) if options.spec_type else ()
     try:
-        if model.is_url:
-            spec = model_from_header(open_remote_header(model, fetched), model.stem, drafts)
+        if model.is_remote:
+            spec = model_from_header(open_remote_header(model, fetched, _access(model)), model.stem, drafts)
         else:
             spec = load_model(model.path, drafts)
     except HeaderError as e:
@@ -39,6 +41,17 @@ def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]
     if DRAFT_MTP in drafts and spec.n_layer == spec.n_layer_all and not options.model_draft:
         raise UsageError(f"--spec-type {DRAFT_MTP}: {model} has no MTP block; drop it, or give a file of MTP blocks with -md")
     return spec
+
+
+def _access(model: "ModelAddress") -> "Access":
+    """Who asks for it: anybody, or whom the environment says to the Hub."""
+    from kvtui.header.access import ANYBODY
+
+    if not model.is_hub:
+        return ANYBODY
+    from kvtui.header.hub.endpoint import endpoint_of
+
+    return endpoint_of(os.environ).access
 
 
 def beside_of(flags: "BesideFlags", drafts: Sequence[str]) -> "Beside":

@@ -161,8 +161,8 @@ class KvtuiApp(WhatIfDesk):
         if plan is None:
             self.notice("the plan is not ready yet")
             return
-        self.copy_to_clipboard(command_text(plan, self.session.path))
-        self.open_page("command, copied", command_page(plan, self.session.path, self.size.width))
+        self.copy_to_clipboard(command_text(plan, self.session.model_flags))
+        self.open_page("command, copied", command_page(plan, self.session.model_flags, self.size.width))
 
     def explain_figures(self) -> None:
         """Formulas with their numbers; what is alive at each peak follows as soon as it is derived."""

@@ -43,7 +43,7 @@ class Desk(GuardedApp[State]):
         super().__init__(ansi_color=self.look.ansi)
         self.session = session
         assert session.request is not None
-        self.state = state or State(session.request, simulated=session.simulated, path=session.path)
+        self.state = state or State(session.request, simulated=session.simulated, model_flags=session.model_flags)
         self.unicode = draws_unicode(os.environ) if session.unicode is None else session.unicode
         self.superseded = threading.Event()  # set once a newer request, or the end, stops the work on this one
         self.pane = LinesPane(self._lines, id="screen")

@@ -140,7 +140,7 @@ class PairsDesk(ServerDesk):
         self.ask(Prompt("name of the profile", self._save_profile, limit=64, hint="for --profile NAME, and this list"))
 
     def _save_profile(self, name: str) -> None:
-        model = str(self.session.path) if self.session.path is not None else None
+        model = self.session.model
         kept = Profile(model, options_of(self.state.asked_here, self.session.options))
         self._kept(partial(save_profile, name, kept), f"profile {name} is saved")
 
@@ -152,7 +152,7 @@ class PairsDesk(ServerDesk):
         self.ask(Question(f"profile {name}", answers))
 
     def _load_profile(self, name: str, profile: Profile) -> None:
-        model = str(self.session.path) if self.session.path is not None else None
+        model = self.session.model
         try:
             request = with_profile(self.state.request, name, profile, self.session.options, model)
         except KvtuiError as e:

@@ -39,7 +39,7 @@ def run_app(session: Session) -> None:
 def first_state(session: Session) -> State:
     """What a model opens with: what was asked of it the last time, as a change of the defaults that can be undone."""
     assert session.request is not None
-    plain = State(session.request, simulated=session.simulated)
+    plain = State(session.request, simulated=session.simulated, model_flags=session.model_flags)
     kept = None if session.demo else last_request(session.request)
     request = session.request if kept is None else kept.over(session.request, session.given)
     if request == session.request:

@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvtui.hardware.device import Machine
+from kvtui.header.address import ModelAddress
 from kvtui.placement.request import Request
 from kvtui.server.process.preflight import Address
 from kvtui.tasks.options import Options
 
+NO_FILE = ("-m", "MODEL.gguf")  # llama-server's options for a model that is only a header
+
 
 @dataclass(frozen=True)
 class Session:
-    """`request` is None until a model is chosen; `path` is None for the bundled model, which cannot be launched.
+    """`request` is None until a model is chosen; `path` is None for what has no file here and so cannot be launched: the
+    bundled model, and a `remote` one.
 
     `opener` makes a request of a path or URL, with the options of the command line; it raises UsageError.
     """
@@ -21,6 +25,8 @@ class Session:
     request: Request | None
     machine: Machine
     simulated: bool
+    remote: ModelAddress | None = None
+    asked: str = ""  # what the list of models opens with, typed
     server: str | None = None
     lean: bool | None = None  # None: by itself over SSH
     theme: str | None = None
@@ -31,3 +37,23 @@ class Session:
     opener: Callable[[str], Request] | None = None
     options: Options = field(default_factory=Options)  # of the command line, a config and a profile: what profiles keep
     given: frozenset[str] = frozenset()  # parts of a request that the command line decides: names of tasks.last_request.PARTS
+
+    @property
+    def model(self) -> str | None:
+        """The model as one would name it; None for the bundled one."""
+        named = self.path or self.remote
+        return None if named is None else str(named)
+
+    @property
+    def model_flags(self) -> tuple[str, ...]:
+        """llama-server's options for it."""
+        if self.remote is not None:
+            return self.remote.flags
+        return NO_FILE if self.path is None else ("-m", str(self.path))
+
+    @property
+    def not_here(self) -> str:
+        """Why it cannot be launched where `path` is None; one sentence."""
+        if self.remote is None:
+            return "the demo's model is only a header: open a real one to launch it"
+        return f"{self.remote} is not on this machine: the plan's command downloads it and launches it"

@@ -1,7 +1,6 @@
 """What the screen shows: one frozen value; a change of a key makes a new one."""
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
@@ -13,6 +12,7 @@ from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.what_if import Had, as_had
 from kvtui.tui.lines import Line, folded_line
 from kvtui.tui.log_view import LogView
+from kvtui.tui.session import NO_FILE
 from kvtui.tui.table_view import TableView
 
 SEARCHING, IMPROVING = "searching", "improving"
@@ -95,7 +95,7 @@ class State:
     cursor: int = 0  # block under the cursor of the placement pane
     simulated: bool = False  # all of the machine
     had: Had | None = None  # before the machine was last supposed another
-    path: Path | None = None  # of the model; None: it is only a header
+    model_flags: tuple[str, ...] = NO_FILE  # llama-server's options for the model
     live: tuple[LiveMemory, ...] = ()  # devices, RAM last
     history: tuple[tuple[int, ...], ...] = ()  # used bytes of the last HISTORY_SAMPLES polls, the newest last
     polls: int = 0  # all that there were

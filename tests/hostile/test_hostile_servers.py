@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from kvtui.header import remote
+from kvtui.header.access import ANYBODY
 from kvtui.header.address import ModelAddress
 from kvtui.header.bounded_http import Clock, bounded_client
 from kvtui.header.reader import HeaderError
@@ -159,7 +160,7 @@ def test_a_set_of_99999_parts_is_asked_for_nothing() -> None:
     ],
 )
 def test_only_known_hosts_hand_out_from_elsewhere(here: str, there: str, allowed: bool) -> None:
-    assert remote._belong(here, there) is allowed
+    assert ANYBODY.follows(here, there) is allowed
 
 
 def test_all_requests_share_one_time_limit() -> None:

@@ -62,7 +62,14 @@ class StopReport:
 def server_command(
     binary: ServerBinary, model: Path, argv: Sequence[str], port: int, host: str, key_file: Path | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The whole command, and notes on what this build needed changed. What `argv` says of verbosity stays."""
+    """The whole command for a file, and notes on what this build needed changed. What `argv` says of verbosity stays."""
+    return command_of(binary, ("-m", str(model)), argv, port, host, key_file)
+
+
+def command_of(
+    binary: ServerBinary, model_flags: Sequence[str], argv: Sequence[str], port: int, host: str, key_file: Path | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The same for a model wherever it is; `model_flags` are llama-server's options for it."""
     given = list(argv)
     if not {"-lv", "--verbosity", "--log-verbosity", "-v", "--verbose"} & set(given):
         given += ["-lv", "4"]  # buffer sizes are printed from here on
@@ -71,7 +78,7 @@ def server_command(
     given += ["--host", host, "--port", str(port)]
     adapted, notes = adapt_argv(given, binary)
     key = ("--api-key-file", str(key_file)) if key_file else ()
-    return (str(binary.path), "-m", str(model), *adapted, *key), notes
+    return (str(binary.path), *model_flags, *adapted, *key), notes
 
 
 class ServerProcess:

@@ -2,7 +2,7 @@
 
 import shlex
 import textwrap
-from pathlib import Path
+from collections.abc import Sequence
 
 from kvtui.base.sizes import MIB, mib
 from kvtui.flags.overrides import compiled
@@ -13,26 +13,25 @@ from kvtui.tui.keys.commands import COMMANDS, PAGE, shown_key
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
 
-_BUNDLED = Path("MODEL.gguf")
 
-
-def command_text(plan: Plan, path: Path | None) -> str:
+def command_text(plan: Plan, model_flags: Sequence[str]) -> str:
     """The command as a shell takes it."""
     env = "".join(f"{k}={shlex.quote(v)} " for k, v in plan.env)
-    return f"{env}llama-server -m {shlex.quote(str(path or _BUNDLED))} {shlex.join(plan.argv)}"
+    return env + shlex.join(["llama-server", *model_flags, *plan.argv])
 
 
 def plan_command(state: State, width: int) -> list[Line]:
     """The command of the plan on the screen, folded between its words."""
     if state.plan is None:
         return []
-    parts = textwrap.wrap(command_text(state.plan, state.path), max(width - 4, 20), break_on_hyphens=False, break_long_words=True)
+    text = command_text(state.plan, state.model_flags)
+    parts = textwrap.wrap(text, max(width - 4, 20), break_on_hyphens=False, break_long_words=True)
     return [line(f" {'  ' if i else ''}{part}") for i, part in enumerate(parts)]
 
 
-def command_page(plan: Plan, path: Path | None, width: int) -> tuple[Line, ...]:
+def command_page(plan: Plan, model_flags: Sequence[str], width: int) -> tuple[Line, ...]:
     """The command, folded, and what each override matches."""
-    text = command_text(plan, path)
+    text = command_text(plan, model_flags)
     step = max(width - 4, 20)
     lines = [line(f"  {text[i : i + step]}") for i in range(0, len(text), step)]
     lines.append(line(""))

@@ -1,19 +1,24 @@
-"""Choosing a model: the GGUF files of this machine, a filter as one types, or a path or URL typed whole."""
+"""Choosing a model: the GGUF files of this machine, a filter as one types, a path or URL typed whole, or one of a
+repository's quantizations."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from textual.app import ComposeResult
-from textual.events import Key
+from textual.events import Key, Paste
 from textual.message import Message
 
+from kvtui.header.address import ModelAddress
 from kvtui.header.shelf import Place, ShelfModel, architecture, shelf_models, usual_places
 from kvtui.placement.request import Request
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.lines import Line, padded
+from kvtui.tui.picker.listing import Fitted, Listed, NotListed, Reading, list_repository
+from kvtui.tui.picker.repository import RepositoryView
 from kvtui.tui.picker.state import PickerState, picker_lines
 from kvtui.tui.session import Session
 from kvtui.tui.themes import Theme
@@ -66,7 +71,8 @@ class PickerApp(GuardedApp[Session]):
     def __init__(self, session: Session, look: Theme, places: tuple[Place, ...], opener: Callable[[str], Request]) -> None:
         super().__init__(ansi_color=look.ansi)
         self.session, self.look, self.places, self.opener = session, look, places, opener
-        self.state = PickerState(behind=session.request.model.name if session.request is not None else "")
+        self.state = PickerState(typed=session.asked, behind=session.request.model.name if session.request is not None else "")
+        self.listing = Event()  # of the repository in front; set once nobody waits for it
         self.pane = LinesPane(self._lines, id="picker")
 
     def compose(self) -> ComposeResult:
@@ -80,6 +86,8 @@ class PickerApp(GuardedApp[Session]):
         self.pane.use_styles(self.look.styles)
         self.work("looking for models", self._search, Searched)
         self.draw()
+        if self.state.lists:
+            self._list(self.state.typed)
 
     def become(self, state: PickerState) -> None:
         """Another state, drawn; for what runs on the event loop."""
@@ -116,31 +124,90 @@ class PickerApp(GuardedApp[Session]):
 
     def on_opened(self, message: Opened) -> None:
         """On to the app."""
-        path = None if "://" in message.model else Path(message.model)
-        self.exit(replace(self.session, path=path, request=message.request, machine=message.request.machine))
+        address = ModelAddress(message.model)
+        path, remote = (None, address) if address.is_remote else (address.path, None)
+        request = message.request
+        self._leave(replace(self.session, path=path, remote=remote, request=request, machine=request.machine, asked=""))
 
     def on_not_opened(self, message: NotOpened) -> None:
         """A sentence; another model may be chosen."""
-        self.become(replace(self.state, opening=False, notice=message.problem))
+        view = self.state.repository
+        view = view and replace(view, opening=False, notice=message.problem)
+        self.become(replace(self.state, opening=False, notice="" if view else message.problem, repository=view))
+
+    # -- a repository ----------------------------------------------------------------------------------------------
+
+    def _list(self, name: str) -> None:
+        self.listing.set()
+        self.listing = ended = Event()
+        self.become(replace(self.state, repository=RepositoryView(name), notice=""))
+        job = partial(list_repository, name, self.session.options, ended, self.post_message)
+        self.work("listing the repository", job, partial(NotListed, ended), left_behind=True)
+
+    def _repository(self, ended: Event) -> RepositoryView | None:
+        """The view that a message of the listing `ended` is for."""
+        return self.state.repository if ended is self.listing and not ended.is_set() else None
+
+    def on_listed(self, message: Listed) -> None:
+        """The Hub has answered."""
+        if (view := self._repository(message.ended)) is not None:
+            self.become(replace(self.state, repository=view.listed(message.usual, message.offers)))
+
+    def on_reading(self, message: Reading) -> None:
+        """How far it is."""
+        if (view := self._repository(message.ended)) is not None:
+            self.become(replace(self.state, repository=replace(view, read_bytes=message.read_bytes)))
+
+    def on_fitted(self, message: Fitted) -> None:
+        """The next row."""
+        if (view := self._repository(message.ended)) is not None:
+            self.become(replace(self.state, repository=replace(view, rows=(*view.rows, message.row), read_bytes=0)))
+
+    def on_not_listed(self, message: NotListed) -> None:
+        """Back to what was typed, with the sentence, where there is no list; else below it."""
+        if (view := self._repository(message.ended)) is None:
+            return
+        if view.offers:
+            self.become(replace(self.state, repository=replace(view, notice=message.problem)))
+        else:
+            self.become(replace(self.state, repository=None, notice=message.problem))
 
     # -- keys ------------------------------------------------------------------------------------------------------
 
     def on_key(self, event: Key) -> None:
         """Every printable key types; the others move, open and leave."""
         event.stop()
-        if event.key == "escape" and self.state.typed:
+        if event.key == "escape" and self.state.repository is not None:
+            self.listing.set()
+            self.become(replace(self.state, repository=None))
+        elif event.key == "escape" and self.state.typed:
             self.become(replace(self.state, typed="").moved(0))
         elif event.key in ("escape", "ctrl+q", "ctrl+c"):
-            self.exit(None)
+            self._leave(None)
+        elif event.key == "enter" and self.state.lists:
+            self._list(self.state.typed)
         elif event.key == "enter":
             self._open(self.state.chosen)
         else:
             self.become(self.state.after(event.key, event.character))
 
+    def on_paste(self, event: Paste) -> None:
+        """As if it were typed; a repository's name is listed at once."""
+        event.stop()
+        if self.state.repository is None:
+            self.become(self.state.with_text("".join(c for c in event.text.strip() if c.isprintable())))
+            if self.state.lists:
+                self._list(self.state.typed)
+
     def _open(self, model: str) -> None:
         if model and not self.state.opening:
-            self.become(replace(self.state, opening=True, notice=""))
-            self.work("opening the model", partial(_opened, self.opener, model), NotOpened)
+            view = self.state.repository
+            self.become(replace(self.state, opening=True, notice="", repository=view and replace(view, opening=True, notice="")))
+            self.work("opening the model", partial(_opened, self.opener, model), NotOpened, left_behind=True)
+
+    def _leave(self, session: Session | None) -> None:
+        self.listing.set()
+        self.exit(session)
 
     # -- drawing ---------------------------------------------------------------------------------------------------
 

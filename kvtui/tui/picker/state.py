@@ -5,8 +5,10 @@ from pathlib import Path
 
 from kvtui.base.sizes import gib
 from kvtui.base.text import columns, cut, printable
+from kvtui.header.hub_name import HUB_PREFIX
 from kvtui.header.shelf import ShelfModel
 from kvtui.tui.lines import Line, both_ends, line, window, wrapped
+from kvtui.tui.picker.repository import RepositoryView, repository_lines
 
 _MOST_TYPED = 400
 STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
@@ -23,6 +25,7 @@ class PickerState:
     notice: str = ""
     searching: bool = True
     opening: bool = False
+    repository: RepositoryView | None = None  # in front of the list while it is there
     behind: str = ""  # the model to which Esc goes back; "": it leaves
 
     def shown(self) -> list[ShelfModel]:
@@ -35,10 +38,12 @@ class PickerState:
 
     @property
     def chosen(self) -> str:
-        """The path or URL that Enter opens; "" where there is none."""
+        """The path, URL or name of the Hub that Enter opens; "" where there is none."""
+        if self.repository is not None:
+            return self.repository.chosen
         rows = self.shown()
         text = str(rows[self.at].path) if rows else self.typed if is_address(self.typed) else ""
-        return text if not text or "://" in text or text.startswith("hf:") else str(Path(text).expanduser())
+        return text if not text or "://" in text or text.startswith(HUB_PREFIX) else str(Path(text).expanduser())
 
     def moved(self, by: int) -> "PickerState":
         """Another row; also after every change of what is shown."""
@@ -46,26 +51,38 @@ class PickerState:
 
     def after(self, key: str, character: str | None) -> "PickerState":
         """A key that types or moves."""
+        if self.repository is not None:
+            return replace(self, repository=self.repository.moved(STEPS.get(key, 0)))
         if key in ("backspace", "ctrl+h"):
             return replace(self, typed=self.typed[:-1]).moved(0)
         if key in STEPS:
             return self.moved(STEPS[key])
-        if character and character.isprintable() and len(self.typed) < _MOST_TYPED:
-            return replace(self, typed=self.typed + character, notice="").moved(0)
-        return self
+        return self.with_text(character) if character and character.isprintable() else self
+
+    def with_text(self, text: str) -> "PickerState":
+        """What was typed or pasted, as far as there is room for it."""
+        return replace(self, typed=f"{self.typed}{text}"[:_MOST_TYPED], notice="").moved(0)
+
+    @property
+    def lists(self) -> bool:
+        """Whether Enter lists a repository rather than opening a model."""
+        return self.repository is None and self.typed.startswith(HUB_PREFIX) and self.typed.count(":") == 1
 
 
 def is_address(text: str) -> bool:
     """Whether typed text names a file or URL rather than filtering the list."""
-    return text.startswith(("/", "~", ".", "http://", "https://", "hf:")) or text.lower().endswith(".gguf")
+    return text.startswith(("/", "~", ".", "http://", "https://", HUB_PREFIX)) or text.lower().endswith(".gguf")
 
 
 def picker_lines(state: PickerState, width: int, height: int) -> list[Line]:
     """Title, what is typed, the models, and the keys."""
+    if state.repository is not None:
+        return repository_lines(state.repository, width, height)
     rows = state.shown()
     count = f"{len(rows)} of {len(state.models)} models{', searching' if state.searching else ''} "
     out = [both_ends(line((" kvtui  ", "accent"), ("choose a model", "strong")), line((count, "dim")), width)]
-    prompt = "path" if is_address(state.typed) else "filter, or a path or URL"
+    prompt = "path" if is_address(state.typed) else "filter, or a path, URL or hf:ORG/REPO"
+    prompt = "repository, Enter lists it" if state.lists else prompt
     out.append(line((f" {prompt}: ", "dim"), (f"{state.typed}_", "strong")))
     out.append(line((f"   {'model':<{max(width - 48, 12)}} {'architecture':<14}{'size':>12}  from", "dim")))
     said = said_lines(state, width)

@@ -9,9 +9,7 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tasks.exporting import Format, exported, slug
 from kvtui.tui.draw.server_pages import folded
 from kvtui.tui.lines import Line, line
-from kvtui.tui.session import Session
-
-_BUNDLED = Path("MODEL.gguf")
+from kvtui.tui.session import NO_FILE, Session
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ def export(form: Format, plan: Plan, session: Session, binary: ServerBinary | No
     cannot hold this plan."""
     if binary is None:
         raise ValueError("an export needs a llama-server to know its flags: name one with --llama-server")
-    model = (session.path or _BUNDLED).absolute()
-    text = exported(form, plan, model, session.address, binary)
+    model = (session.path or Path(NO_FILE[1])).absolute()
+    text = exported(form, plan, session.remote or model, session.address, binary)
     if not form.ending:
         return Export(form, text)
     name = slug(plan.request.model.name or model.stem)

@@ -99,7 +99,7 @@ class LaunchDesk(Desk):
                 relaunch = ("stops it and launches this plan", lambda: self.stop_server("launch"))
                 self.ask(Question("llama-server is running", {"enter": relaunch}))
         elif self.session.path is None:
-            self.notice("the demo's model is only a header: open a real one to launch it")
+            self.notice(self.session.not_here)
         elif state.working == SEARCHING:
             self.become(replace(state, launch_waits=True, notice="launches as soon as the plan is ready"))
         elif state.plan is None:

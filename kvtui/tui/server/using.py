@@ -94,7 +94,7 @@ class ServerDesk(LaunchDesk):
             self.open_page(COMPARISON, self._comparison(process.record.plan or {}, self.server.measurement))
             return
         if plan is None or path is None:
-            self.notice("there is no plan to compare yet" if plan is None else "the demo's model is only a header")
+            self.notice("there is no plan to compare yet" if plan is None else self.session.not_here)
             return
         binary = next(iter(self.state.binaries), None)
         kept = recall(filed_under(plan.request), request_key(plan.request), gpus_of(plan.request.machine), plan.argv)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -46,8 +47,16 @@ class GuardedApp(SparingApp[Result]):
     failure: str = ""
     ended_by: int = 0
 
-    def work(self, doing: str, job: Callable[[], Message | None], failed: Callable[[str], Message] = Notice) -> None:
-        """Run `job` in a thread and post the message it returns; of an exception, `failed` of one sentence."""
+    def work(
+        self,
+        doing: str,
+        job: Callable[[], Message | None],
+        failed: Callable[[str], Message] = Notice,
+        *,
+        left_behind: bool = False,
+    ) -> None:
+        """Run `job` in a thread and post the message it returns; of an exception, `failed` of one sentence. `left_behind`:
+        the end of the app does not wait for it, since it may be waiting for a network."""
 
         def run() -> None:
             try:
@@ -57,7 +66,10 @@ class GuardedApp(SparingApp[Result]):
             if message is not None:
                 self.post_message(message)
 
-        self.run_worker(run, thread=True, exit_on_error=False)
+        if left_behind:
+            threading.Thread(target=run, name=doing, daemon=True).start()
+        else:
+            self.run_worker(run, thread=True, exit_on_error=False)
 
     def on_load(self) -> None:
         """A signal to end ends as a key would: the terminal is given back first."""
