@@ -66,7 +66,7 @@ class Desk(GuardedApp[State]):
         """Workers stop; what was asked is kept for the next time, however this one ends."""
         self.superseded.set()
         if not self.session.demo and (self.state.past or self.state.future):
-            keep_last(self.state.request)
+            keep_last(self.state.mine)
 
     # -- the state -------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.tasks.last_request import LastRequest
 from kvtui.tui.keys.asking import Asking
-from kvtui.tui.keys.commands import PAGE
+from kvtui.tui.keys.commands import PAGE, When
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.lines import Line, folded_line
 from kvtui.tui.log_view import LogView
@@ -57,6 +58,7 @@ class ServerView:
     job: str = ""  # "stress 40 %"
     actual: tuple[tuple[str, int, int, int], ...] = ()  # device, model, context, compute bytes of its own log
     runs: str = ""  # "q8_0 32k, port 8080": what it was launched with
+    model: str = ""  # the file of another model than the one on the screen; "": the same
     predicted: tuple[tuple[str, int], ...] = ()  # device, bytes of the same three by the plan it was launched with
 
     @property
@@ -78,6 +80,8 @@ class State:
     generation: int = 0
     past: tuple[Request, ...] = ()  # undo, the newest last
     future: tuple[Request, ...] = ()  # redo, the next one last
+    running: LastRequest | None = None  # what the server that runs this model was asked for
+    other: LastRequest | None = None  # what was on the screen when `running` came there
     plan: Plan | None = None
     before: Plan | None = None  # of the last change: what lies elsewhere since is marked until the next key
     rows: tuple[PairRow, ...] = ()
@@ -108,6 +112,23 @@ class State:
     notice: str = ""  # one sentence for the person, until the next key
     failed: str = ""  # why there is no answer to the request, until the next one
     problem: str = ""  # why no GPU is shown
+
+    @property
+    def shows_running(self) -> bool:
+        """Whether what is asked is what the running server was asked for."""
+        return self.running is not None and self.running.over(self.request, frozenset()) == self.request
+
+    @property
+    def mine(self) -> Request:
+        """What a person asked for last: not what was only shown because it runs."""
+        return self.other.over(self.request, frozenset()) if self.other is not None and self.shows_running else self.request
+
+    @property
+    def holding(self) -> frozenset[When]:
+        """What is so, for the keys that need it."""
+        runs, mine = self.server.running, self.running is not None
+        others = {When.RUNS_OTHER: runs and mine and not self.shows_running, When.HAS_OTHER: self.mine != self.request}
+        return frozenset({When.ALWAYS, *([When.RUNS] if runs else []), *(w for w, holds in others.items() if holds)})
 
     @property
     def front(self) -> str:
@@ -149,7 +170,9 @@ class State:
     def left(self) -> "State":
         """What is kept while the list of models is open: all but what is asked and what belongs to the server, which is found
         again."""
-        return replace(self, asking=None, page=None, notice="", live=(), server=ServerView(), log=LogView(), launch_waits=False)
+        return replace(
+            self, asking=None, page=None, notice="", live=(), server=ServerView(), log=LogView(), running=None, launch_waits=False
+        )
 
     def with_live(self, live: tuple[LiveMemory, ...], problem: str) -> "State":
         """Another poll of the memory in use."""

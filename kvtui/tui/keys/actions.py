@@ -78,6 +78,12 @@ class Actions(Protocol):
     def stop_server(self) -> None:
         """Stop it in steps."""
 
+    def show_running_plan(self) -> None:
+        """The request of the running server."""
+
+    def show_asked_plan(self) -> None:
+        """The request that was on the screen before that."""
+
     def compare_memory(self) -> None:
         """Predicted, dry run, actual."""
 

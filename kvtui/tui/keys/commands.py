@@ -10,11 +10,13 @@ _WHOLE_PAGE = 1 << 20  # lines: more than any page has
 EVERYWHERE, MEMORY, TABLE, PLACEMENT, LOG, PAGE = "", "memory", "kv", "placement", "log", "page"
 
 
-class Server(Enum):
-    """Whether a command needs a server that runs."""
+class When(Enum):
+    """What has to be so for a command to be of use: the footer names it then."""
 
-    ANY = auto()
-    RUNS = auto()
+    ALWAYS = auto()
+    RUNS = auto()  # a server does
+    RUNS_OTHER = auto()  # and it was asked for something else than the screen is
+    HAS_OTHER = auto()  # the screen shows the plan that runs, and another request waits
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Command:
     footer: str = ""
     rank: int = 1
     named_in: str = EVERYWHERE
-    server: Server = Server.ANY
+    when: When = When.ALWAYS
 
 
 COMMANDS = (
@@ -126,7 +128,23 @@ COMMANDS = (
         "stop the server",
         "SIGINT, then SIGTERM, then SIGKILL",
         footer="x stop",
-        server=Server.RUNS,
+        when=When.RUNS,
+    ),
+    Command(
+        "J",
+        lambda a: a.show_running_plan(),
+        "the plan that runs",
+        "what the running server was launched with; j goes back to what was asked",
+        footer="J running plan",
+        when=When.RUNS_OTHER,
+    ),
+    Command(
+        "j",
+        lambda a: a.show_asked_plan(),
+        "the other plan",
+        "what was asked before the running plan was shown",
+        footer="j other plan",
+        when=When.HAS_OTHER,
     ),
     Command(
         "d",
@@ -141,7 +159,7 @@ COMMANDS = (
         "stress",
         "one prompt to a slot's limit, with the peak kept: proven here; again calls it off",
         footer="S stress",
-        server=Server.RUNS,
+        when=When.RUNS,
     ),
     Command(
         "A",
@@ -150,7 +168,7 @@ COMMANDS = (
         "the same on all slots at once",
         footer="A all slots",
         rank=6,
-        server=Server.RUNS,
+        when=When.RUNS,
     ),
     Command(
         "T",
@@ -158,7 +176,7 @@ COMMANDS = (
         "test prompt",
         "ask the server one thing and see it answer",
         footer="T prompt",
-        server=Server.RUNS,
+        when=When.RUNS,
     ),
     Command(
         "i",
@@ -167,7 +185,7 @@ COMMANDS = (
         "its address, command, log file, and the config files it reads",
         footer="i server",
         rank=5,
-        server=Server.RUNS,
+        when=When.RUNS,
     ),
     Command(
         "B",

@@ -23,6 +23,7 @@ class PickerState:
     notice: str = ""
     searching: bool = True
     opening: bool = False
+    running: tuple[str, ...] = ()  # servers, by model, plan and port
     behind: str = ""  # the model to which Esc goes back; "": it leaves
 
     def shown(self) -> list[ShelfModel]:
@@ -65,6 +66,7 @@ def picker_lines(state: PickerState, width: int, height: int) -> list[Line]:
     rows = state.shown()
     count = f"{len(rows)} of {len(state.models)} models{', searching' if state.searching else ''} "
     out = [both_ends(line((" kvtui  ", "accent"), ("choose a model", "strong")), line((count, "dim")), width)]
+    out += [line((" running: ", "dim"), (text, "strong")) for text in state.running]
     prompt = "path" if is_address(state.typed) else "filter, or a path or URL"
     out.append(line((f" {prompt}: ", "dim"), (f"{state.typed}_", "strong")))
     out.append(line((f"   {'model':<{max(width - 48, 12)}} {'architecture':<14}{'size':>12}  from", "dim")))

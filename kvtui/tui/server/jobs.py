@@ -68,11 +68,13 @@ def _devices_text(server: ServerBinary) -> str:
     return ", ".join(f"{d.name} {d.description}" for d in found) or "no device"
 
 
-def find_survivors() -> Message:
-    """Servers that an earlier kvtui left: the newest that runs is attached, the ends of others are read."""
+def find_survivors(path: Path | None) -> Message:
+    """Servers that an earlier kvtui left: of those that run, the newest of the model at `path`, else the newest of all,
+    is attached; the ends of others are read."""
     attached, progress, more = None, LoadProgress(), 0
     gone: list[tuple[ServerRecord, Ended]] = []
-    for record in survivors():
+    model = str(path.absolute()) if path is not None else ""
+    for record in sorted(survivors(), key=lambda r: not (r.model == model and is_alive(r))):
         if is_alive(record) and attached is not None:
             more += 1
             continue

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from kvtui.hardware.device import Device
@@ -11,10 +12,12 @@ from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import DryRun
 from kvtui.server.measure.over import over_findings
 from kvtui.server.process.preflight import Preflight, new_key
-from kvtui.server.process.record import Ended
+from kvtui.server.process.record import Ended, ServerRecord
 from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.history import gpus_of
+from kvtui.tasks.last_request import asked_of
 from kvtui.tasks.launch import record_plan
+from kvtui.tasks.running import machine_before, request_that_runs, runs_model
 from kvtui.tui.desk import RETRY_SECONDS, Desk
 from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
 from kvtui.tui.keys.asking import Question
@@ -43,7 +46,7 @@ class LaunchDesk(Desk):
         self.set_interval(LOG_SECONDS, self._follow)
         self._find(launch=False)
         if not self.session.simulated and not self.session.demo:
-            self.server.start("looking for servers that run", jobs.find_survivors)
+            self.server.start("looking for servers that run", partial(jobs.find_survivors, self.session.path))
 
     def on_unmount(self) -> None:
         """A server that was not told to stop stays."""
@@ -97,7 +100,8 @@ class LaunchDesk(Desk):
                 self.notice(f"another kvtui (pid {process.other_app}) has llama-server running: only that one may stop it")
             else:
                 relaunch = ("stops it and launches this plan", lambda: self.stop_server("launch"))
-                self.ask(Question("llama-server is running", {"enter": relaunch}))
+                what = f" {state.server.model}" if state.server.model else ""
+                self.ask(Question(f"llama-server is running{what}", {"enter": relaunch}))
         elif self.session.path is None:
             self.notice("the demo's model is only a header: open a real one to launch it")
         elif state.working == SEARCHING:
@@ -158,8 +162,11 @@ class LaunchDesk(Desk):
 
     def _take_server(self, process: ServerProcess, progress: LoadProgress) -> None:
         self.server.take(process, progress)
-        view = view_of(process.record, self.server.stage, process.other_app)
-        self.become(replace(self.state, server=view, log=LogView()))
+        record = process.record
+        own = runs_model(record, self.state.request, self.session.path)
+        view = view_of(record, self.server.stage, process.other_app, own)
+        running = request_that_runs(record) if own else None
+        self.become(replace(self.state, server=view, log=LogView(), running=running))
 
     # -- found again -----------------------------------------------------------------------------------------------
 
@@ -172,10 +179,43 @@ class LaunchDesk(Desk):
             who = other if process.read_only else "it is yours again: 4 log, i about it"
             more = f"; {message.more} more run" if message.more else ""
             record = process.record
-            self.notice(f"found {Path(record.model).name} running since {started_at(record)}, {who}{more}")
+            told = f"found {Path(record.model).name} running since {started_at(record)}, {who}{more}"
+            if self.state.server.model:
+                self.notice(told)
+            else:
+                self._come_back(record, told)
         if message.ended:
             record, ended = message.ended[0]
             self.open_page("llama-server ended while nobody watched", ended_page(record, ended, self.size.width))
+
+    def _come_back(self, record: ServerRecord, told: str) -> None:
+        """Plans are for the memory that is there once this server has made room; its own comes to the screen."""
+        machine = machine_before(record, self.state.request.machine)
+        past, future = (tuple(replace(r, machine=machine) for r in s) for s in (self.state.past, self.state.future))
+        self.state = replace(self.state, request=replace(self.state.request, machine=machine), past=past, future=future)
+        if self.state.running is None or self.state.shows_running:
+            self._take(self.state.request, told)
+        else:
+            self.show_running_plan(f"{told}; its plan is shown, j shows what was asked last")
+
+    def show_running_plan(self, told: str = "") -> None:
+        """The request of the running server; what was on the screen is one key away."""
+        state = self.state
+        if state.running is None or not state.server.running:
+            self.notice("no server of this model runs whose plan is known")
+        elif state.shows_running:
+            self.notice("this is the plan that runs")
+        else:
+            self.state = replace(state, other=asked_of(state.request))
+            self.change(state.running.over(state.request, frozenset()), told or "the plan that runs; j goes back")
+
+    def show_asked_plan(self) -> None:
+        """What was on the screen before that."""
+        other = self.state.other
+        if other is None:
+            self.notice("no other plan was asked for")
+        else:
+            self.change(other.over(self.state.request, frozenset()), "the plan asked for; J shows the one that runs")
 
     # -- following -------------------------------------------------------------------------------------------------
 

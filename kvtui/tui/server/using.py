@@ -81,7 +81,8 @@ class ServerDesk(LaunchDesk):
         actual = tuple(
             (name, found.model_bytes.get(name, 0), found.context_bytes.get(name, 0), n) for name, n in found.compute_bytes.items()
         )
-        self.view(replace(self.state.server, actual=actual))
+        if not self.state.server.model:
+            self.view(replace(self.state.server, actual=actual))
         self.replan()
 
     def compare_memory(self) -> None:
