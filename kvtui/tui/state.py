@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kvtui.hardware.device import Machine
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.measure.measured import Measurement
 from kvtui.tasks.last_request import LastRequest
+from kvtui.tasks.lessons import Lesson
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.keys.commands import PAGE, When
 from kvtui.tui.keys.marking import Marking
@@ -73,13 +76,24 @@ class ServerView:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a change can be taken back to: a request, and the measurements that its plan counts."""
+
+    request: Request
+    known: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
 class State:
     """Everything the screen is drawn from."""
 
     request: Request
+    known: tuple[Measurement, ...] = ()  # what the plan counts
+    newer: tuple[Measurement, ...] = ()  # the same and what was measured since
+    lesson: Lesson | None = None  # what `newer` would change, once that is known
     generation: int = 0
-    past: tuple[Request, ...] = ()  # undo, the newest last
-    future: tuple[Request, ...] = ()  # redo, the next one last
+    past: tuple[Asked, ...] = ()  # undo, the newest last
+    future: tuple[Asked, ...] = ()  # redo, the next one last
     running: LastRequest | None = None  # what the server that runs this model was asked for
     other: LastRequest | None = None  # what was on the screen when `running` came there
     plan: Plan | None = None
@@ -114,6 +128,23 @@ class State:
     problem: str = ""  # why no GPU is shown
 
     @property
+    def asked(self) -> Asked:
+        """What undo comes back to."""
+        return Asked(self.request, self.known)
+
+    def knowing(self, known: tuple[Measurement, ...]) -> "State":
+        """Plans count these, those of undo and redo too."""
+        past, future = (tuple(replace(a, known=known) for a in stack) for stack in (self.past, self.future))
+        return replace(self, known=known, newer=known, lesson=None, past=past, future=future)
+
+    def on_machine(self, machine: Machine) -> "State":
+        """The same requests for other free memory."""
+        past, future = (
+            tuple(replace(a, request=replace(a.request, machine=machine)) for a in stack) for stack in (self.past, self.future)
+        )
+        return replace(self, request=replace(self.request, machine=machine), past=past, future=future)
+
+    @property
     def shows_running(self) -> bool:
         """Whether what is asked is what the running server was asked for."""
         return self.running is not None and self.running.over(self.request, frozenset()) == self.request
@@ -127,7 +158,11 @@ class State:
     def holding(self) -> frozenset[When]:
         """What is so, for the keys that need it."""
         runs, mine = self.server.running, self.running is not None
-        others = {When.RUNS_OTHER: runs and mine and not self.shows_running, When.HAS_OTHER: self.mine != self.request}
+        others = {
+            When.RUNS_OTHER: runs and mine and not self.shows_running,
+            When.HAS_OTHER: self.mine != self.request,
+            When.LEARNED: self.lesson is not None and self.lesson.known != self.known,
+        }
         return frozenset({When.ALWAYS, *([When.RUNS] if runs else []), *(w for w, holds in others.items() if holds)})
 
     @property

@@ -16,6 +16,7 @@ class When(Enum):
     ALWAYS = auto()
     RUNS = auto()  # a server does
     RUNS_OTHER = auto()  # and it was asked for something else than the screen is
+    LEARNED = auto()  # something was measured that the plan does not count
     HAS_OTHER = auto()  # the screen shows the plan that runs, and another request waits
 
 
@@ -145,6 +146,14 @@ COMMANDS = (
         "what was asked before the running plan was shown",
         footer="j other plan",
         when=When.HAS_OTHER,
+    ),
+    Command(
+        "U",
+        lambda a: a.use_lesson(),
+        "plan with what was measured",
+        "figures of servers that ran here, which the plan does not count yet; u takes it back",
+        footer="U use measured",
+        when=When.LEARNED,
     ),
     Command(
         "d",

@@ -20,12 +20,12 @@ from kvtui.server.log.breakdown import logged_memory
 from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import Cancelled, dry_run
-from kvtui.server.measure.measured import Measurement, recall
+from kvtui.server.measure.measured import Measurement, measurements, recall
 from kvtui.server.process.holding import held_by
 from kvtui.server.process.preflight import Address, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
 from kvtui.server.process.start import ServerProcess, survivors
-from kvtui.tasks.history import keep, measured
+from kvtui.tasks.history import NotLearned, keep, measured
 from kvtui.tasks.launch import ask_first, needs_of, record_plan
 from kvtui.tui.server.messages import (
     AnswerHeard,
@@ -125,17 +125,19 @@ def measure(process: ServerProcess, devices: tuple[Device, ...]) -> Message:
     try:
         held = held_by(record.pid, devices, nvml.poll().gpus)
         found = measured(record.build, conditions, logged_memory(first_lines(record.log)), held)
+    except NotLearned as doubtful:
+        return Measured(process, None, problem=str(doubtful))
     except (KeyError, TypeError, ValueError):
         return Measured(process, None)  # a record of another form
     if not process.read_only:
         keep(found)
-    return Measured(process, recall(found.build, found.model, found.gpus, found.argv) or found)
+    return Measured(process, recall(found.build, found.model, found.gpus, found.argv) or found, measurements())
 
 
 def keep_measurement(measurement: Measurement) -> Message:
     """Write it down."""
     keep(measurement)
-    return MeasurementKept()
+    return MeasurementKept(measurements())
 
 
 def dry_run_of(binary: ServerBinary, path: Path, plan: Plan, kept: Measurement | None, cancel: threading.Event) -> Message | None:

@@ -190,9 +190,10 @@ class LaunchDesk(Desk):
 
     def _come_back(self, record: ServerRecord, told: str) -> None:
         """Plans are for the memory that is there once this server has made room; its own comes to the screen."""
-        machine = machine_before(record, self.state.request.machine)
-        past, future = (tuple(replace(r, machine=machine) for r in s) for s in (self.state.past, self.state.future))
-        self.state = replace(self.state, request=replace(self.state.request, machine=machine), past=past, future=future)
+        state = self.state.on_machine(machine_before(record, self.state.request.machine))
+        newer = state.newer
+        before = tuple(m for m in state.known if m.at < record.launched_at)
+        self.state = replace(state.knowing(before), newer=newer)
         if self.state.running is None or self.state.shows_running:
             self._take(self.state.request, told)
         else:
