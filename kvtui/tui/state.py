@@ -8,6 +8,7 @@ from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.log.out_of_memory import OutOfMemory
 from kvtui.server.measure.measured import Measurement
 from kvtui.tasks.last_request import LastRequest
 from kvtui.tasks.lessons import Lesson
@@ -95,6 +96,7 @@ class State:
     past: tuple[Asked, ...] = ()  # undo, the newest last
     future: tuple[Asked, ...] = ()  # redo, the next one last
     running: LastRequest | None = None  # what the server that runs this model was asked for
+    no_room: OutOfMemory | None = None  # why the last load ended
     other: LastRequest | None = None  # what was on the screen when `running` came there
     plan: Plan | None = None
     before: Plan | None = None  # of the last change: what lies elsewhere since is marked until the next key
@@ -161,6 +163,7 @@ class State:
         others = {
             When.RUNS_OTHER: runs and mine and not self.shows_running,
             When.HAS_OTHER: self.mine != self.request,
+            When.NO_ROOM: self.no_room is not None and not runs,
             When.LEARNED: self.lesson is not None and self.lesson.known != self.known,
         }
         return frozenset({When.ALWAYS, *([When.RUNS] if runs else []), *(w for w, holds in others.items() if holds)})
@@ -206,7 +209,16 @@ class State:
         """What is kept while the list of models is open: all but what is asked and what belongs to the server, which is found
         again."""
         return replace(
-            self, asking=None, page=None, notice="", live=(), server=ServerView(), log=LogView(), running=None, launch_waits=False
+            self,
+            asking=None,
+            page=None,
+            notice="",
+            live=(),
+            server=ServerView(),
+            log=LogView(),
+            running=None,
+            no_room=None,
+            launch_waits=False,
         )
 
     def with_live(self, live: tuple[LiveMemory, ...], problem: str) -> "State":

@@ -84,6 +84,9 @@ class Actions(Protocol):
     def show_asked_plan(self) -> None:
         """The request that was on the screen before that."""
 
+    def make_room(self) -> None:
+        """Leave the room that the last load lacked."""
+
     def use_lesson(self) -> None:
         """Plan with what was measured."""
 

@@ -16,6 +16,7 @@ class When(Enum):
     ALWAYS = auto()
     RUNS = auto()  # a server does
     RUNS_OTHER = auto()  # and it was asked for something else than the screen is
+    NO_ROOM = auto()  # the last load ran out of memory
     LEARNED = auto()  # something was measured that the plan does not count
     HAS_OTHER = auto()  # the screen shows the plan that runs, and another request waits
 
@@ -146,6 +147,14 @@ COMMANDS = (
         "what was asked before the running plan was shown",
         footer="j other plan",
         when=When.HAS_OTHER,
+    ),
+    Command(
+        "O",
+        lambda a: a.make_room(),
+        "plan with more room",
+        "after a load that ran out of memory: leave free there what lacked; u takes it back",
+        footer="O more room",
+        when=When.NO_ROOM,
     ),
     Command(
         "U",

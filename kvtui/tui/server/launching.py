@@ -8,6 +8,7 @@ from pathlib import Path
 from kvtui.hardware.device import Device
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.log.out_of_memory import out_of_memory
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import DryRun
 from kvtui.server.measure.over import over_findings
@@ -17,6 +18,7 @@ from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.history import gpus_of
 from kvtui.tasks.last_request import asked_of
 from kvtui.tasks.launch import record_plan
+from kvtui.tasks.making_room import told, with_room
 from kvtui.tasks.running import machine_before, request_that_runs, runs_model
 from kvtui.tui.desk import RETRY_SECONDS, Desk
 from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
@@ -166,7 +168,7 @@ class LaunchDesk(Desk):
         own = runs_model(record, self.state.request, self.session.path)
         view = view_of(record, self.server.stage, process.other_app, own)
         running = request_that_runs(record) if own else None
-        self.become(replace(self.state, server=view, log=LogView(), running=running))
+        self.become(replace(self.state, server=view, log=LogView(), running=running, no_room=None))
 
     # -- found again -----------------------------------------------------------------------------------------------
 
@@ -251,6 +253,23 @@ class LaunchDesk(Desk):
         self.view(replace(self.state.server, text=ended_text(ended), running=False, ready=False, job=""))
         if not ended.stopped and ended.exit_code != 0:
             self.open_page("llama-server ended", ended_page(process.record, ended, self.size.width))
+            self._answer_no_room(process)
+
+    def _answer_no_room(self, process: ServerProcess) -> None:
+        found = out_of_memory([entry.text for entry in process.tail.lines])
+        if found is not None and not self.state.server.model:
+            question = Question(told(found, process.record.plan or {}), {"O": ("plans with that room", self.make_room)})
+            self.become(replace(self.state, no_room=found, asking=question))
+
+    def make_room(self) -> None:
+        """The plan that leaves what the last load lacked; what moved is marked."""
+        found = self.state.no_room
+        if found is None:
+            self.notice("no load ran out of memory here")
+            return
+        request, said = with_room(self.state.request, found)
+        self.state = replace(self.state, page=None, no_room=None)
+        self.change(request, said)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
