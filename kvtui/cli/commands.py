@@ -10,7 +10,7 @@ import click
 
 from kvtui import __version__
 from kvtui.base.secrets import without_secrets
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.boundary import EXIT_NO, EXIT_OK
 from kvtui.cli.exporting import export
 from kvtui.cli.machines import machine
 from kvtui.cli.models import models
@@ -32,7 +32,21 @@ if TYPE_CHECKING:
 
 _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond it
 
-COMMANDS = ("plan", "table", "guide", "estimate", "verify", "quality", "devices", "serve", "profile", "machine", "export", "models", "demo")
+COMMANDS = (
+    "plan",
+    "table",
+    "guide",
+    "estimate",
+    "verify",
+    "quality",
+    "devices",
+    "serve",
+    "profile",
+    "machine",
+    "export",
+    "models",
+    "demo",
+)
 
 
 class _App(click.Group):

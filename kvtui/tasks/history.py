@@ -1,7 +1,7 @@
 """From servers that ran here to the next plan: which measurement holds for a request, and what it corrects."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,13 +65,13 @@ def conditions_json(plan: "Plan") -> Json:
 
 def measured(build: str, conditions: Mapping[str, Any], memory: "LoggedMemory", held: Mapping[str, int]) -> Measurement:
     """The measurement of a run that has just become ready. KeyError if `conditions` are none,
-    ValueError if the log is not to be believed."""
+    NotLearned if the log is not to be believed."""
     from kvtui.server.measure.comparison import logged_parts, parts_of
     from kvtui.server.measure.trust import doubt
     from kvtui.server.process.holding import RAM, overheads
 
     if strange := doubt(memory, parts_of(conditions.get("dry_run"))):
-        raise ValueError(f"not learned: {strange}")
+        raise NotLearned(f"nothing is learned from this run: {strange}")
     parts, mapped = logged_parts(memory)
     return Measurement(
         build=str(conditions.get("server") or build),
@@ -110,12 +110,19 @@ def with_stress(measurement: Measurement, peak: Mapping[str, int], passed: bool,
     )
 
 
-def with_learned(request: Request, state: Path | None = None) -> Request:
-    """`request` with what was measured on these devices, with this model and build; simulated devices have no past."""
+class NotLearned(ValueError):
+    """A log that is not to be believed: one sentence."""
+
+
+def with_learned(request: Request, state: Path | None = None, *, known: Sequence[Measurement] | None = None) -> Request:
+    """`request` with what was measured on these devices, with this model and build; simulated devices have no past.
+    `known`: the measurements that count; None: all that are kept."""
     if all(d.simulated and not d.endpoint for d in request.machine.devices) and request.machine.devices:
         return replace(request, learned=NOTHING)
     gpus, key = gpus_of(request.machine), request_key(request)
-    mine = [m for m in measurements(state) if _is_of(m, request) and m.gpus == gpus and m.model == key]
+    mine = [
+        m for m in (measurements(state) if known is None else known) if _is_of(m, request) and m.gpus == gpus and m.model == key
+    ]
     if not mine:
         return replace(request, learned=NOTHING)
     names = [d.name for d in request.machine.devices]

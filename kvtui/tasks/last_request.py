@@ -61,12 +61,14 @@ class LastRequest:
         return replace(request, context=replace(request.context, **context), **devices)
 
 
-def _of(request: Request) -> LastRequest:
+def asked_of(request: Request) -> LastRequest:
+    """What is asked in it."""
     context = {name: getattr(request.context, name) for name in _OF_CONTEXT}
     return LastRequest(**context, margins=request.margin_bytes, pins=request.pins, gpus=gpus_of(request.machine))
 
 
-def _read_one(fields: Fields) -> LastRequest:
+def read_asked(fields: Fields) -> LastRequest:
+    """As `asked_json` has it. ValueError where it is none."""
     slots = fields.get("n_parallel")
     pins = [Fields(p) for p in fields.items("pins")]
     found = LastRequest(
@@ -87,16 +89,17 @@ def _read_one(fields: Fields) -> LastRequest:
     return found
 
 
-def _write_one(last: LastRequest) -> dict[str, Any]:
+def asked_json(last: LastRequest) -> dict[str, Any]:
+    """For a file."""
     return {**asdict(last), "gpus": [{"name": name, "kind": kind} for name, kind in last.gpus]}
 
 
 def _read(fields: Fields) -> Mapping[str, LastRequest]:
-    return {key: _read_one(Fields(value)) for key, value in fields.table("models").items()}
+    return {key: read_asked(Fields(value)) for key, value in fields.table("models").items()}
 
 
 _REQUESTS: Kept[Mapping[str, LastRequest]] = Kept(
-    schema=1, read=_read, write=lambda kept: {"models": {key: _write_one(last) for key, last in kept.items()}}
+    schema=1, read=_read, write=lambda kept: {"models": {key: asked_json(last) for key, last in kept.items()}}
 )
 
 
@@ -112,7 +115,7 @@ def keep_last(request: Request, state: Path | None = None) -> None:
 
     def change(kept: Mapping[str, LastRequest] | None) -> Mapping[str, LastRequest]:
         others = [(k, v) for k, v in (kept or {}).items() if k != key]
-        return dict([*others[1 - _MOST_MODELS :], (key, _of(request))])
+        return dict([*others[1 - _MOST_MODELS :], (key, asked_of(request))])
 
     with suppress(OSError, NewerFileError):
         _REQUESTS.update(path, change)

@@ -12,6 +12,7 @@ from kvtui.server.measure.comparison import dry_parts, parts_json
 from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
 from kvtui.server.process.preflight import Needs
 from kvtui.tasks.history import conditions_json
+from kvtui.tasks.last_request import asked_json, asked_of
 
 DRY_RUN_SECONDS = 15.0
 _UNMAPPED = ("none", "dio")  # load modes that hold all of the host's weights; the others map the file
@@ -27,9 +28,14 @@ def needs_of(plan: Plan) -> Needs:
 
 
 def record_plan(plan: Plan, path: Path, answer: DryRun | None = None) -> dict[str, Any]:
-    """The plan's own JSON, what the dry run said, and what a measurement of it is filed under."""
+    """The plan's own JSON, the request behind it, what the dry run said, and what a measurement of it is filed under."""
     said = parts_json(dry_parts(answer)) if answer is not None else {}
-    return {**plan_json(plan, str(path), {}), "dry_run": said, "conditions": {**conditions_json(plan), "dry_run": said}}
+    kept = {
+        "asked": asked_json(asked_of(plan.request)),
+        "dry_run": said,
+        "conditions": {**conditions_json(plan), "dry_run": said},
+    }
+    return {**plan_json(plan, str(path), {}), **kept}
 
 
 def ask_first(binary: ServerBinary, plan: Plan, path: Path, cancel: Event) -> DryRun | None:

@@ -9,11 +9,12 @@ from kvtui.server.log.follow import first_lines
 from kvtui.server.measure.measured import Measurement, recall
 from kvtui.server.process.holding import held_by
 from kvtui.server.process.start import ServerProcess
-from kvtui.tasks.history import keep, measured
+from kvtui.tasks.history import NotLearned, keep, measured
 
 
 def take_measurement(process: ServerProcess, devices: Sequence[Device]) -> Measurement | None:
-    """Kept where this process controls the server; None for a record of another form, or a log not to be believed."""
+    """Kept where this process controls the server; None for a record of another form. NotLearned, with the
+    reason, for a log that is not to be believed."""
     record = process.record
     conditions = (record.plan or {}).get("conditions")
     if not isinstance(conditions, dict):
@@ -21,6 +22,8 @@ def take_measurement(process: ServerProcess, devices: Sequence[Device]) -> Measu
     try:
         held = held_by(record.pid, devices, nvml.poll().gpus)
         found = measured(record.build, conditions, logged_memory(first_lines(record.log)), held)
+    except NotLearned:
+        raise
     except (KeyError, TypeError, ValueError):
         return None
     if not process.read_only:

@@ -19,6 +19,7 @@ from kvtui.server.process.foreground import PASSED_ON
 from kvtui.server.process.holding import held_by
 from kvtui.server.process.record import Ended
 from kvtui.server.process.start import ServerProcess
+from kvtui.tasks.history import NotLearned
 from kvtui.tasks.measuring import take_measurement
 
 SCHEMA = 1
@@ -53,7 +54,10 @@ class Watch:
         record, state = self._process.record, self.state
         held = held_by(record.pid, self._devices, nvml.poll().gpus)
         if state == "ready" and self._measurement is None:
-            self._measurement = take_measurement(self._process, self._devices)
+            try:
+                self._measurement = take_measurement(self._process, self._devices)
+            except NotLearned:  # what it took is then not told; the plan's figures are
+                self._measurement = None
         plan = record.plan or {}
         rows = compare(predicted_parts(plan), parts_of(plan.get("dry_run")), self._measurement)
         return {

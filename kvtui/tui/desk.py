@@ -11,6 +11,7 @@ from kvtui.base.build import build_in
 from kvtui.placement.advice import advised
 from kvtui.placement.request import Request
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.tasks.last_request import keep_last
 from kvtui.tui.draw.body import in_sight, screen
 from kvtui.tui.draw.lines_pane import LinesPane
@@ -23,9 +24,9 @@ from kvtui.tui.state import IMPROVING, Page, State
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp
 from kvtui.tui.work.live import poll_live
-from kvtui.tui.work.messages import LiveFailed, LivePolled, Notice, PlanFailed, PlanReady, RowsReady, SquareReady
+from kvtui.tui.work.messages import LessonReady, LiveFailed, LivePolled, Notice, PlanFailed, PlanReady, RowsReady, SquareReady
 from kvtui.tui.work.pairs import square
-from kvtui.tui.work.planning import answer
+from kvtui.tui.work.planning import answer, lesson
 
 LIVE_SECONDS = 1.0
 RETRY_SECONDS = 60.0  # what is done all the time and broke is tried again after so long
@@ -44,6 +45,8 @@ class Desk(GuardedApp[State]):
         self.session = session
         assert session.request is not None
         self.state = state or State(session.request, simulated=session.simulated, model_flags=session.model_flags)
+        if not session.demo and not self.state.known:
+            self.state = self.state.knowing(measurements())
         self.unicode = draws_unicode(os.environ) if session.unicode is None else session.unicode
         self.superseded = threading.Event()  # set once a newer request, or the end, stops the work on this one
         self.pane = LinesPane(self._lines, id="screen")
@@ -66,7 +69,7 @@ class Desk(GuardedApp[State]):
         """Workers stop; what was asked is kept for the next time, however this one ends."""
         self.superseded.set()
         if not self.session.demo and (self.state.past or self.state.future):
-            keep_last(self.state.asked_here)
+            keep_last(self.state.here(self.state.mine))
 
     # -- the state -------------------------------------------------------------------------------------------------
 
@@ -100,30 +103,62 @@ class Desk(GuardedApp[State]):
         if request == self.state.request:
             self.notice(notice)
             return
-        self.state = replace(self.state, past=(*self.state.past, self.state.request), future=(), launch_waits=False)
+        self.state = replace(self.state, past=(*self.state.past, self.state.asked), future=(), launch_waits=False)
         self._take(request, notice)
 
     def undo_change(self) -> None:
         """The request before."""
         if self.state.past:
-            *past, request = self.state.past
-            self.state = replace(
-                self.state, past=tuple(past), future=(*self.state.future, self.state.request), launch_waits=False
-            )
-            self._take(request, "undone")
+            *past, asked = self.state.past
+            future = (*self.state.future, self.state.asked)
+            self.state = replace(self.state, past=tuple(past), future=future, known=asked.known, launch_waits=False)
+            self._take(asked.request, "undone")
 
     def redo_change(self) -> None:
         """The request that was undone."""
         if self.state.future:
-            *future, request = self.state.future
-            self.state = replace(
-                self.state, future=tuple(future), past=(*self.state.past, self.state.request), launch_waits=False
-            )
-            self._take(request, "done again")
+            *future, asked = self.state.future
+            past = (*self.state.past, self.state.asked)
+            self.state = replace(self.state, past=past, future=tuple(future), known=asked.known, launch_waits=False)
+            self._take(asked.request, "done again")
 
-    def replan(self) -> None:
-        """The same request again: something was learned."""
+    def taught(self, known: tuple[Measurement, ...]) -> None:
+        """Something was measured: the same plan again, with what is known of it now; what would change is looked at."""
+        self.state = replace(self.state, newer=known)
         self._take(self.state.request, self.state.notice)
+
+    def use_lesson(self) -> None:
+        """The same request, planned with what was measured; what moved is marked."""
+        state = self.state
+        if state.lesson is None or state.lesson.known == state.known:
+            self.notice("nothing was measured that the plan does not count")
+            return
+        self.state = replace(
+            state,
+            past=(*state.past, state.asked),
+            future=(),
+            known=state.lesson.known,
+            newer=state.lesson.known,
+            launch_waits=False,
+        )
+        self._take(state.request, "planned with what was measured here; u takes it back")
+
+    def on_lesson_ready(self, message: LessonReady) -> None:
+        """Told, and one key away; what changes nothing counts from now on."""
+        if message.generation != self.state.generation:
+            return
+        found = message.lesson
+        if found.is_one:
+            self.become(replace(self.state, lesson=found, notice=str(found)))
+        else:
+            self.become(replace(self.state, known=found.known, newer=found.known, lesson=None))
+
+    def _look_for_lesson(self) -> None:
+        state = self.state
+        known, lesson_of = state.newer, state.lesson.known if state.lesson is not None else state.known
+        if state.plan is not None and known not in (state.known, lesson_of):
+            request, plan, generation = state.request, state.plan, state.generation
+            self.work("looking at what was measured", lambda: lesson(request, plan, known, generation))
 
     def use_build(self, binary: ServerBinary) -> None:
         """Plans are for the build that will run and the kernels it has, unless another build was asked for; the demo is one of
@@ -140,10 +175,10 @@ class Desk(GuardedApp[State]):
         self.superseded.set()
         superseded = self.superseded = threading.Event()
         self.become(self.state.taking(request, notice))
-        generation = self.state.generation
+        generation, known = self.state.generation, self.state.known
         self.work(
             "planning",
-            lambda: answer(request, generation, self.post_message, superseded),
+            lambda: answer(request, known, generation, self.post_message, superseded),
             lambda text: PlanFailed(generation, text),
         )
 
@@ -151,6 +186,8 @@ class Desk(GuardedApp[State]):
         """A plan; an old one is dropped."""
         if message.generation == self.state.generation:
             self.become(replace(self.state, plan=message.plan, working="" if message.final else IMPROVING))
+            if message.final:
+                self._look_for_lesson()
 
     def on_rows_ready(self, message: RowsReady) -> None:
         """Rows of the table."""

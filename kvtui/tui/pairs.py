@@ -141,7 +141,7 @@ class PairsDesk(ServerDesk):
 
     def _save_profile(self, name: str) -> None:
         model = self.session.model
-        kept = Profile(model, options_of(self.state.asked_here, self.session.options))
+        kept = Profile(model, options_of(self.state.here(self.state.request), self.session.options))
         self._kept(partial(save_profile, name, kept), f"profile {name} is saved")
 
     def _ask_profile(self, name: str, profile: Profile) -> None:

@@ -45,7 +45,7 @@ def first_state(session: Session) -> State:
     if request == session.request:
         return plain
     notice = f"as last time: {described(request)}; u goes back to the defaults"
-    return replace(plain, request=request, past=(session.request,), notice=notice)
+    return replace(plain, request=request, past=(plain.asked,), notice=notice)
 
 
 def _run(app: GuardedApp[Result]) -> Result | None:

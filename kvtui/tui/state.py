@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass, field, replace
 
+from kvtui.hardware.device import Machine
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.log.out_of_memory import OutOfMemory
+from kvtui.server.measure.measured import Measurement
+from kvtui.tasks.last_request import LastRequest
+from kvtui.tasks.lessons import Lesson
 from kvtui.tui.keys.asking import Asking
-from kvtui.tui.keys.commands import PAGE
+from kvtui.tui.keys.commands import PAGE, When
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.what_if import Had, as_had
 from kvtui.tui.lines import Line, folded_line
@@ -58,6 +63,7 @@ class ServerView:
     job: str = ""  # "stress 40 %"
     actual: tuple[tuple[str, int, int, int], ...] = ()  # device, model, context, compute bytes of its own log
     runs: str = ""  # "q8_0 32k, port 8080": what it was launched with
+    model: str = ""  # the file of another model than the one on the screen; "": the same
     predicted: tuple[tuple[str, int], ...] = ()  # device, bytes of the same three by the plan it was launched with
 
     @property
@@ -72,13 +78,27 @@ class ServerView:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a change can be taken back to: a request, and the measurements that its plan counts."""
+
+    request: Request
+    known: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
 class State:
     """Everything the screen is drawn from."""
 
     request: Request
+    known: tuple[Measurement, ...] = ()  # what the plan counts
+    newer: tuple[Measurement, ...] = ()  # the same and what was measured since
+    lesson: Lesson | None = None  # what `newer` would change, once that is known
     generation: int = 0
-    past: tuple[Request, ...] = ()  # undo, the newest last
-    future: tuple[Request, ...] = ()  # redo, the next one last
+    past: tuple[Asked, ...] = ()  # undo, the newest last
+    future: tuple[Asked, ...] = ()  # redo, the next one last
+    running: LastRequest | None = None  # what the server that runs this model was asked for
+    no_room: OutOfMemory | None = None  # why the last load ended
+    other: LastRequest | None = None  # what was on the screen when `running` came there
     plan: Plan | None = None
     before: Plan | None = None  # of the last change: what lies elsewhere since is marked until the next key
     rows: tuple[PairRow, ...] = ()
@@ -112,6 +132,45 @@ class State:
     problem: str = ""  # why no GPU is shown
 
     @property
+    def asked(self) -> Asked:
+        """What undo comes back to."""
+        return Asked(self.request, self.known)
+
+    def knowing(self, known: tuple[Measurement, ...]) -> "State":
+        """Plans count these, those of undo and redo too."""
+        past, future = (tuple(replace(a, known=known) for a in stack) for stack in (self.past, self.future))
+        return replace(self, known=known, newer=known, lesson=None, past=past, future=future)
+
+    def on_machine(self, machine: Machine) -> "State":
+        """The same requests for other free memory."""
+        past, future = (
+            tuple(replace(a, request=replace(a.request, machine=machine)) for a in stack) for stack in (self.past, self.future)
+        )
+        return replace(self, request=replace(self.request, machine=machine), past=past, future=future)
+
+    @property
+    def shows_running(self) -> bool:
+        """Whether what is asked is what the running server was asked for."""
+        return self.running is not None and self.running.over(self.request, frozenset()) == self.request
+
+    @property
+    def mine(self) -> Request:
+        """What a person asked for last: not what was only shown because it runs."""
+        return self.other.over(self.request, frozenset()) if self.other is not None and self.shows_running else self.request
+
+    @property
+    def holding(self) -> frozenset[When]:
+        """What is so, for the keys that need it."""
+        runs, mine = self.server.running, self.running is not None
+        others = {
+            When.RUNS_OTHER: runs and mine and not self.shows_running,
+            When.HAS_OTHER: self.mine != self.request,
+            When.NO_ROOM: self.no_room is not None and not runs,
+            When.LEARNED: self.lesson is not None and self.lesson.known != self.known,
+        }
+        return frozenset({When.ALWAYS, *([When.RUNS] if runs else []), *(w for w, holds in others.items() if holds)})
+
+    @property
     def front(self) -> str:
         """What the keys go to: the page that is open, or the pane in focus."""
         return PAGE if self.page is not None else self.focus
@@ -121,10 +180,9 @@ class State:
         """Whether the machine is one that a person supposes."""
         return self.had is not None and self.request.machine.devices != self.had.request.machine.devices
 
-    @property
-    def asked_here(self) -> Request:
-        """The request, on the machine that is here."""
-        return as_had(self.request, self.had) if self.had is not None and self.what_if else self.request
+    def here(self, request: Request) -> Request:
+        """`request` on the machine that is here, whichever is supposed."""
+        return as_had(request, self.had) if self.had is not None and self.what_if else request
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -166,7 +224,18 @@ class State:
     def left(self) -> "State":
         """What is kept while the list of models is open: all but what is asked and what belongs to the server, which is found
         again."""
-        return replace(self, asking=None, page=None, notice="", live=(), server=ServerView(), log=LogView(), launch_waits=False)
+        return replace(
+            self,
+            asking=None,
+            page=None,
+            notice="",
+            live=(),
+            server=ServerView(),
+            log=LogView(),
+            running=None,
+            no_room=None,
+            launch_waits=False,
+        )
 
     def with_live(self, live: tuple[LiveMemory, ...], problem: str) -> "State":
         """Another poll of the memory in use."""

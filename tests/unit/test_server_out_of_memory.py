@@ -31,19 +31,16 @@ def test_what_was_asked_for_which_buffer(words: str, part: str) -> None:
     assert found.lacking_bytes == 812 * MIB
 
 
-def test_the_next_plan_reserves_what_was_asked() -> None:
-    found = OutOfMemory("CUDA1", "compute", 1812 * MIB, 1000 * MIB)
-    learned = found.learned(("CUDA0", "CUDA1"), (500 * MIB, 500 * MIB))
-    assert learned.compute(1, 500 * MIB) == 1812 * MIB
-    assert learned.compute(0, 500 * MIB) == 500 * MIB
-    assert learned.overhead(1, 1) == 0
+def test_the_next_plan_leaves_what_lacked() -> None:
+    assert OutOfMemory("CUDA1", "compute", 1812 * MIB, 1000 * MIB).room_bytes == 812 * MIB
+    assert OutOfMemory("CUDA1", "compute", 1812 * MIB).room_bytes == 1812 * MIB
 
 
 def test_room_that_was_not_there_is_what_nobody_lists() -> None:
     """3,000 MiB were left by the log, and 1,812 were refused: 1,188 at least were somebody's."""
     found = OutOfMemory("CUDA1", "compute", 1812 * MIB, 3000 * MIB)
     assert found.lacking_bytes is None
-    assert found.learned(("CUDA0", "CUDA1"), (0, 1812 * MIB)).overhead(1, 1) == 1188 * MIB
+    assert found.room_bytes == 1188 * MIB
 
 
 def test_ram_and_nothing() -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kvtui.memory.corrections import Learned
 from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, logged_memory
 
 Part = Literal["model", "context", "compute"]
@@ -42,19 +41,11 @@ class OutOfMemory:
             return None
         return self.asked_bytes - self.left_bytes
 
-    def learned(self, names: Sequence[str], estimated_compute_bytes: Sequence[int]) -> Learned:
-        """The correction for the next plan, devices in the machine's order: compute by what was asked, and what
-        nobody lists by the room that should have been there. Nothing where the device is none of them."""
-        if self.device not in names:
-            return Learned()
-        index = names.index(self.device)
-        compute = [0] * len(names)
-        if self.part == "compute":
-            compute[index] = max(self.asked_bytes - estimated_compute_bytes[index], 0)
-        hidden = [0] * len(names)
-        hidden[index] = max((self.left_bytes or 0) - self.asked_bytes, 0)
-        said = f"{self.device} ran out of memory here"
-        return Learned(tuple(hidden) if any(hidden) else (), tuple(compute) if any(compute) else (), said=said)
+    @property
+    def room_bytes(self) -> int:
+        """What the next plan has to leave free there beyond what this one did: what lacked; where there should have been
+        room, what nobody lists (at least so much was somebody's); all that was asked where the log tells neither."""
+        return self.asked_bytes if self.left_bytes is None else abs(self.asked_bytes - self.left_bytes)
 
 
 def out_of_memory(lines: Sequence[str]) -> OutOfMemory | None:

@@ -84,7 +84,7 @@ def footer_lines(state: State, room: Room) -> tuple[Line, ...]:
     """What is asked, or the keys of what is in front."""
     if state.asking is not None:
         return state.asking.footer(room.width - 2)
-    return tuple(line((f" {text}", "dim")) for text in key_lines(state.front, state.server.running, room.width - 3))
+    return tuple(line((f" {text}", "dim")) for text in key_lines(state.front, state.holding, room.width - 3))
 
 
 def notice_lines(state: State, room: Room) -> list[Line]:

@@ -3,7 +3,7 @@
 from kvtui.base.sizes import gib, short_context
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, both_ends, fit, line, width_of
-from kvtui.tui.state import State
+from kvtui.tui.state import ServerView, State
 
 
 def head_line(state: State, room: Room) -> Line:
@@ -34,16 +34,24 @@ def pair_name(type_k: str, type_v: str) -> str:
 
 
 def _running(state: State, room: Room) -> Line:
-    server, shown = state.server, on_screen(state)
-    same = server.runs.startswith(f"{shown},")
-    content: Line = line((f" running: {server.runs} " if server.runs else " running ", "title-focus"))
+    server, shown, model = state.server, on_screen(state), state.request.model
+    same = state.shows_running or (not server.model and server.runs.startswith(f"{shown},"))
+    content: Line = line((f" running{_what_runs(server)} ", "title-focus"))
+    here = f"{model.name} {shown}" if server.model else "the same" if same else shown
     asides = (
-        line((" on screen: ", "dim"), (f"{'the same' if same else shown} ", "strong")),
-        *(line((f" {part} ", "accent")) for part in server.status_parts),
-        line((f" {state.request.model.name} ", "strong")),
-        line((f" {state.request.model.architecture} ", "text")),
+        line((" on screen: ", "dim"), (f"{here} ", "strong")),
+        *(line((f" {part} ", "accent")) for part in ([] if server.model else server.status_parts)),
+        line((f" {model.name} ", "strong")) if not server.model else (),
+        line((f" {model.architecture} ", "text")),
     )
     for aside in asides:
         if width_of(content) + width_of(aside) <= room.width:
             content = (*content, *aside)
     return fit(content, room.width)
+
+
+def _what_runs(server: ServerView) -> str:
+    """What stands after "running": of another model its file and state too, so that neither reads as the screen's own."""
+    if server.model:
+        return f" {server.model}: {', '.join(part for part in (server.runs, *server.status_parts) if part)}"
+    return f": {server.runs}" if server.runs else ""

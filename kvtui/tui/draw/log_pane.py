@@ -10,7 +10,7 @@ _STYLES = {"error": "error", "warning": "warning"}
 
 def log_about(state: State) -> str:
     """What it is busy with, and the filter."""
-    return "  ".join(part for part in (state.server.job or state.server.text, state.log.described()) if part)
+    return "  ".join(part for part in (state.server.model, state.server.job or state.server.text, state.log.described()) if part)
 
 
 def log_lines(state: State, room: Room) -> list[Line]:

@@ -84,6 +84,18 @@ class Actions(Protocol):
     def stop_server(self) -> None:
         """Stop it in steps."""
 
+    def show_running_plan(self) -> None:
+        """The request of the running server."""
+
+    def show_asked_plan(self) -> None:
+        """The request that was on the screen before that."""
+
+    def make_room(self) -> None:
+        """Leave the room that the last load lacked."""
+
+    def use_lesson(self) -> None:
+        """Plan with what was measured."""
+
     def compare_memory(self) -> None:
         """Predicted, dry run, actual."""
 

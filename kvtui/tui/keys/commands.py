@@ -10,11 +10,15 @@ _WHOLE_PAGE = 1 << 20  # lines: more than any page has
 EVERYWHERE, MEMORY, TABLE, PLACEMENT, LOG, PAGE = "", "memory", "kv", "placement", "log", "page"
 
 
-class Server(Enum):
-    """Whether a command needs a server that runs."""
+class When(Enum):
+    """What has to be so for a command to be of use: the footer names it then."""
 
-    ANY = auto()
-    RUNS = auto()
+    ALWAYS = auto()
+    RUNS = auto()  # a server does
+    RUNS_OTHER = auto()  # and it was asked for something else than the screen is
+    NO_ROOM = auto()  # the last load ran out of memory
+    LEARNED = auto()  # something was measured that the plan does not count
+    HAS_OTHER = auto()  # the screen shows the plan that runs, and another request waits
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Command:
     footer: str = ""
     rank: int = 1
     named_in: str = EVERYWHERE
-    server: Server = Server.ANY
+    when: When = When.ALWAYS
 
 
 COMMANDS = (
@@ -135,7 +139,39 @@ COMMANDS = (
         "stop the server",
         "SIGINT, then SIGTERM, then SIGKILL",
         footer="x stop",
-        server=Server.RUNS,
+        when=When.RUNS,
+    ),
+    Command(
+        "J",
+        lambda a: a.show_running_plan(),
+        "the plan that runs",
+        "what the running server was launched with; j goes back to what was asked",
+        footer="J running plan",
+        when=When.RUNS_OTHER,
+    ),
+    Command(
+        "j",
+        lambda a: a.show_asked_plan(),
+        "the other plan",
+        "what was asked before the running plan was shown",
+        footer="j other plan",
+        when=When.HAS_OTHER,
+    ),
+    Command(
+        "O",
+        lambda a: a.make_room(),
+        "plan with more room",
+        "after a load that ran out of memory: leave free there what lacked; u takes it back",
+        footer="O more room",
+        when=When.NO_ROOM,
+    ),
+    Command(
+        "U",
+        lambda a: a.use_lesson(),
+        "plan with what was measured",
+        "figures of servers that ran here, which the plan does not count yet; u takes it back",
+        footer="U use measured",
+        when=When.LEARNED,
     ),
     Command(
         "d",
@@ -150,7 +186,7 @@ COMMANDS = (
         "stress",
         "one prompt to a slot's limit, with the peak kept: proven here; again calls it off",
         footer="S stress",
-        server=Server.RUNS,
+        when=When.RUNS,
     ),
     Command(
         "A",
@@ -159,7 +195,7 @@ COMMANDS = (
         "the same on all slots at once",
         footer="A all slots",
         rank=6,
-        server=Server.RUNS,
+        when=When.RUNS,
     ),
     Command(
         "T",
@@ -167,7 +203,7 @@ COMMANDS = (
         "test prompt",
         "ask the server one thing and see it answer",
         footer="T prompt",
-        server=Server.RUNS,
+        when=When.RUNS,
     ),
     Command(
         "i",
@@ -176,7 +212,7 @@ COMMANDS = (
         "its address, command, log file, and the config files it reads",
         footer="i server",
         rank=5,
-        server=Server.RUNS,
+        when=When.RUNS,
     ),
     Command(
         "B",

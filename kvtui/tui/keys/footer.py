@@ -1,14 +1,16 @@
 """The keys that the footer names: those of the pane in front first, then what acts everywhere, as many as fit."""
 
-from kvtui.tui.keys.commands import COMMANDS, EVERYWHERE, PAGE, Command, Server
+from collections.abc import Set
+
+from kvtui.tui.keys.commands import COMMANDS, EVERYWHERE, PAGE, Command, When
 
 LINES = 2
 _GAP = "  "
 
 
-def key_lines(front: str, running: bool, width: int) -> list[str]:
-    """At most LINES lines of `width` columns. `front`: the pane, or PAGE; `running`: a server does."""
-    hints = _hints(front, running)
+def key_lines(front: str, holding: Set[When], width: int) -> list[str]:
+    """At most LINES lines of `width` columns. `front`: the pane, or PAGE; `holding`: what is so."""
+    hints = _hints(front, holding)
     while True:
         lines = _folded([c.footer for c in hints], width)
         if len(lines) <= LINES or len(hints) < 2:
@@ -17,8 +19,8 @@ def key_lines(front: str, running: bool, width: int) -> list[str]:
         hints.remove([c for c in hints if c.rank == least][-1])
 
 
-def _hints(front: str, running: bool) -> list[Command]:
-    shown = [c for c in COMMANDS if c.footer and (running or c.server is not Server.RUNS)]
+def _hints(front: str, holding: Set[When]) -> list[Command]:
+    shown = [c for c in COMMANDS if c.footer and c.when in holding]
     own = [c for c in shown if c.pane == front or (front != PAGE and c.named_in == front)]
     if front == PAGE:
         return own

@@ -15,11 +15,14 @@ from textual.message import Message
 from kvtui.header.address import ModelAddress
 from kvtui.header.shelf import Place, ShelfModel, architecture, shelf_models, usual_places
 from kvtui.placement.request import Request
+from kvtui.server.process.record import is_alive
+from kvtui.server.process.start import survivors
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.lines import Line, padded
 from kvtui.tui.picker.listing import Fitted, Listed, NotListed, Reading, list_repository
 from kvtui.tui.picker.repository import RepositoryView
 from kvtui.tui.picker.state import PickerState, picker_lines
+from kvtui.tui.server.shown import named
 from kvtui.tui.session import Session
 from kvtui.tui.themes import Theme
 from kvtui.tui.work.boundary import GuardedApp
@@ -45,6 +48,13 @@ class Described(Message):
 
     path: Path
     text: str
+
+
+@dataclass
+class Running(Message):
+    """Servers that run, in words."""
+
+    servers: tuple[str, ...]
 
 
 @dataclass
@@ -85,6 +95,7 @@ class PickerApp(GuardedApp[Session]):
             self.screen.styles.background = self.look.background
         self.pane.use_styles(self.look.styles)
         self.work("looking for models", self._search, Searched)
+        self.work("looking for servers that run", _running, NotOpened)
         self.draw()
         if self.state.lists:
             self._list(self.state.typed)
@@ -121,6 +132,10 @@ class PickerApp(GuardedApp[Session]):
     def on_described(self, message: Described) -> None:
         """A row says more; one that no longer matches what is typed goes."""
         self.become(replace(self.state, kinds=(*self.state.kinds, (message.path, message.text))).moved(0))
+
+    def on_running(self, message: Running) -> None:
+        """Named above the list."""
+        self.become(replace(self.state, running=message.servers))
 
     def on_opened(self, message: Opened) -> None:
         """On to the app."""
@@ -218,6 +233,10 @@ class PickerApp(GuardedApp[Session]):
 
     def _lines(self, width: int, height: int) -> tuple[Line, ...]:
         return padded(picker_lines(self.state, width, height), width, height)
+
+
+def _running() -> Message:
+    return Running(tuple(named(record) for record in survivors() if is_alive(record)))
 
 
 def _opened(opener: Callable[[str], Request], model: str) -> Message:

@@ -26,6 +26,7 @@ class PickerState:
     searching: bool = True
     opening: bool = False
     repository: RepositoryView | None = None  # in front of the list while it is there
+    running: tuple[str, ...] = ()  # servers, by model, plan and port
     behind: str = ""  # the model to which Esc goes back; "": it leaves
 
     def shown(self) -> list[ShelfModel]:
@@ -81,6 +82,7 @@ def picker_lines(state: PickerState, width: int, height: int) -> list[Line]:
     rows = state.shown()
     count = f"{len(rows)} of {len(state.models)} models{', searching' if state.searching else ''} "
     out = [both_ends(line((" kvtui  ", "accent"), ("choose a model", "strong")), line((count, "dim")), width)]
+    out += [line((" running: ", "dim"), (text, "strong")) for text in state.running]
     prompt = "path" if is_address(state.typed) else "filter, or a path, URL or hf:ORG/REPO"
     prompt = "repository, Enter lists it" if state.lists else prompt
     out.append(line((f" {prompt}: ", "dim"), (f"{state.typed}_", "strong")))

@@ -20,12 +20,12 @@ from kvtui.server.http.stress import StressResult, stress
 from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import Cancelled, dry_run
-from kvtui.server.measure.measured import Measurement
+from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.server.process.holding import held_by
 from kvtui.server.process.preflight import Address, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
 from kvtui.server.process.start import ServerProcess, survivors
-from kvtui.tasks.history import keep
+from kvtui.tasks.history import NotLearned, keep
 from kvtui.tasks.launch import ask_first, needs_of, record_plan
 from kvtui.tasks.measuring import take_measurement
 from kvtui.tui.server.messages import (
@@ -68,11 +68,13 @@ def _devices_of(server: ServerBinary) -> tuple[Device, ...] | None:
         return None
 
 
-def find_survivors() -> Message:
-    """Servers that an earlier kvtui left: the newest that runs is attached, the ends of others are read."""
+def find_survivors(path: Path | None) -> Message:
+    """Servers that an earlier kvtui left: of those that run, the newest of the model at `path`, else the newest of all,
+    is attached; the ends of others are read."""
     attached, progress, more = None, LoadProgress(), 0
     gone: list[tuple[ServerRecord, Ended]] = []
-    for record in survivors():
+    model = str(path.absolute()) if path is not None else ""
+    for record in sorted(survivors(), key=lambda r: not (r.model == model and is_alive(r))):
         if is_alive(record) and attached is not None:
             more += 1
             continue
@@ -116,13 +118,16 @@ def status(process: ServerProcess, ready: bool) -> Message:
 
 def measure(process: ServerProcess, devices: tuple[Device, ...]) -> Message:
     """What it took, kept for the next plan."""
-    return Measured(process, take_measurement(process, devices))
+    try:
+        return Measured(process, take_measurement(process, devices), measurements())
+    except NotLearned as doubtful:
+        return Measured(process, None, problem=str(doubtful))
 
 
 def keep_measurement(measurement: Measurement) -> Message:
     """Write it down."""
     keep(measurement)
-    return MeasurementKept()
+    return MeasurementKept(measurements())
 
 
 def dry_run_of(binary: ServerBinary, path: Path, plan: Plan, kept: Measurement | None, cancel: threading.Event) -> Message | None:

@@ -2,19 +2,24 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from kvtui.hardware.device import Device
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.log.out_of_memory import out_of_memory
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import DryRun
 from kvtui.server.measure.over import over_findings
 from kvtui.server.process.preflight import Preflight, new_key
-from kvtui.server.process.record import Ended
+from kvtui.server.process.record import Ended, ServerRecord
 from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.history import gpus_of
+from kvtui.tasks.last_request import asked_of
 from kvtui.tasks.launch import record_plan
+from kvtui.tasks.making_room import told, with_room
+from kvtui.tasks.running import machine_before, request_that_runs, runs_model
 from kvtui.tui.desk import RETRY_SECONDS, Desk
 from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
 from kvtui.tui.keys.asking import Question
@@ -43,7 +48,7 @@ class LaunchDesk(Desk):
         self.set_interval(LOG_SECONDS, self._follow)
         self._find(launch=False)
         if not self.session.simulated and not self.session.demo:
-            self.server.start("looking for servers that run", jobs.find_survivors)
+            self.server.start("looking for servers that run", partial(jobs.find_survivors, self.session.path))
 
     def on_unmount(self) -> None:
         """A server that was not told to stop stays."""
@@ -97,7 +102,8 @@ class LaunchDesk(Desk):
                 self.notice(f"another kvtui (pid {process.other_app}) has llama-server running: only that one may stop it")
             else:
                 relaunch = ("stops it and launches this plan", lambda: self.stop_server("launch"))
-                self.ask(Question("llama-server is running", {"enter": relaunch}))
+                what = f" {state.server.model}" if state.server.model else ""
+                self.ask(Question(f"llama-server is running{what}", {"enter": relaunch}))
         elif self.session.path is None:
             self.notice(self.session.not_here)
         elif state.working == SEARCHING:
@@ -158,8 +164,11 @@ class LaunchDesk(Desk):
 
     def _take_server(self, process: ServerProcess, progress: LoadProgress) -> None:
         self.server.take(process, progress)
-        view = view_of(process.record, self.server.stage, process.other_app)
-        self.become(replace(self.state, server=view, log=LogView()))
+        record = process.record
+        own = runs_model(record, self.state.request, self.session.path)
+        view = view_of(record, self.server.stage, process.other_app, own)
+        running = request_that_runs(record) if own else None
+        self.become(replace(self.state, server=view, log=LogView(), running=running, no_room=None))
 
     # -- found again -----------------------------------------------------------------------------------------------
 
@@ -172,10 +181,44 @@ class LaunchDesk(Desk):
             who = other if process.read_only else "it is yours again: 4 log, i about it"
             more = f"; {message.more} more run" if message.more else ""
             record = process.record
-            self.notice(f"found {Path(record.model).name} running since {started_at(record)}, {who}{more}")
+            told = f"found {Path(record.model).name} running since {started_at(record)}, {who}{more}"
+            if self.state.server.model:
+                self.notice(told)
+            else:
+                self._come_back(record, told)
         if message.ended:
             record, ended = message.ended[0]
             self.open_page("llama-server ended while nobody watched", ended_page(record, ended, self.size.width))
+
+    def _come_back(self, record: ServerRecord, told: str) -> None:
+        """Plans are for the memory that is there once this server has made room; its own comes to the screen."""
+        state = self.state.on_machine(machine_before(record, self.state.request.machine))
+        newer = state.newer
+        before = tuple(m for m in state.known if m.at < record.launched_at)
+        self.state = replace(state.knowing(before), newer=newer)
+        if self.state.running is None or self.state.shows_running:
+            self._take(self.state.request, told)
+        else:
+            self.show_running_plan(f"{told}; its plan is shown, j shows what was asked last")
+
+    def show_running_plan(self, told: str = "") -> None:
+        """The request of the running server; what was on the screen is one key away."""
+        state = self.state
+        if state.running is None or not state.server.running:
+            self.notice("no server of this model runs whose plan is known")
+        elif state.shows_running:
+            self.notice("this is the plan that runs")
+        else:
+            self.state = replace(state, other=asked_of(state.request))
+            self.change(state.running.over(state.request, frozenset()), told or "the plan that runs; j goes back")
+
+    def show_asked_plan(self) -> None:
+        """What was on the screen before that."""
+        other = self.state.other
+        if other is None:
+            self.notice("no other plan was asked for")
+        else:
+            self.change(other.over(self.state.request, frozenset()), "the plan asked for; J shows the one that runs")
 
     # -- following -------------------------------------------------------------------------------------------------
 
@@ -212,6 +255,23 @@ class LaunchDesk(Desk):
         self.view(replace(self.state.server, text=ended_text(ended), running=False, ready=False, job=""))
         if not ended.stopped and ended.exit_code != 0:
             self.open_page("llama-server ended", ended_page(process.record, ended, self.size.width))
+            self._answer_no_room(process)
+
+    def _answer_no_room(self, process: ServerProcess) -> None:
+        found = out_of_memory([entry.text for entry in process.tail.lines])
+        if found is not None and not self.state.server.model:
+            question = Question(told(found, process.record.plan or {}), {"O": ("plans with that room", self.make_room)})
+            self.become(replace(self.state, no_room=found, asking=question))
+
+    def make_room(self) -> None:
+        """The plan that leaves what the last load lacked; what moved is marked."""
+        found = self.state.no_room
+        if found is None:
+            self.notice("no load ran out of memory here")
+            return
+        request, said = with_room(self.state.request, found)
+        self.state = replace(self.state, page=None, no_room=None)
+        self.change(request, said)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

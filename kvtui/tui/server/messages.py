@@ -95,15 +95,19 @@ class Stopped(Message):
 
 @dataclass
 class Measured(Message):
-    """What it took, from its own log and NVML."""
+    """What it took, from its own log and NVML, and all that is measured by now; `problem`: why its log is not believed."""
 
     process: ServerProcess
     measurement: Measurement | None
+    known: tuple[Measurement, ...] = ()
+    problem: str = ""
 
 
 @dataclass
 class MeasurementKept(Message):
-    """It is on disk: the next plan learns from it."""
+    """It is on disk, with all that is measured by now."""
+
+    known: tuple[Measurement, ...]
 
 
 @dataclass

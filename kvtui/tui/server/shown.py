@@ -1,5 +1,8 @@
 """What the screen says of a launch before the server itself says anything."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from kvtui.base.build import DEFAULT_BUILD, build_in
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import short_context
@@ -10,10 +13,17 @@ from kvtui.tui.draw.head import pair_name
 from kvtui.tui.state import ServerView
 
 
-def view_of(record: ServerRecord, stage: str, controlled_by: int | None) -> ServerView:
-    """A server that runs: its pair, context and port, and what its own plan predicted."""
+def view_of(record: ServerRecord, stage: str, controlled_by: int | None, own: bool) -> ServerView:
+    """A server that runs: its pair, context and port, and what its own plan predicted. `own`: it runs the model on the
+    screen; of another, the file is named and its figures stand beside nothing."""
     predicted = tuple((name, parts.total) for name, parts in predicted_parts(record.plan or {}).items())
-    return ServerView(stage, record.url, running=True, controlled_by=controlled_by, runs=said_of(record), predicted=predicted)
+    view = ServerView(stage, record.url, running=True, controlled_by=controlled_by, runs=said_of(record))
+    return replace(view, predicted=predicted) if own else replace(view, model=Path(record.model).name)
+
+
+def named(record: ServerRecord) -> str:
+    """`model.gguf: q8_0 32k, port 8080`."""
+    return f"{Path(record.model).name}: {said_of(record)}"
 
 
 def said_of(record: ServerRecord) -> str:

@@ -78,14 +78,19 @@ class ServerDesk(LaunchDesk):
     def on_measured(self, message: Measured) -> None:
         """What it took: shown, and learned from."""
         found = message.measurement
-        if message.process is not self.server.process or found is None:
+        if message.process is not self.server.process:
+            return
+        if found is None:
+            if message.problem:
+                self.notice(message.problem)
             return
         self.server.measurement = found
         actual = tuple(
             (name, found.model_bytes.get(name, 0), found.context_bytes.get(name, 0), n) for name, n in found.compute_bytes.items()
         )
-        self.view(replace(self.state.server, actual=actual))
-        self.replan()
+        if not self.state.server.model:
+            self.view(replace(self.state.server, actual=actual))
+        self.taught(message.known)
 
     def compare_memory(self) -> None:
         """Predicted, the server's own dry run, and actual: of the running server, else of the plan on the screen."""
@@ -157,9 +162,9 @@ class ServerDesk(LaunchDesk):
             self.server.start("keeping the measurement", lambda: jobs.keep_measurement(kept))
         self.open_page("stress", stress_page(result, self.size.width))
 
-    def on_measurement_kept(self, _: MeasurementKept) -> None:
-        """The next plan learns from it."""
-        self.replan()
+    def on_measurement_kept(self, message: MeasurementKept) -> None:
+        """A plan may learn from it."""
+        self.taught(message.known)
 
     def test_prompt(self) -> None:
         """One prompt, answered before one's eyes."""

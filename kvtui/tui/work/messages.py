@@ -9,6 +9,7 @@ from kvtui.placement.plan import Plan
 from kvtui.placement.table import PairRow
 from kvtui.report.guide import Guide
 from kvtui.report.peaks import Peaks
+from kvtui.tasks.lessons import Lesson
 from kvtui.tui.state import LiveMemory
 
 
@@ -19,6 +20,14 @@ class PlanReady(Message):
     generation: int
     plan: Plan
     final: bool
+
+
+@dataclass
+class LessonReady(Message):
+    """What was measured since would change of that generation's plan."""
+
+    generation: int
+    lesson: Lesson
 
 
 @dataclass

@@ -6,18 +6,27 @@ from threading import Event
 from textual.message import Message
 
 from kvtui.placement.advice import advised
-from kvtui.placement.plan import improve, quick_plan
+from kvtui.placement.plan import Plan, improve, quick_plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import iter_rows
+from kvtui.server.measure.measured import Measurement
 from kvtui.tasks.history import with_learned, with_proof
-from kvtui.tui.work.messages import PlanReady, RowsReady
+from kvtui.tasks.lessons import lesson_of
+from kvtui.tui.work.messages import LessonReady, PlanReady, RowsReady
 
 PATIENCE_SECONDS = 0.3  # a key may follow: the table's contexts and the solver wait for so long
 
 
-def answer(request: Request, generation: int, post: Callable[[Message], object], superseded: Event) -> Message | None:
-    """Answers `request` by messages, the last one returned; None where `superseded` came first. Raises UsageError."""
-    plan = quick_plan(with_learned(request))
+def answer(
+    request: Request,
+    known: tuple[Measurement, ...],
+    generation: int,
+    post: Callable[[Message], object],
+    superseded: Event,
+) -> Message | None:
+    """Answers `request`, with what the measurements `known` teach, by messages, the last one returned; None where
+    `superseded` came first. Raises UsageError."""
+    plan = quick_plan(with_learned(request, known=known))
     if superseded.is_set():
         return None
     post(PlanReady(generation, with_proof(plan), final=False))
@@ -32,3 +41,8 @@ def answer(request: Request, generation: int, post: Callable[[Message], object],
     post(RowsReady(generation, tuple(advised(rows)), complete=True))
     better = improve(plan, should_stop=superseded.is_set)
     return None if superseded.is_set() else PlanReady(generation, with_proof(better), final=True)
+
+
+def lesson(request: Request, plan: Plan, known: tuple[Measurement, ...], generation: int) -> Message:
+    """What `known` would change of that generation's plan."""
+    return LessonReady(generation, lesson_of(request, plan, known))

@@ -1,0 +1,80 @@
+"""A program that answers as llama-server does where the app looks, and prints of a load the lines it is given."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 2**20
+HELP = """\
+-c,    --ctx-size N                    context
+-b,    --batch-size N                  batch
+-ub,   --ubatch-size N                 physical batch
+-np,   --parallel N                    slots
+-ctk,  --cache-type-k TYPE             K
+-ctv,  --cache-type-v TYPE             V
+-fa,   --flash-attn [on|off|auto]      attention
+-ngl,  --n-gpu-layers N                layers
+-ncmoe, --n-cpu-moe N                  experts
+-ot,   --override-tensor PATTERN       places
+-ts,   --tensor-split N0,N1            shares
+-sm,   --split-mode MODE               split
+-dev,  --device DEV                    devices
+-lm,   --load-mode MODE                mode
+-kvu,  --kv-unified, -no-kvu, --no-kv-unified   one cache
+-lv,   --verbosity, --log-verbosity N  level
+--host HOST                            address
+--port PORT                            port
+--metrics                              metrics
+--list-devices                         devices
+"""
+
+_PROGRAM = """\
+#!{python}
+import sys, time
+if "--help" in sys.argv:
+    print({help!r})
+elif "--version" in sys.argv:
+    print("version: 11434 (abcdef0)")
+elif "--list-devices" in sys.argv:
+    print(open({devices!r}).read())
+elif "0" in sys.argv:
+    sys.exit(1)  # asked for its kernels, with no model
+else:
+    for line in open({lines!r}):
+        print(line, end="", flush=True)
+    if {code!r} is not None:
+        sys.exit({code!r})
+    time.sleep(600)
+"""
+READY = "0.00.100.000 I main: model loaded\n"
+
+
+@dataclass(frozen=True)
+class Stub:
+    """`path` is the program; its two texts may be written anew between launches."""
+
+    path: Path
+    devices: Path
+    lines: Path
+
+    def say(self, lines: Sequence[str]) -> None:
+        """Of the next load."""
+        self.lines.write_text("".join(f"{line}\n" for line in lines))
+
+    def have(self, free_mib: Sequence[tuple[str, int, int]]) -> None:
+        """Devices from now on: (name, total, free), MiB."""
+        rows = "".join(f"  {name}: RTX 3090 ({total} MiB, {free} MiB free)\n" for name, total, free in free_mib)
+        self.devices.write_text(f"Available devices:\n{rows}")
+
+
+def stub_server(folder: Path, code: int | None = None) -> Stub:
+    """One that is ready at once and stays; with `code` it ends by that after its lines."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stub = Stub(folder / "llama-server", folder / "devices.txt", folder / "lines.txt")
+    stub.lines.write_text(READY)
+    stub.have(())
+    text = _PROGRAM.format(python=sys.executable, help=HELP, devices=str(stub.devices), lines=str(stub.lines), code=code)
+    stub.path.write_text(text)
+    stub.path.chmod(0o755)
+    return stub
