@@ -4,6 +4,7 @@ It is not free: back ends open their contexts for that moment (hundreds of MiB o
 allocated for real. So not at every key, and not beside a GPU that is full.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -89,7 +90,8 @@ def dry_run(
         heard = _first_words(command, child_environment(binary.path, env), timeout, cancel)
     found = replace(_read(binary.build, heard, timeout), notes=notes, seconds=time.monotonic() - began)
     if store and (found.devices or found.host):
-        write_atomically(store, json.dumps(asdict(found)).encode())
+        with contextlib.suppress(OSError):  # no room, or nowhere to write: the answer stands, and is asked for again
+            write_atomically(store, json.dumps(asdict(found)).encode())
     return found
 
 

@@ -1,9 +1,9 @@
 """Pages over the panes: the command, and where the figures come from."""
 
-import shlex
 import textwrap
 from pathlib import Path
 
+from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, mib
 from kvtui.flags.overrides import compiled
 from kvtui.placement.plan import Plan
@@ -17,9 +17,9 @@ _BUNDLED = Path("MODEL.gguf")
 
 
 def command_text(plan: Plan, path: Path | None) -> str:
-    """The command as a shell takes it."""
-    env = "".join(f"{k}={shlex.quote(v)} " for k, v in plan.env)
-    return f"{env}llama-server -m {shlex.quote(str(path or _BUNDLED))} {shlex.join(plan.argv)}"
+    """The command as a shell takes it, fit for a terminal whatever is in the file's name."""
+    env = "".join(f"{k}={shell_word(v)} " for k, v in plan.env)
+    return env + shell_line(["llama-server", "-m", str(path or _BUNDLED), *plan.argv])
 
 
 def plan_command(state: State, width: int) -> list[Line]:
