@@ -146,7 +146,7 @@ def shared_options(command: F) -> F:
             config = read_config(path)
             named = model_of(config, path)
             options = under_options(config, options)
-            options = replace(options, server_args=in_environment(without_secrets(options.server_args)))
+        options = replace(options, server_args=in_environment(without_secrets(options.server_args)))
         if "model" in values:
             _settle_model(command.__name__, values, named)
         check_options(options)
