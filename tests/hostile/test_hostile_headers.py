@@ -8,7 +8,8 @@ from types import FrameType
 
 import pytest
 from header_archive import HeaderArchive
-from odd_headers import CASES, FORMATS, STR, U32, Case, Gguf, parsed
+from mutants import CHANGES, cut
+from odd_headers import CASES, Case
 
 from kvtui.base.findings import KvtuiError
 from kvtui.cache.layout import cache_layout
@@ -28,53 +29,6 @@ MUTANTS = 6000
 # the file: reading must not take steps by it.
 STEPS_A_BYTE = 2
 FIXED_STEPS = 50_000  # 512 blocks, the most there can be, of a hundred steps
-_ODD = (0, 1, 2, 3, 31, 63, 64, 255, 4096, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
-
-
-def _bytes(rng: random.Random, head: bytes) -> bytes:
-    changed = bytearray(head)
-    for _ in range(rng.randint(1, 8)):
-        changed[rng.randrange(len(changed))] = rng.randrange(256)
-    return bytes(changed)
-
-
-def _word(rng: random.Random, head: bytes) -> bytes:
-    at = rng.randrange(len(head) - 8)
-    return head[:at] + rng.choice(_ODD).to_bytes(8, "little") + head[at + 8 :]
-
-
-def _cut(rng: random.Random, head: bytes) -> bytes:
-    return head[: rng.randrange(len(head))]
-
-
-def _moved(rng: random.Random, head: bytes) -> bytes:
-    a, b, n = (rng.randrange(len(head)) for _ in range(3))
-    return head[:a] + head[b : b + n % 200] + head[a:]
-
-
-def _key(rng: random.Random, head: bytes) -> bytes:
-    g = parsed(head)
-    name, kind, value = rng.choice(g.keys)
-    if kind == U32:
-        return g.key(name.decode(), U32, rng.choice(_ODD) % 2**32).head()[0]
-    if kind == STR:
-        return g.key(name.decode(), STR, rng.choice((b"", b"\xff\xfe", b"\n\x1b[31m", b"a" * 70_000))).head()[0]
-    other = rng.choice(list(FORMATS))
-    return g.key(name.decode(), other, rng.choice((0, 1))).head()[0] if len(value) <= 8 else g.without(name.decode()).head()[0]
-
-
-def _tensor(rng: random.Random, head: bytes) -> bytes:
-    g: Gguf = parsed(head)
-    chosen = rng.choice(g.tensors)
-    if rng.random() < 0.3:
-        g.tensors.remove(chosen)
-    elif rng.random() < 0.5:
-        chosen.name = rng.choice(
-            (b"blk.99999999999999999999.x", b"blk.600.ffn_up_exps.weight", b"\xff" * 63, b"", chosen.name * 9)
-        )
-    else:
-        chosen.dims = [rng.choice(_ODD) % 2**20 for _ in range(rng.randint(0, 4))]
-    return g.head()[0]
 
 
 def _judged(data: bytes, spec_types: tuple[str, ...]) -> str:
@@ -105,12 +59,12 @@ def _counted(work: Callable[[], str]) -> tuple[str, int]:
     return said, steps
 
 
-@pytest.mark.parametrize("change", [_bytes, _word, _cut, _moved, _key, _tensor], ids=lambda f: f.__name__.strip("_"))
+@pytest.mark.parametrize("change", CHANGES, ids=lambda f: f.__name__)
 def test_a_mutant_is_one_sentence_or_a_model(headers: HeaderArchive, change: Callable[[random.Random, bytes], bytes]) -> None:
     rng = random.Random(change.__name__)
     names = [name for name in headers if len(headers.head(name)) < 30_000]
     read = 0
-    for i in range(MUTANTS // 6):
+    for i in range(MUTANTS // len(CHANGES)):
         name = rng.choice(names)
         data = change(rng, headers.head(name))
         spec_types = rng.choice(((), ("draft-mtp",)))
@@ -118,7 +72,7 @@ def test_a_mutant_is_one_sentence_or_a_model(headers: HeaderArchive, change: Cal
         read += not said
         assert "\n" not in said, (i, name)
         assert steps <= FIXED_STEPS + STEPS_A_BYTE * len(data), (i, name, steps, len(data))
-    assert read > 0 or change is _cut
+    assert read > 0 or change is cut
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from kvtui.base.fields import Fields
 from kvtui.base.parse import parse_json
-from kvtui.server.log.own import COUNT, START, TEMPLATE, of_load
+from kvtui.server.log.own import COUNT, START, TEMPLATE, of_exit, of_load
 from kvtui.server.log.own import MIB as _MIB
 
 MIB = 2**20
@@ -103,7 +103,7 @@ def genuine(lines: Iterable[str]) -> tuple[list[str], bool]:
 def logged_memory(said: Iterable[str]) -> LoggedMemory:
     """Read the log of a load (-lv 4)."""
     lines, foreign = genuine(said)
-    lines = list(of_load(lines))
+    lines = [*of_load(lines), *of_exit(lines)]
     # a context that reserves again replaces its compute buffers; another context (a draft's) adds its own
     sizes: dict[tuple[int, str, str, str], float] = {}
     endpoints: dict[str, str] = {}

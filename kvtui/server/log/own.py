@@ -15,6 +15,14 @@ TEMPLATE = re.compile(START + r"(?:\w+: ){1,2}chat template, (?:chat_template|ex
 _TEMPLATE_ENDS = re.compile(START + r"(?:\w+: ){1,2}chat template, thinking = \d+$")
 # tools/server/server.cpp, llama_server (main in older builds)
 READY = re.compile(START + r"(?:llama_server|main): (?:model loaded$|(?:server is )?listening on )")
+_EXIT = re.compile(START + r"(?:llama_server|main): (?:\w+: )?cleaning up before exit")
+_AT_EXIT = re.compile(START + r"\w*memory_breakdown_print: ")
+
+
+def of_exit(lines: Sequence[str]) -> Sequence[str]:
+    """The table of memory that a clean exit prints last of all."""
+    begin = next((i for i in reversed(range(len(lines))) if _EXIT.search(lines[i])), len(lines))
+    return [line for line in lines[begin:] if _AT_EXIT.search(line)]
 
 
 def of_load(lines: Sequence[str]) -> Sequence[str]:
