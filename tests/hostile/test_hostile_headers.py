@@ -7,9 +7,10 @@ from functools import partial
 from types import FrameType
 
 import pytest
+from chain import end_of
 from header_archive import HeaderArchive
 from mutants import CHANGES, cut
-from odd_headers import CASES, Case
+from odd_headers import CASES, U32, Case, parsed
 
 from kvtui.base.findings import KvtuiError
 from kvtui.cache.layout import cache_layout
@@ -85,3 +86,29 @@ def test_what_is_refused_is_planned_to_its_end(case: Case) -> None:
     plan = quick_plan(Request(model, ContextParams(n_ctx=512, n_parallel=1), MACHINE))
     assert all("\n" not in f.message for f in plan.findings)
     assert any(f.severity == "error" for f in plan.findings) or case.taken
+
+
+def _keyed(headers: HeaderArchive, name: str, key: str, value: int) -> bytes:
+    return parsed(headers.head(name)).key(key, U32, value).head()[0]
+
+
+def test_heads_without_values_come_to_an_end(headers: HeaderArchive) -> None:
+    """0 is a multiple of everything: a search for the largest power of two that divides it would never end."""
+    for key in ("attention.key_length", "attention.value_length"):
+        assert end_of(_keyed(headers, "more-bitnet", f"bitnet.{key}", 0))[0] in ("sentence", "estimate", "plan")
+
+
+def test_a_weight_without_dimensions_comes_to_an_end(headers: HeaderArchive) -> None:
+    for name in ("more-rwkv6qwen2", "mamba-dense", "more-bitnet"):
+        for changed in range(len(parsed(headers.head(name)).tensors)):
+            g = parsed(headers.head(name))
+            g.tensors[changed].dims = []
+            assert end_of(g.head()[0])[0] in ("sentence", "estimate", "plan")
+
+
+def test_a_missing_tensor_is_a_sentence_or_a_plan_that_is_refused(headers: HeaderArchive) -> None:
+    for name in ("more-rwkv6qwen2", "more-arwkv7", "mamba-dense"):
+        for lost in range(len(parsed(headers.head(name)).tensors)):
+            g = parsed(headers.head(name))
+            del g.tensors[lost]
+            assert end_of(g.head()[0])[0] in ("sentence", "estimate", "plan")
