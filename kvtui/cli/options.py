@@ -174,7 +174,7 @@ def shared_options(command: F) -> F:
             config = read_config(path)
             named = model_of(config, path)
             options = under_options(config, options)
-            options = replace(options, server_args=in_environment(without_secrets(options.server_args)))
+        options = replace(options, server_args=in_environment(without_secrets(options.server_args)))
         if options.machine is not None:  # a profile's or a config's is another one
             from kvtui.tasks.profiles import same_machine
 

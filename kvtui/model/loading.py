@@ -149,8 +149,9 @@ class Loading:
     def _blocks(self) -> Iterator[tuple[str, str]]:
         """load_arch_tensors of every architecture asks for tensors of each block, and of no further one."""
         n_all = self._number("block_count")
-        blocks = {b for name in self._there if name.startswith("blk.") and (b := block_of(name)) is not None}
-        beyond = max(blocks, default=0)
+        numbered = {name: b for name in self._there if (b := block_of(name)) is not None}
+        blocks = {b for name, b in numbered.items() if name.startswith("blk.")}
+        beyond = max(numbered.values(), default=0)
         if beyond >= n_all:
             yield "unused-tensor", f"there are tensors of block {beyond}, and the model has {n_all} blocks"
         lost = min(set(range(self.n_layer)) - blocks, default=None)

@@ -43,13 +43,16 @@ def _kind(name: str, block: int | None, family: Family) -> TensorClass:
 
 
 def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: Sequence[int], mtp: bool) -> tuple[Tensor, ...]:
-    """All tensors of the file, in its order. `used`: experts a token takes, a block; `mtp`: MTP blocks are loaded."""
+    """All tensors of the file, in its order. `used`: experts a token takes, one for each block of the file; `mtp`: MTP
+    blocks are loaded. A tensor of a block that the model lacks (loading.py refuses it) has no block and is not loaded."""
 
     def share(block: int | None) -> float:
         experts = used[block] if block is not None and block < len(used) else 0
         return experts / n_expert if n_expert and experts else 1.0
 
     def loaded(name: str, block: int | None) -> bool:
+        if block is not None and block >= len(used):
+            return False
         if block is None or block < n_layer or mtp:
             return not _UNUSED.search(name)
         return family.mtp_head_kept and bool(_MTP_HEAD.search(name))
@@ -57,6 +60,7 @@ def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: 
     tensors = []
     for i, info in enumerate(header.tensors):
         block = block_of(info.name)
+        astray = block is not None and block >= len(used)
         expert = "_exps." in info.name or "_chexps." in info.name
         tensors.append(
             Tensor(
@@ -65,8 +69,8 @@ def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: 
                 dims=info.dims,
                 type_name=info.type_name,
                 n_bytes=info.n_bytes,
-                block=block,
-                kind=_kind(info.name, block, family),
+                block=None if astray else block,
+                kind="input" if astray else _kind(info.name, block, family),  # RAM: no device is its block's
                 loaded=loaded(info.name, block),
                 looked_up=info.name in _INPUT,
                 active=share(block) if expert else 1.0,

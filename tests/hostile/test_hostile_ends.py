@@ -17,6 +17,8 @@ from kvtui.header.address import ModelAddress
 from kvtui.header.reader import HeaderError
 from kvtui.server.binary.exports import ExportError
 from kvtui.server.http.client import ServerError
+from kvtui.tasks.options import Options
+from kvtui.tasks.profiles import Profile, save_profile
 from kvtui.tui.themes import ThemeError, parse_theme
 
 ADDRESS = "https://me:hunter2@host.example:8443/org/Model-00001-of-00002.gguf?token=s3cret#frag"
@@ -187,6 +189,18 @@ else:
     print(repr(sys.argv), file=sys.stderr)
     print(os.environ.get("LLAMA_API_KEY"), file=sys.stderr)
 """
+
+
+def test_a_profiles_api_key_is_in_no_argument(home: Path, tmp_path: Path) -> None:
+    server = tmp_path / "llama-server"
+    server.write_text(SERVER.replace("{python}", sys.executable))
+    server.chmod(0o755)
+    save_profile("mine", Profile(None, Options(server_args=("--api-key", "k3y"), ctx_size="4096", ram="700GiB")))
+    done = run("serve", model(tmp_path), "--profile", "mine", "--llama-server", server, "--no-kv-offload")
+    argv, key = done.stderr.splitlines()[-2:]
+    assert argv.startswith("['")
+    assert "k3y" not in argv
+    assert key == "k3y"
 
 
 def test_a_configs_api_key_is_in_no_argument(home: Path, tmp_path: Path) -> None:

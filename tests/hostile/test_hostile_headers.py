@@ -1,70 +1,35 @@
-"""Mutants of real headers: whatever is in a file, reading it is one sentence or a model, and quick."""
+"""Mutants of real headers: whatever is in a file, reading it is one sentence or a model, in steps that its length bounds."""
 
 import random
+import sys
 from collections.abc import Callable
-from time import process_time
+from functools import partial
+from types import FrameType
 
 import pytest
+from chain import end_of
 from header_archive import HeaderArchive
-from odd_headers import FORMATS, STR, U32, Gguf, parsed
+from mutants import CHANGES, cut
+from odd_headers import CASES, U32, Case, parsed
 
 from kvtui.base.findings import KvtuiError
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import Machine
+from kvtui.hardware.simulated import parse_devices, parse_ram
 from kvtui.header.reader import read_header
 from kvtui.header.source import HeaderBytes
 from kvtui.memory.refusals import refusals
 from kvtui.model.load import model_from_header
+from kvtui.placement.plan import quick_plan
+from kvtui.placement.request import Request
 
+MACHINE = Machine(parse_devices(("CUDA0=24GiB@936GB/s",)), parse_ram("64GiB@60GB/s"))
 MUTANTS = 6000
-SECONDS = 1.0  # of this process; the largest header is read in a hundredth of it
-_ODD = (0, 1, 2, 3, 31, 63, 64, 255, 4096, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
-
-
-def _bytes(rng: random.Random, head: bytes) -> bytes:
-    changed = bytearray(head)
-    for _ in range(rng.randint(1, 8)):
-        changed[rng.randrange(len(changed))] = rng.randrange(256)
-    return bytes(changed)
-
-
-def _word(rng: random.Random, head: bytes) -> bytes:
-    at = rng.randrange(len(head) - 8)
-    return head[:at] + rng.choice(_ODD).to_bytes(8, "little") + head[at + 8 :]
-
-
-def _cut(rng: random.Random, head: bytes) -> bytes:
-    return head[: rng.randrange(len(head))]
-
-
-def _moved(rng: random.Random, head: bytes) -> bytes:
-    a, b, n = (rng.randrange(len(head)) for _ in range(3))
-    return head[:a] + head[b : b + n % 200] + head[a:]
-
-
-def _key(rng: random.Random, head: bytes) -> bytes:
-    g = parsed(head)
-    name, kind, value = rng.choice(g.keys)
-    if kind == U32:
-        return g.key(name.decode(), U32, rng.choice(_ODD) % 2**32).head()[0]
-    if kind == STR:
-        return g.key(name.decode(), STR, rng.choice((b"", b"\xff\xfe", b"\n\x1b[31m", b"a" * 70_000))).head()[0]
-    other = rng.choice(list(FORMATS))
-    return g.key(name.decode(), other, rng.choice((0, 1))).head()[0] if len(value) <= 8 else g.without(name.decode()).head()[0]
-
-
-def _tensor(rng: random.Random, head: bytes) -> bytes:
-    g: Gguf = parsed(head)
-    chosen = rng.choice(g.tensors)
-    if rng.random() < 0.3:
-        g.tensors.remove(chosen)
-    elif rng.random() < 0.5:
-        chosen.name = rng.choice(
-            (b"blk.99999999999999999999.x", b"blk.600.ffn_up_exps.weight", b"\xff" * 63, b"", chosen.name * 9)
-        )
-    else:
-        chosen.dims = [rng.choice(_ODD) % 2**20 for _ in range(rng.randint(0, 4))]
-    return g.head()[0]
+# Calls of functions, generators' steps and built-ins. What a block number, a count or a dimension claims is no length of
+# the file: reading must not take steps by it.
+STEPS_A_BYTE = 2
+FIXED_STEPS = 50_000  # 512 blocks, the most there can be, of a hundred steps
 
 
 def _judged(data: bytes, spec_types: tuple[str, ...]) -> str:
@@ -79,17 +44,71 @@ def _judged(data: bytes, spec_types: tuple[str, ...]) -> str:
     return ""
 
 
-@pytest.mark.parametrize("change", [_bytes, _word, _cut, _moved, _key, _tensor], ids=lambda f: f.__name__.strip("_"))
+def _counted(work: Callable[[], str]) -> tuple[str, int]:
+    """What it says, and the steps it took."""
+    steps = 0
+
+    def step(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_call")
+
+    sys.setprofile(step)
+    try:
+        said = work()
+    finally:
+        sys.setprofile(None)
+    return said, steps
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda f: f.__name__)
 def test_a_mutant_is_one_sentence_or_a_model(headers: HeaderArchive, change: Callable[[random.Random, bytes], bytes]) -> None:
     rng = random.Random(change.__name__)
     names = [name for name in headers if len(headers.head(name)) < 30_000]
     read = 0
-    for i in range(MUTANTS // 6):
+    for i in range(MUTANTS // len(CHANGES)):
         name = rng.choice(names)
         data = change(rng, headers.head(name))
-        began = process_time()
-        said = _judged(data, rng.choice(((), ("draft-mtp",))))
+        spec_types = rng.choice(((), ("draft-mtp",)))
+        said, steps = _counted(partial(_judged, data, spec_types))
         read += not said
         assert "\n" not in said, (i, name)
-        assert process_time() - began < SECONDS, (i, name)
-    assert read > 0 or change is _cut
+        assert steps <= FIXED_STEPS + STEPS_A_BYTE * len(data), (i, name, steps, len(data))
+    assert read > 0 or change is cut
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_is_refused_is_planned_to_its_end(case: Case) -> None:
+    head, size = case.make().head()
+    try:
+        model = model_from_header(read_header(HeaderBytes(head, len(head) + size)), "x")
+    except KvtuiError:
+        return  # one sentence: see above
+    plan = quick_plan(Request(model, ContextParams(n_ctx=512, n_parallel=1), MACHINE))
+    assert all("\n" not in f.message for f in plan.findings)
+    assert any(f.severity == "error" for f in plan.findings) or case.taken
+
+
+def _keyed(headers: HeaderArchive, name: str, key: str, value: int) -> bytes:
+    return parsed(headers.head(name)).key(key, U32, value).head()[0]
+
+
+def test_heads_without_values_come_to_an_end(headers: HeaderArchive) -> None:
+    """0 is a multiple of everything: a search for the largest power of two that divides it would never end."""
+    for key in ("attention.key_length", "attention.value_length"):
+        assert end_of(_keyed(headers, "more-bitnet", f"bitnet.{key}", 0))[0] in ("sentence", "estimate", "plan")
+
+
+def test_a_weight_without_dimensions_comes_to_an_end(headers: HeaderArchive) -> None:
+    for name in ("more-rwkv6qwen2", "mamba-dense", "more-bitnet"):
+        for changed in range(len(parsed(headers.head(name)).tensors)):
+            g = parsed(headers.head(name))
+            g.tensors[changed].dims = []
+            assert end_of(g.head()[0])[0] in ("sentence", "estimate", "plan")
+
+
+def test_a_missing_tensor_is_a_sentence_or_a_plan_that_is_refused(headers: HeaderArchive) -> None:
+    for name in ("more-rwkv6qwen2", "more-arwkv7", "mamba-dense"):
+        for lost in range(len(parsed(headers.head(name)).tensors)):
+            g = parsed(headers.head(name))
+            del g.tensors[lost]
+            assert end_of(g.head()[0])[0] in ("sentence", "estimate", "plan")

@@ -103,7 +103,7 @@ def test_launch_answer_measure_stop(launch: Launch) -> None:
     assert "sesame" not in server.record.log.read_text()
 
     texts = [line.text for line in server.tail.lines]
-    assert LoadProgress().after(texts).ready
+    assert LoadProgress().after(texts).stage == "loaded"
     memory = logged_memory(texts)
     # 3 full layers x 1024 cells and 15 sliding-window ones x 1024, 2 slots, 256 values of f16 for K and V
     assert sum(p.context for p in memory.host.values()) == 18 * 1024 * 2 * 2 * 256 * 2

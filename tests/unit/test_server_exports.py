@@ -140,7 +140,8 @@ def test_unit_refuses_a_path_that_systemd_would_not_take() -> None:
 def test_llama_swap_entry_by_a_yaml_parser(printer: Path) -> None:
     import yaml
 
-    words = [w for w in NASTY if "\n" not in w and w.isprintable()]
+    utf8 = [w for w in NASTY if "\n" not in w and not any("\udc80" <= c <= "\udcff" for c in w)]
+    words = [*utf8, "\U0001f999", "\x85\u2028\ufeff"]
     entry = llama_swap_entry('gemma "3"\n', [str(printer), *words, "--port", "8080"], {"A": "b c"})
     ((name, model),) = yaml.safe_load(entry)["models"].items()
     assert name == 'gemma "3"\n'
@@ -152,6 +153,8 @@ def test_llama_swap_entry_by_a_yaml_parser(printer: Path) -> None:
 def test_llama_swap_refuses_what_it_would_break() -> None:
     with pytest.raises(ValueError, match="line break"):
         llama_swap_entry("x", ["/x", "a\n# b"], {})
+    with pytest.raises(ValueError, match=r"YAML is UTF-8, and \$'not utf-8 \\377' is not"):
+        llama_swap_entry("x", ["/x", NASTY[-1]], {})
 
 
 HELP = """\
@@ -269,6 +272,11 @@ def test_compose_gives_each_back_end_its_image_and_devices() -> None:
 def test_compose_says_what_it_cannot_hold(model: str, backends: tuple[str, ...], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         composed(Path("/models") / model, backends=backends)
+
+
+def test_preset_refuses_what_is_no_utf8() -> None:
+    with pytest.raises(ValueError, match="a preset is UTF-8"):
+        server_preset("gemma", Path(NASTY[-1]), [], BINARY)
 
 
 def test_a_zero_byte_is_refused_everywhere() -> None:

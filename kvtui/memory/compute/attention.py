@@ -71,11 +71,10 @@ def _rotation(g: Build, swa: bool | None, dtype: Dtype, of_k: bool) -> Node | No
     layers = [x for x in g.cached_layers if swa in (None, x.is_swa)]
     heads = {x.head_k if of_k else x.head_v for x in layers}
     first = g.layer(0)
-    if not dtype.quantized or len(heads) != 1 or (first.head_k if of_k else first.head_v) % _ROTATED:
+    if not dtype.quantized or len(heads) != 1 or 0 in heads or (first.head_k if of_k else first.head_v) % _ROTATED:
         return None
-    side, head = _ROTATED, heads.pop()
-    while of_k and head % (2 * side) == 0:
-        side *= 2
+    head = heads.pop()
+    side = max(_ROTATED, head & -head) if of_k else _ROTATED  # the largest power of two that divides it
     return g.input(F32, side, side, name="k_rot" if of_k else "v_rot")
 
 

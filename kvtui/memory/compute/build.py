@@ -9,6 +9,7 @@ from typing import Self
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.base.build import Build as LlamaBuild
+from kvtui.base.findings import UsageError
 from kvtui.cache.layout import cache_layout, flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
@@ -107,6 +108,13 @@ class Weights:
     @lru_cache(maxsize=4)
     def of(model: ModelSpec) -> "Weights":
         return Weights(model)
+
+
+class MissingTensorError(UsageError):
+    """The file lacks a tensor that the architecture's graph is made of: llama-server refuses it too."""
+
+    def __init__(self, said: str = "a tensor that this architecture needs is not in the file") -> None:
+        super().__init__(said)
 
 
 def weight_node(t: Tensor, home: Home) -> Node:
@@ -211,7 +219,7 @@ class Build(Tape):
         """The same, of a tensor that must be there."""
         node = self.w(role, il, suffix)
         if node is None:
-            raise KeyError(f"blk.{il}.{role}.{suffix}")
+            raise MissingTensorError(f"tensor 'blk.{il}.{role}.{suffix}' not found")
         return node
 
     def weight(self, name: str) -> Node | None:
@@ -253,7 +261,8 @@ class Build(Tape):
         rows, n = self.tokens, int(self.n_embd)
         wide = n * (1 + self.deepstack)  # n_embd_inp
         embd = self.weight("token_embd.weight")
-        assert embd is not None
+        if embd is None:
+            raise MissingTensorError
         ids = self.input(I32, rows, name="inp_tokens")
         self.token_ids = ids
         raw = self.input(F32, wide, rows, name="inp_embd")
@@ -299,7 +308,8 @@ class Build(Tape):
 
     def mm(self, w: Node | None, cur: Node, scale: Node | None = None) -> Node:
         """build_lora_mm."""
-        assert w is not None
+        if w is None:
+            raise MissingTensorError
         cur = self.mul_mat(w, cur)
         return self.mul(cur, scale) if scale is not None else cur
 

@@ -41,9 +41,7 @@ def rotation(g: Build, head: int, always: bool = False) -> Node | None:
     """The matrix that keys are turned by: of a quantised cache, and of the indexer's always."""
     if not (always or (g.at.type_k.quantized and head % _TURNED == 0)):
         return None
-    side = _TURNED
-    while head % (2 * side) == 0:
-        side *= 2
+    side = max(_TURNED, head & -head)  # the largest power of two that divides it
     return g.input(F32, side, side, name="k_rot")
 
 

@@ -34,9 +34,7 @@ class Sparse:
 def sparse(g: Build, window: bool = False) -> Sparse:
     """build_attn_inp_k_dsa, or with `window` build_attn_inp_k_dsa_iswa."""
     at, values = g.at, int(g.number("attention.indexer.key_length"))
-    side = _TURNED_VALUES
-    while values % (2 * side) == 0:
-        side *= 2
+    side = max(_TURNED_VALUES, values & -values)  # the largest power of two that divides them
     full = k_cache(g)
     ids = g.input(I64, at.tokens, name="k_idxs")
     dtype = F16 if in_one(g, at.type_k) else F32

@@ -23,8 +23,10 @@ class ComputeModel(Formulas):
 
     @property
     def derived(self) -> bool:
-        """Whether figures follow from the graph."""
-        return any(d.backend in RULES for d in self.machine.devices) and covered(self.model, self.drafts)
+        """Whether figures follow from the graph. What is refused when it is loaded has none: tensors are missing, or have
+        shapes that nothing can be made of."""
+        sound = self.model.refusal is None
+        return sound and any(d.backend in RULES for d in self.machine.devices) and covered(self.model, self.drafts)
 
     def bytes(self, assignment: Assignment) -> ComputeBytes:
         """Compute buffers under `assignment`."""

@@ -1,7 +1,7 @@
 """What the MTP graphs of llama.cpp's families share: the context that drafts beside the main one (graph_mtp in
 src/models/*.cpp, LLM_GRAPH_TYPE_DECODER_MTP). A block takes the main model's last row and the token after it."""
 
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.tape import F32, I32, Node
 
 
@@ -10,7 +10,8 @@ def joined(g: Build, il: int) -> Node:
     ids = g.input(I32, g.tokens, name="inp_tokens")
     hidden = g.input(F32, int(g.n_embd), g.tokens, name="mtp_h_input")
     embd = g.w("nextn.embed_tokens", il) or g.weight("token_embd.weight")
-    assert embd is not None
+    if embd is None:
+        raise MissingTensorError
     text = g.build_norm(g.get_rows(embd, ids), g.need("nextn.enorm", il), il)
     both = g.concat(text, g.build_norm(hidden, g.need("nextn.hnorm", il), il), 0)
     return g.mm(g.need("nextn.eh_proj", il), both, g.w("nextn.eh_proj", il, "scale"))

@@ -103,8 +103,8 @@ def strides(dtype: Dtype, ne: Shape) -> Shape:
 
 
 def shape(*ne: int) -> Shape:
-    """`ne` filled up with ones."""
-    return (*ne, 1, 1, 1)[:4]  # type: ignore[return-value]
+    """`ne` filled up with ones; a scalar has no dimension at all."""
+    return (*ne, 1, 1, 1, 1)[:4]  # type: ignore[return-value]
 
 
 class Tape:

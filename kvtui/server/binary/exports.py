@@ -4,7 +4,6 @@ Each carries the flags and the environment they need, one argument staying one a
 format cannot hold raises ExportError with a sentence, rather than being written wrongly.
 """
 
-import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -82,7 +81,7 @@ def systemd_unit(command: Sequence[str], env: Mapping[str, str], description: st
 
 
 def llama_swap_entry(name: str, command: Sequence[str], env: Mapping[str, str]) -> str:
-    """An entry for llama-swap's `models:`; its ${PORT} takes the place of the port. JSON strings are YAML too."""
+    """An entry for llama-swap's `models:`; its ${PORT} takes the place of the port."""
     check_words(command, env)
     words = list(command)
     if "--port" in words:
@@ -91,20 +90,22 @@ def llama_swap_entry(name: str, command: Sequence[str], env: Mapping[str, str]) 
         raise ExportError("llama-swap reads a command line by line: an argument with a line break cannot be written")
     if any("${" in value for value in env.values()):
         raise ExportError("llama-swap would take ${ in a variable's value for a macro")
+    _check_utf8("YAML", [name, *words, *env.values()])
     # '$''{' is the same word for its command parser and no macro for its configuration
     said = " ".join(shlex.quote(word).replace("${", "$''{") for word in words) + " --port ${PORT}"
     lines = [
         "models:",
-        f"  {json.dumps(name)}:",
-        f"    cmd: {json.dumps(said)}",
+        f"  {_yaml(name)}:",
+        f"    cmd: {_yaml(said)}",
         *(["    env:"] if env else []),
-        *(f"      - {json.dumps(f'{key}={value}')}" for key, value in env.items()),
+        *(f"      - {_yaml(f'{key}={value}')}" for key, value in env.items()),
     ]
     return "\n".join(lines) + "\n"
 
 
 def server_preset(name: str, model: Path, argv: Sequence[str], binary: ServerBinary) -> str:
     """A section for llama-server's --models-preset (common/preset.cpp: a value ends at ; or # or the line)."""
+    _check_utf8("a preset", [name, str(model), *argv])  # common/preset.cpp parses code points
     if not _SECTION.match(name):
         raise ExportError(f"a preset cannot be called {name!r}")
     lines = [f"[{name}]"]
@@ -153,6 +154,12 @@ def check_words(command: Sequence[str], env: Mapping[str, str]) -> None:
         raise ExportError("no argument may hold a zero byte")
 
 
+def _check_utf8(form: str, words: Sequence[str]) -> None:
+    for word in words:
+        if any("\ud800" <= c <= "\udfff" for c in word):
+            raise ExportError(f"{form} is UTF-8, and {shell_word(word)} is not")
+
+
 def _known(option: str, binary: ServerBinary) -> Option:
     known = binary.by_name.get(option)
     if known is None:
@@ -176,6 +183,15 @@ def _is_negative(option: Option, name: str) -> bool:
     positive = _long(option)
     has_both = any(n.startswith("--no-") for n in option.names) and not positive.startswith("--no-")
     return has_both and option.names.index(name) > option.names.index(positive)
+
+
+def _yaml(text: str) -> str:
+    """A string in double quotes (YAML 1.2, 5.7): JSON's form, but a code point beyond 16 bits is one escape or itself."""
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else _yaml_escape(c) for c in text) + '"'
+
+
+def _yaml_escape(character: str) -> str:
+    return f"\\{character}" if character in '"\\' else f"\\U{ord(character):08x}"
 
 
 def _systemd(word: str, dollar: bool) -> str:

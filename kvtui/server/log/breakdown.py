@@ -1,29 +1,35 @@
 """What llama-server's log says of memory: buffer lines while it loads, and its table of all of it."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from kvtui.base.fields import Fields
+from kvtui.base.parse import parse_json
+from kvtui.server.log.own import COUNT, START, TEMPLATE, of_exit, of_load
+from kvtui.server.log.own import MIB as _MIB
 
 MIB = 2**20
 
 # "load_tensors:  CPU_Mapped model buffer size = 202.39 MiB" and its like: src/llama-model.cpp, llama_model::load_tensors;
 # src/llama-kv-cache.cpp and llama-memory-recurrent.cpp, their constructors; src/llama-kv-cache-dsv4.cpp (a state with
 # a name); src/llama-context.cpp, sched_reserve; src/llama-adapter.cpp. The output buffer is in no table of the server's.
-_START = r"^(?:[\d.]+ )?(?:[IWED] )?(?:\w+\s+)?"  # nothing that a model's metadata could say further right
-_BUFFER = re.compile(_START + r"([\w:~]+):\s+(\S+)\s+(model|LoRA|KV|RS|DSV4 \S+ state|compute) buffer size =\s*([\d.]+) MiB")
-_PART = {"model": "model", "LoRA": "model", "compute": "compute"}  # everything else is context
-_CONTEXT = re.compile(_START + r"llama_context: constructing llama_context")
-_INFO = re.compile(_START + r"print_info: (?!file (?:format|type|size)\s)")
-_ARCH = re.compile(_START + r"print_info: arch\s*= ")
-_LOADER = re.compile(_START + r"llama_model_loader: ")
-_USING = re.compile(_START + r"\w+: using device (\S+) \((.*)\) \([^()]*\) - (\d+) MiB free")
-_TABLE = re.compile(_START + r"\w*memory_breakdown_print: \| memory breakdown \[MiB\]")
-_DEVICE_ROW = re.compile(
-    r"\|\s+- (\S+) \((.*)\)\s*\|\s*(\d+) =\s*(\d+) \+ \(\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\) \+\s*(-?\d+) \|"
+_BUFFER = re.compile(
+    START + r"([\w:~]+):\s+(\S+)\s+(model|LoRA|KV|RS|DSV4 \S+ state|compute) buffer size =\s*(" + _MIB + r") MiB"
 )
-_OTHER_ROW = re.compile(r"\|\s+- (\S+)\s*\|\s*\d+ =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\s*\|")
-_READ_HERE = (_BUFFER, _CONTEXT, _USING, _TABLE, _LOADER, _DEVICE_ROW, _OTHER_ROW)  # all that a line may tell here
+_PART = {"model": "model", "LoRA": "model", "compute": "compute"}  # everything else is context
+_CONTEXT = re.compile(START + r"llama_context: constructing llama_context")
+_INFO = re.compile(START + r"print_info: (?!file (?:format|type|size)\s)")
+_ARCH = re.compile(START + r"print_info: arch\s*= ")
+_LOADER = re.compile(START + r"llama_model_loader: ")
+_USING = re.compile(START + r"\w+: using device (\S+) \((.*)\) \([^()]*\) - (" + COUNT + r") MiB free")
+_TABLE = re.compile(START + r"\w*memory_breakdown_print: \| memory breakdown \[MiB\]")
+_WHOLE = rf"\s*({COUNT})"
+_DEVICE_ROW = re.compile(
+    rf"\|\s+- (\S+) \((.*)\)\s*\|{_WHOLE} ={_WHOLE} \+ \(\s*\d+ ={_WHOLE} \+{_WHOLE} \+{_WHOLE}\) \+\s*(-?{COUNT}) \|"
+)
+_OTHER_ROW = re.compile(rf"\|\s+- (\S+)\s*\|\s*\d+ ={_WHOLE} \+{_WHOLE} \+{_WHOLE}\s*\|")
+_READ_HERE = (_BUFFER, _CONTEXT, _USING, _TABLE, _LOADER, _DEVICE_ROW, _OTHER_ROW, TEMPLATE)  # all that a line may tell here
 _RPC_BUFFER = re.compile(r"(RPC\d+)\[(.+)\]$")
 
 
@@ -97,6 +103,7 @@ def genuine(lines: Iterable[str]) -> tuple[list[str], bool]:
 def logged_memory(said: Iterable[str]) -> LoggedMemory:
     """Read the log of a load (-lv 4)."""
     lines, foreign = genuine(said)
+    lines = [*of_load(lines), *of_exit(lines)]
     # a context that reserves again replaces its compute buffers; another context (a draft's) adds its own
     sizes: dict[tuple[int, str, str, str], float] = {}
     endpoints: dict[str, str] = {}
@@ -174,19 +181,19 @@ def parse_event(line: str) -> Breakdown | None:
     if '"fit_memory_breakdown"' not in line:
         return None
     try:
-        event = json.loads(line)
+        event = parse_json(line)
         if event["type"] != "fit_memory_breakdown":
             return None
         rows = [
-            (r["kind"], str(r["name"]), Parts(*(int(r[k]) * MIB for k in ("model", "context", "compute"))), r)
+            (r["kind"], str(r["name"]), Parts(*(Fields(r).whole(k) * MIB for k in ("model", "context", "compute"))), r)
             for r in event["data"]["rows"]
         ]
         on_device = [(name, parts, row) for kind, name, parts, row in rows if kind == "device"]
         return Breakdown(
             {name: parts for name, parts, _ in on_device},
             {name: parts for kind, name, parts, _ in rows if kind != "device"},
-            {name: int(row["free"]) * MIB for name, _, row in on_device},
-            {name: int(row["unaccounted"]) * MIB for name, _, row in on_device},
+            {name: Fields(row).whole("free") * MIB for name, _, row in on_device},
+            {name: Fields(row).whole("unaccounted") * MIB for name, _, row in on_device},
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kvtui.server.log.breakdown import genuine
+from kvtui.server.log.own import START, of_load
+
 if TYPE_CHECKING:
     from kvtui.server.http.client import Slot
 
-_START = r"^(?:[\d.]+ )?(?:[IWED] )?(?:\w+\s+)?"
-_N_CTX = re.compile(_START + r"llama_context: n_ctx\s+= (\d+)$")  # src/llama-context.cpp, the constructor
+_N_CTX = re.compile(START + r"llama_context: n_ctx\s+= (\d{1,18})$")  # src/llama-context.cpp, the constructor
 # tools/server/server-context.cpp, load_model
-_SLOTS = re.compile(_START + r"load_model: initializing, n_slots = \d+, n_ctx_slot = \d+, kv_unified = '(true|false)'$")
-_UNIFIED = re.compile(_START + r"llama_context: kv_unified\s+= (true|false)$")
+_SLOTS = re.compile(START + r"load_model: initializing, n_slots = \d+, n_ctx_slot = \d+, kv_unified = '(true|false)'$")
+_UNIFIED = re.compile(START + r"llama_context: kv_unified\s+= (true|false)$")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def cache_cells(lines: Iterable[str]) -> CacheCells | None:
     not tell."""
     n_ctx: int | None = None
     unified: bool | None = None
-    for line in lines:
+    for line in of_load(genuine(lines)[0]):
         if n_ctx is None and (found := _N_CTX.match(line)):
             n_ctx = int(found[1])
         elif unified is None and (found := _UNIFIED.match(line) or _SLOTS.match(line)):

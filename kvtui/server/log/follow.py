@@ -1,6 +1,5 @@
 """llama-server's log: safe lines with a level, followed in a file without ever blocking or growing."""
 
-import json
 import os
 import re
 from collections import deque
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from kvtui.base.parse import parse_json
 from kvtui.base.text import printable
 from kvtui.server.log.bounds import FIRST_LIMIT_BYTES, before, beginning, mark_of
 
@@ -65,7 +65,7 @@ def parse_line(raw: bytes, number: int = 0, secrets: Sequence[str] = ()) -> LogL
 def _unwrapped(text: str) -> tuple[Level | None, str]:
     """Level and words of a line of --log-jsonl (common/log.cpp, common_log_entry::print)."""
     try:
-        entry = json.loads(text)
+        entry = parse_json(text)
         return _JSON_LEVELS.get(entry["level"]), str(entry["msg"]).rstrip("\n")
     except (ValueError, KeyError, TypeError):
         return None, text

@@ -5,22 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, logged_memory
+from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, genuine, logged_memory
+from kvtui.server.log.own import MIB as _MIB
+from kvtui.server.log.own import START, of_load
 
 Part = Literal["model", "context", "compute"]
 RAM = "RAM"
 MIB = 2**20
 
 # ggml-cuda.cu, ggml_backend_cuda_buffer_type_alloc_buffer; HIP builds say the same
-_CUDA = re.compile(r"allocating ([\d.]+) MiB on device (\d+): cudaMalloc failed: out of memory")
+_CUDA = re.compile(START + r"\w+: allocating (" + _MIB + r") MiB on device ([0-9]{1,3}): cudaMalloc failed: out of memory")
 # ggml-alloc.c, ggml_gallocr_reserve_n; ggml-backend.cpp, ggml_backend_buft_alloc_buffer
-_BUFFER = re.compile(r"failed to allocate (\S+) buffer of size (\d+)(?!\.)")
+_BUFFER = re.compile(START + r"\w+: failed to allocate (\S+) buffer of size ([0-9]{1,18})(?![\d.])")
 # What was under way, by what the caller says of it. src/llama-model.cpp, load_tensors; llama-kv-cache*.cpp and
 # llama-memory-recurrent.cpp, their constructors; ggml-alloc.c; llama-context.cpp, sched_reserve
+_SAID = START + r"(?:\w+: )+(?:error loading model: |failed to initialize the context: )?"
 _PARTS: tuple[tuple[re.Pattern[str], Part], ...] = (
-    (re.compile(r"unable to allocate \S+ buffer"), "model"),
-    (re.compile(r"failed to allocate buffer for (?:kv cache|rs cache|DSV4)"), "context"),
-    (re.compile(r"ggml_gallocr_reserve_n|failed to allocate compute"), "compute"),
+    (re.compile(_SAID + r"unable to allocate \S+ buffer"), "model"),
+    (re.compile(_SAID + r"failed to allocate buffer for (?:kv cache|rs cache|DSV4)"), "context"),
+    (re.compile(START + r"ggml_gallocr_reserve_n|" + _SAID + r"failed to allocate compute"), "compute"),
 )
 
 
@@ -54,17 +57,18 @@ def out_of_memory(lines: Sequence[str]) -> OutOfMemory | None:
     memory: LoggedMemory | None = None
     asked: tuple[str, int] | None = None
     part: Part | None = None
-    for line in lines:
+    own = of_load(genuine(lines)[0])
+    for line in own:
         if found := _CUDA.search(line):
             asked, part = (f"CUDA{found[2]}", round(float(found[1]) * MIB)), None
         elif found := _BUFFER.search(line):
-            memory = memory or logged_memory(lines)
+            memory = memory or logged_memory(own)
             host = device_of_buffer(found[1], {}) is None
             asked = (RAM if host else device_of_buffer(found[1], memory.endpoints) or found[1], int(found[2]))
         part = next((p for pattern, p in _PARTS if asked and pattern.search(line)), part)
     if asked is None:
         return None
-    memory = memory or logged_memory(lines)
+    memory = memory or logged_memory(own)
     device, asked_bytes = asked
     left = memory.free_bytes[device] - memory.devices[device].total if device in memory.free_bytes else None
     return OutOfMemory(device, part or "model", asked_bytes, left)

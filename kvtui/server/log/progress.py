@@ -1,20 +1,22 @@
-"""How far a load has come, by the log's own lines."""
+"""How far a load has come, by the log's own lines. That it is ready no log is believed: the server answers for itself."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kvtui.server.log.own import READY, START
+
 # Where each stage begins (their functions: tools/server/server-context.cpp, load_model; src/llama-model-loader.cpp;
 # src/llama-model.cpp, load_tensors; src/llama-context.cpp; common/common.cpp, common_init_from_params). The shares
 # are of a load where weights take nearly all the time.
 STAGES: tuple[tuple[re.Pattern[str], str, float], ...] = (
-    (re.compile(r"loading model '"), "opening the model", 0.0),
-    (re.compile(r"loaded meta data with"), "reading the header", 0.02),
-    (re.compile(r"loading model tensors"), "loading weights", 0.10),
-    (re.compile(r"constructing llama_context"), "making the context", 0.85),
-    (re.compile(r"sched_reserve: reserving|reserve_worst_case"), "reserving compute buffers", 0.90),
-    (re.compile(r"warming up the model"), "warming up", 0.93),
-    (re.compile(r"server is listening|listening on http|model loaded$"), "ready", 1.0),
+    (re.compile(START + r"\w+: loading model '"), "opening the model", 0.0),
+    (re.compile(START + r"\w+: loaded meta data with"), "reading the header", 0.02),
+    (re.compile(START + r"\w+: loading model tensors"), "loading weights", 0.10),
+    (re.compile(START + r"\w+: constructing llama_context"), "making the context", 0.85),
+    (re.compile(START + r"(?:sched_reserve: reserving|\w*reserve_worst_case)"), "reserving compute buffers", 0.90),
+    (re.compile(START + r"\w+: warming up the model"), "warming up", 0.93),
+    (READY, "loaded", 0.99),
 )
 _DOTS = re.compile(r"^\.+$")  # older builds print one for each hundredth of the weights (src/llama.cpp)
 WEIGHTS = 2
@@ -29,15 +31,19 @@ class LoadProgress:
 
     @property
     def ready(self) -> bool:
-        """Whether it answers requests."""
+        """Whether it answers requests, by its own answer to one."""
         return self.fraction >= 1.0
+
+    def answered(self) -> "LoadProgress":
+        """It says so at /health."""
+        return LoadProgress("ready", 1.0)
 
     def after(self, lines: Iterable[str]) -> "LoadProgress":
         """Progress after these further lines; it never goes back."""
         now = self
+        if now.ready:
+            return now
         for line in lines:
-            if now.ready:
-                return now
             if _DOTS.match(line):
                 begin, end = STAGES[WEIGHTS][2], STAGES[WEIGHTS + 1][2]
                 fraction = begin + (end - begin) * min(len(line), 100) / 100

@@ -5,10 +5,12 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, logged_memory
+from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, genuine, logged_memory
 from kvtui.server.log.follow import LogLine
+from kvtui.server.log.own import MIB, without_template
 
 TELLING_LINES = 6
+_TOLD = re.compile(r"^(?:[\d.]+ )?[ID] ")  # no failure: of these, what the server does, with words of requests among them
 RPC_WENT_AWAY = "an RPC server went away"  # the log does not say which
 
 
@@ -56,9 +58,9 @@ def _no_buffer(found: re.Match[str], memory: LoggedMemory) -> str:
 # In order of how much they tell: the first that any line matches is the reason.
 FAILURES = (
     # ggml-cuda.cu, ggml_backend_cuda_buffer_type_alloc_buffer
-    _known(r"allocating ([\d.]+) MiB on device (\d+): cudaMalloc failed: out of memory", _cuda),
+    _known(r"allocating (" + MIB + r") MiB on device ([0-9]{1,3}): cudaMalloc failed: out of memory", _cuda),
     # ggml-alloc.c, ggml_gallocr_reserve_n; ggml-backend.cpp, ggml_backend_buft_alloc_buffer
-    _known(r"failed to allocate (\S+) buffer of size (\d+)", _buffer),
+    _known(r"failed to allocate (\S+) buffer of size ([0-9]{1,18})", _buffer),
     # llama-model.cpp, llama_model_base::load_tensors
     _known(r"unable to allocate (\S+) buffer", _no_buffer),
     # ggml-cuda.cu, ggml_cuda_error: the pool grows while it works
@@ -100,12 +102,13 @@ FAILURES = (
 
 def explain(lines: Sequence[LogLine], exit_code: int | None = None) -> str | None:
     """One sentence, or `None` where nothing known was said. `exit_code` below 0 is a signal, as in subprocess."""
-    texts = [line.text for line in lines]
+    own = without_template(genuine([line.text for line in lines])[0])
+    texts = [text for text in own if not _TOLD.search(text)]
     memory: LoggedMemory | None = None
     for failure in FAILURES:
         for text in texts:
             if found := failure.pattern.search(text):
-                memory = memory or logged_memory(texts)
+                memory = memory or logged_memory([line.text for line in lines])
                 return failure.meaning(found, memory)
     if exit_code is not None and exit_code < 0:
         number = -exit_code

@@ -5,7 +5,6 @@ allocated for real. So not at every key, and not beside a GPU that is full.
 """
 
 import hashlib
-import json
 import re
 import threading
 import time
@@ -13,13 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from kvtui.base.files import cache_folder, write_atomically
+from kvtui.base.fields import Fields
+from kvtui.base.files import cache_folder
+from kvtui.base.stored import Kept
 from kvtui.header.split_set import split_part
 from kvtui.server.binary.abilities import adapt_argv, split_options
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary, list_devices, stamp
 from kvtui.server.log.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, genuine, is_table, logged_memory
 from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
+from kvtui.server.log.own import MIB as LOGGED_MIB
+from kvtui.server.log.own import START
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.measure.trust import unannounced
 from kvtui.server.process.ports import free_port
@@ -28,11 +31,11 @@ from kvtui.server.program.short_lived import ShortLived
 
 OUTPUT_LIMIT_BYTES = 16 * 2**20  # a model of a thousand tensors takes 0.5 MiB
 LINES_LIMIT = 100_000
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 FIT_OPTIONS = ("-fit", "--fit", "-fitt", "--fit-target", "-fitc", "--fit-ctx")
 
-_LAYER = re.compile(r"load_tensors: layer\s+(\d+) assigned to device ([^\s,]+)")
-_MMPROJ = re.compile(r"\[mtmd\] adding ([\d.]+) MiB to fit_params_target for device (\S+)")
+_LAYER = re.compile(START + r"load_tensors: layer\s+(\d{1,6}) assigned to device ([^\s,]+)")
+_MMPROJ = re.compile(START + r"(?:\w+: )?\[mtmd\] adding (" + LOGGED_MIB + r") MiB to fit_params_target for device (\S+)")
 # After these it goes on to load for real: common/fit.cpp, common_fit_params; src/llama-model.cpp, print_info.
 _TOO_FAR = re.compile(r"encountered an error while trying to fit params|failed to fit params|no_alloc\s+= 0$")
 
@@ -78,7 +81,7 @@ def dry_run(
     if unable:
         return DryRun(binary.build, impossible=unable)
     store = _store(binary, model_path, flags, env or {}, cache) if {"-ts", "--tensor-split"} & set(flags) else None
-    if store and (known := _recall(store)):
+    if store and (known := _KEPT.load(store)):
         return known
     port = free_port(0).port
     command = [str(binary.path), "-m", str(model_path.absolute()), *flags]
@@ -89,7 +92,7 @@ def dry_run(
         heard = _first_words(command, child_environment(binary.path, env), timeout, cancel)
     found = replace(_read(binary.build, heard, timeout), notes=notes, seconds=time.monotonic() - began)
     if store and (found.devices or found.host):
-        write_atomically(store, json.dumps(asdict(found)).encode())
+        _KEPT.save_if_possible(store, found)
     return found
 
 
@@ -154,8 +157,8 @@ def _first_words(command: Sequence[str], env: Mapping[str, str], timeout: float,
 
 def _read(build: str, heard: _Heard, timeout: float) -> DryRun:
     lines, code = heard.lines, heard.code
-    texts = [line.text for line in lines]
-    memory = logged_memory(texts)
+    texts = genuine([line.text for line in lines])[0]
+    memory = logged_memory([line.text for line in lines])
     if memory.table is None:
         said = explain(lines, code) or next((line.text for line in telling(lines, 1)), None)
         if code is None and not any(_TOO_FAR.search(t) for t in texts[-1:]):
@@ -163,7 +166,7 @@ def _read(build: str, heard: _Heard, timeout: float) -> DryRun:
                 return DryRun(build, impossible="it says more than a dry run does, and no answer in it")
             return DryRun(build, impossible=f"no answer within {timeout:.0f} s")
         return DryRun(build, refused=said or "it ended without a word")
-    if memory.foreign or genuine([*texts, *(line.text for line in heard.after)])[1]:
+    if memory.foreign or genuine([line.text for line in (*lines, *heard.after)])[1]:
         return DryRun(build, impossible="text of the model stands among the server's own lines: its figures cannot be told apart")
     if strange := unannounced(memory.table, memory):
         return DryRun(build, impossible=f"the log is not to be believed: {strange}")
@@ -206,11 +209,22 @@ def _files(model: Path) -> list[Path]:
     return [model.with_name(name) for name in split.names] if split else [model]
 
 
-def _recall(store: Path) -> DryRun | None:
-    try:
-        saved = json.loads(store.read_bytes())
-        parts = {k: {name: Parts(**p) for name, p in saved[k].items()} for k in ("devices", "host")}
-        tuples = {k: tuple(saved[k]) for k in ("layer_devices", "notes")}
-        return DryRun(**{**saved, **parts, **tuples, "cached": True})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _known(fields: Fields) -> DryRun:
+    def parts(name: str) -> dict[str, Parts]:
+        rows = {key: Fields(value) for key, value in fields.table(name).items()}
+        return {key: Parts(row.whole("model"), row.whole("context"), row.whole("compute")) for key, row in rows.items()}
+
+    return DryRun(
+        fields.text("build"),
+        parts("devices"),
+        parts("host"),
+        fields.amounts("free_bytes"),
+        fields.amounts("mmproj"),
+        fields.texts("layer_devices"),
+        seconds=fields.number("seconds"),
+        cached=True,
+        notes=fields.texts("notes"),
+    )
+
+
+_KEPT = Kept(CACHE_VERSION, _known, asdict)

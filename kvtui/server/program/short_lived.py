@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Self
 
+from kvtui.base.findings import KvtuiError
 from kvtui.server.program.beside import guard
 from kvtui.server.program.marks import ASKED_VARIABLE, asked_by_us, marked
 
@@ -25,7 +26,7 @@ START_SECONDS = 20.0  # for a small Python program to begin, on the busiest mach
 TURN_VARIABLE = "KVTUI_TURN"  # tells one program of ours from another
 
 
-class Cancelled(Exception):
+class Cancelled(KvtuiError):
     """The person changed something: the answer is not wanted any more."""
 
 
@@ -83,7 +84,7 @@ class ShortLived:
             selector.register(descriptor, selectors.EVENT_READ)
             while limit_bytes > 0 and (left := self._deadline - time.monotonic()) > 0:
                 if cancel is not None and cancel.is_set():
-                    raise Cancelled
+                    raise Cancelled("it was called off")
                 if not selector.select(min(POLL_SECONDS, left)):
                     continue
                 data = os.read(descriptor, min(READ_BYTES, limit_bytes))

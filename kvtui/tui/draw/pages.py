@@ -1,9 +1,9 @@
 """Pages over the panes: the command, and where the figures come from."""
 
-import shlex
 import textwrap
 from collections.abc import Sequence
 
+from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, mib
 from kvtui.flags.overrides import compiled
 from kvtui.placement.plan import Plan
@@ -15,9 +15,9 @@ from kvtui.tui.state import State
 
 
 def command_text(plan: Plan, model_flags: Sequence[str]) -> str:
-    """The command as a shell takes it."""
-    env = "".join(f"{k}={shlex.quote(v)} " for k, v in plan.env)
-    return env + shlex.join(["llama-server", *model_flags, *plan.argv])
+    """The command as a shell takes it, fit for a terminal whatever is in the file's name."""
+    env = "".join(f"{k}={shell_word(v)} " for k, v in plan.env)
+    return env + shell_line(["llama-server", *model_flags, *plan.argv])
 
 
 def plan_command(state: State, width: int) -> list[Line]:

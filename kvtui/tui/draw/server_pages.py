@@ -1,10 +1,10 @@
 """Pages about a server: how it ended, what it is, predicted beside actual, its answers. Lines, no widgets."""
 
-import shlex
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
 
+from kvtui.base.shell import shell_line
 from kvtui.base.sizes import mib
 from kvtui.base.text import printable
 from kvtui.server.binary.environment import ConfigFile
@@ -70,7 +70,7 @@ def about_page(record: ServerRecord, config: Iterable[ConfigFile], key: bool, wi
     )
     lines = [line((f"  {name:10}", "dim"), text) for name, text in rows]
     lines.append(line(""))
-    lines += folded(shlex.join(record.command), width)
+    lines += folded(shell_line(record.command), width)
     for note in record.notes:
         lines += folded(note, width, "warning")
     lines.append(line(""))

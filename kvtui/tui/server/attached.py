@@ -87,7 +87,7 @@ class Attached:
     def answers(self) -> None:
         """It is ready, whatever its log has told so far."""
         if not self.progress.ready:
-            self.progress = LoadProgress("ready", 1.0)
+            self.progress = self.progress.answered()
 
     def cancel(self) -> None:
         """End what runs on it."""

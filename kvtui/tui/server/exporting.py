@@ -1,9 +1,10 @@
 """A plan written to a file that other programs take, or to the clipboard."""
 
-import shlex
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtui.base.shell import shell_word
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tasks.exporting import Format, exported, slug
@@ -29,7 +30,7 @@ class Export:
         """Where it is, how it is used, and all of it."""
         lines: list[Line] = []
         if self.path is not None:
-            how = self.form.how.format(path=shlex.quote(str(self.path)), name=shlex.quote(self.path.name))
+            how = self.form.how.format(path=shell_word(str(self.path)), name=shell_word(self.path.name))
             lines = [*folded(str(self.path), width, "strong"), *folded(how, width, "dim"), line("")]
         for text in self.text.splitlines():
             lines += folded(text, width)
@@ -54,8 +55,8 @@ def _write(folder: Path, stem: str, ending: str, text: str) -> Path:
     for number in range(1, 1000):
         path = folder / f"{stem}{f'-{number}' if number > 1 else ''}{ending}"
         try:
-            with path.open("x") as file:
-                file.write(text)
+            with path.open("xb") as file:
+                file.write(os.fsencode(text))  # a name that is no UTF-8 is written as it lies on the disk
         except FileExistsError:
             continue
         if ending == ".sh":

@@ -4,7 +4,7 @@ too."""
 from dataclasses import dataclass
 
 from kvtui.memory.compute.attention import mha, store, turn
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.compressors import CSA_RATIO, HCA_RATIO, Compressor, cache_of, compress, compressor, rotation
 from kvtui.memory.compute.dsa import in_one, picked, unmasked
 from kvtui.memory.compute.ffn import Routing, dense, gating, moe, scaled
@@ -50,15 +50,18 @@ def graph(g: Build) -> None:
     x = narrowed(g, x, out_ids)
     rows = g.mm(g.weight("output_hc_fn.weight"), g.rms_norm(g.reshape(x, streams * g.n_embd, x.ne[2])))
     scale, base = g.weight("output_hc_scale.weight"), g.weight("output_hc_base.weight")
-    assert scale is not None
-    assert base is not None
+    if scale is None:
+        raise MissingTensorError
+    if base is None:
+        raise MissingTensorError
     weights = g.scale(g.unary("sigmoid", g.add(g.mul(rows, scale), base)))
     total: Node | None = None
     for i in range(streams):
         row = g.view(x, (g.n_embd, x.ne[2]), (4, x.nb[2]), i * x.nb[1])
         part = g.mul(row, g.view(weights, (1, x.ne[2]), weights.nb[:2], i * 4))
         total = part if total is None else g.add(total, part)
-    assert total is not None
+    if total is None:
+        raise MissingTensorError
     g.finish(total)
 
 

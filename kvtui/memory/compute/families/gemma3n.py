@@ -4,7 +4,7 @@ caches."""
 from dataclasses import dataclass
 
 from kvtui.memory.compute.attention import Caches, attend, caches, qkv
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.families.gemma4 import per_block_embeddings
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
@@ -31,11 +31,14 @@ def graph(g: Build) -> None:
     x = g.inp_embd(scaled=True)
     pos, cache = g.inp_pos(), caches(g, iswa=True)
     per_block = per_block_embeddings(g, x)
-    assert per_block is not None
+    if per_block is None:
+        raise MissingTensorError
     inp = _Inputs(pos, cache, per_block)
     projection, back = g.weight("altup_proj.weight"), g.weight("altup_unembd_proj.weight")
-    assert projection is not None
-    assert back is not None
+    if projection is None:
+        raise MissingTensorError
+    if back is None:
+        raise MissingTensorError
     streams, n, tokens = projection.ne[2] + 1, g.n_embd, g.tokens
     added = g.mul_mat(projection, g.repeat(x, n, tokens, streams - 1))
     x = g.concat(x, _of_magnitude(g, added, _magnitude(g, x)), 2)

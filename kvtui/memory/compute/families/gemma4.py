@@ -1,7 +1,7 @@
 """src/models/gemma4.cpp: shared caches, embeddings a block, dense and routed networks side by side."""
 
 from kvtui.memory.compute.attention import Caches, attend, caches
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.ffn import Routing, dense, moe
 from kvtui.memory.compute.tape import I32, Node
 from kvtui.model.spec import ModelSpec
@@ -53,12 +53,14 @@ def _attention(g: Build, inp: Caches, cur: Node, pos: Node, il: int) -> Node:
         return g.proj(role, il, cur) if g.w(role, il) is not None else None
 
     q = part("attn_q", 0, x.n_head)
-    assert q is not None
+    if q is None:
+        raise MissingTensorError
     q = g.rope(g.normed(g.reshape(q, x.head_k, x.n_head, g.tokens), "attn_q_norm", il), pos, factors)
     if not x.has_cache:
         return attend(g, inp, il, q, None, None, source=_source(g, il))
     k = part("attn_k", x.n_head, x.n_head_kv)
-    assert k is not None
+    if k is None:
+        raise MissingTensorError
     v = part("attn_v", x.n_head + x.n_head_kv, x.n_head_kv) or k
     k, v = (g.reshape(t, x.head_k, x.n_head_kv, g.tokens) for t in (k, v))
     k = g.normed(k, "attn_k_norm", il)

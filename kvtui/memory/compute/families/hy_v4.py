@@ -1,6 +1,6 @@
 """src/models/hy-v4.cpp: parallel residual streams, gated latent attention over cells that an indexer picks."""
 
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.dsa import Indexer, repeats, sparse, top_k, unmasked
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import compressed, k_cache, latent, mla
@@ -45,8 +45,10 @@ def graph(g: Build) -> None:
     x = g.reshape(flat, g.n_embd, streams, g.at.outputs)
     mixes = g.mm(g.weight("output_hc_fn.weight"), g.rms_norm(g.reshape(x, g.n_embd * streams, g.at.outputs)))
     scale, base = g.weight("output_hc_scale.weight"), g.weight("output_hc_base.weight")
-    assert scale is not None
-    assert base is not None
+    if scale is None:
+        raise MissingTensorError
+    if base is None:
+        raise MissingTensorError
     g.finish(_reduced(g, x, g.scale(g.unary("sigmoid", g.add(g.mul(mixes, scale), base))), streams))
 
 
@@ -63,7 +65,8 @@ def _reduced(g: Build, x: Node, weights: Node, streams: int) -> Node:
         row = g.view(x, (g.n_embd, x.ne[2]), (4, x.nb[2]), i * x.nb[1])
         part = g.mul(row, g.view(weights, (1, x.ne[2]), weights.nb[:2], i * 4))
         total = part if total is None else g.add(total, part)
-    assert total is not None
+    if total is None:
+        raise MissingTensorError
     return g.cast(total, F32)
 
 
@@ -76,5 +79,6 @@ def _spread(g: Build, cur: Node, residual: Node, post: Node, streams: int) -> No
         part = g.add(row, g.mul(cur, g.view(post, (1, tokens), post.nb[:2], i * 4)))
         part = g.reshape(part, g.n_embd, 1, tokens)
         out = part if out is None else g.concat(out, part, 1)
-    assert out is not None
+    if out is None:
+        raise MissingTensorError
     return g.cast(out, F32)

@@ -2,7 +2,7 @@
 with embeddings of n-grams beside them."""
 
 from kvtui.memory.compute.attention import attend, project
-from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.delta import convolved, delta_net
 from kvtui.memory.compute.families.qwen35 import gated_ffn
 from kvtui.memory.compute.ffn import Routing, scaled
@@ -65,7 +65,8 @@ def _merged(g: Build, x: Node) -> Node:
     """The same at the end, which stands for the output's norm."""
     n, streams, tokens, _ = x.ne
     norm = g.weight("output_hc_norm.weight")
-    assert norm is not None
+    if norm is None:
+        raise MissingTensorError
     rows = g.reshape(g.mul(g.rms_norm(x), norm), n * streams, tokens)
     low = g.unary("silu", g.scale(g.mm(g.weight("output_hc_down.weight"), rows)))
     gated = g.mul(rows, g.unary("sigmoid", g.mm(g.weight("output_hc_up.weight"), low)))
@@ -122,7 +123,8 @@ def _with_grams(g: Build, inp: States, grams: Node, x: Node, il: int) -> Node:
             column = g.cast(column, F32)
         term = g.mul(g.cont(g.transpose(shifted)), column)
         out = term if out is None else g.add(out, term)
-    assert out is not None
+    if out is None:
+        raise MissingTensorError
     out = g.reshape(g.cont(g.unary("silu", out)), n, streams, tokens)
     return g.add(x, g.add(gated, out))
 
