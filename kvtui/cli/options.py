@@ -82,6 +82,7 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("--exclude", multiple=True, metavar="DEVICE", help="Do not use this device; repeatable."),
     _option("--prefer", metavar="DEVICE", help="Fill this device alone if all fits there, else open it first."),
     _option("--no-ram", is_flag=True, help="Keep everything but the embeddings on the devices."),
+    _option("--goal", metavar="GOAL", help="decode (default), turn:PROMPT,REUSED,GENERATED, context, context:SPEED or memory."),
     _option("--config", metavar="FILE", help="A JSON config; options win over it."),
     _option("--profile", metavar="NAME", help="What was saved with `kvtui profile save NAME`; options win over it."),
     _option("--llama-server", metavar="PATH", help="The llama-server to ask and run."),
@@ -107,6 +108,7 @@ _UNHEARD = {
         "pin": "--pin is for plans: write -ot REGEX=BUFFER after --",
         "exclude": "--exclude is for plans: write -dev with the others after --",
         "prefer": "--prefer is for plans: write -dev in that order after --",
+        "goal": "--goal is for plans: estimate takes the flags as they are",
         "no_ram": "--no-ram is for plans: estimate takes the flags as they are",
     },
 }

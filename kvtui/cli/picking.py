@@ -1,5 +1,6 @@
 """Commands for choosing K/V types."""
 
+from dataclasses import replace
 from typing import get_args
 
 import click
@@ -9,7 +10,7 @@ from kvtui.cache.quality import Label
 from kvtui.cli.naming import named_model
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json
-from kvtui.placement.goals import GOALS, Goal
+from kvtui.placement.goals import GOALS, parse_aim
 from kvtui.tasks.opening import load, request_of
 from kvtui.tasks.options import Options
 
@@ -23,7 +24,6 @@ _LABELS: tuple[Label, ...] = get_args(Label)
 @click.option("--sort", metavar="COLUMN", help="The best of a column first: cache_bytes, tokens_per_second, quality, ...")
 @click.option("--only", multiple=True, type=click.Choice(["accepted", "fast", "fits"]), help="Only these pairs; repeatable.")
 @click.option("--least", type=click.Choice(_LABELS), help="Only pairs of this quality or better.")
-@click.option("--goal", type=click.Choice(GOALS), default=GOALS[0], show_default=True, help="What the advice is for.")
 @click.option("--matrix", metavar="COLUMN", help="One figure of all 81 pairs, K down and V across.")
 @click.option("--markdown", is_flag=True, help="A table to paste.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -34,7 +34,6 @@ def table(
     sort: str | None,
     only: tuple[str, ...],
     least: Label | None,
-    goal: Goal,
     matrix: str | None,
     markdown: bool,
     as_json: bool,
@@ -50,6 +49,8 @@ def table(
     by, figure = (column(name) if name is not None else None for name in (sort, matrix))
     if figure is not None and (as_json or by is not None):
         raise UsageError("--matrix is a picture of one column: leave out --sort and --json, whose rows have every figure")
+    goal = parse_aim(options.goal).pair if options.goal is not None else GOALS[0]
+    options = replace(options, goal=None)  # which of the pairs to take is what the table says
     shown = quick_plan(request_of(load(named_model(model), options, fetched), options))
     contexts = figure is None or figure.slow
     evaluated = advised(pair_rows(shown, all_pairs=all_pairs or figure is not None, contexts=contexts))

@@ -234,7 +234,13 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
     fits = candidate.over_bytes == 0
     remaining = max(1.0 - found.bound / candidate.score.seconds, 0.0) if found.bound and fits else None
-    findings = [*notes, *refusals(request.model, request.context, request.build), *problem.beside.findings, *_warnings(request)]
+    findings = [
+        *request.notes,
+        *notes,
+        *refusals(request.model, request.context, request.build),
+        *problem.beside.findings,
+        *_warnings(request),
+    ]
     findings += expert_cache_findings(request.model, assignment, request.machine, request.context.expert_cache_mib)
     offload, devices = request.context.offload_kqv, request.machine.devices
     findings += one_buffer_findings(request.model, problem.layout, assignment, devices, offload_kqv=offload)

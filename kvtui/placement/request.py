@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kvtui.base.build import DEFAULT_BUILD, Build
+from kvtui.base.findings import Finding
 from kvtui.cache.measured_here import MeasuredHere
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
@@ -43,6 +44,7 @@ class Request:
     server: str = ""  # identity of the llama-server that will run it; "": none is known yet
     fa_quants: tuple[str, ...] | None = None  # K/V pairs of the binary, as it says them; None: the default set
     learned: Learned = NOTHING  # from servers that ran here
+    notes: tuple[Finding, ...] = ()  # how it came to be what it is: findings of its plan
     measured: tuple[MeasuredHere, ...] = ()  # what pairs cost on this model, measured here
 
     @cached_property

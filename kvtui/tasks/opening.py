@@ -150,7 +150,24 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     from kvtui.tasks.history import with_learned
     from kvtui.tasks.quality import with_measured
 
-    return with_measured(with_learned(request))
+    request = with_measured(with_learned(request))
+    if options.goal is None:
+        return request
+    from kvtui.placement.aim import aimed
+    from kvtui.placement.goals import parse_aim
+
+    return aimed(request, parse_aim(options.goal), _given(options))
+
+
+def _given(options: Options) -> frozenset[str]:
+    """What a goal may not choose, since a person did."""
+    types = (options.cache_type_k, options.cache_type_v)
+    parts = {
+        "types": any(t is not None for t in types),
+        "context": options.ctx_size not in (None, "max", "0"),
+        "ubatch": options.ubatch_size is not None,
+    }
+    return frozenset(name for name, is_given in parts.items() if is_given)
 
 
 def pins_of(texts: tuple[str, ...], machine: "Machine") -> "tuple[Pin, ...]":

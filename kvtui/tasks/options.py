@@ -61,6 +61,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     prefer: str | None = None
     no_ram: bool = False
+    goal: str | None = None
     rpc: str | None = None
     config: str | None = None
     profile: str | None = None

@@ -126,6 +126,7 @@ OBEYED: dict[str, tuple[tuple[str, ...], Callable[[Json], Any], Any]] = {
     "exclude": (("--exclude", "CUDA1"), device("CUDA1", "used_bytes"), 0),
     "prefer": (("--prefer", "CUDA1"), lambda p: (after("-dev")(p) or "").split(",")[0], "CUDA1"),
     "no_ram": (("--no-ram",), lambda p: "CPU" in p["layer_devices"], False),
+    "goal": (("--goal", "memory"), lambda p: p["context"]["type_k"] != "f16", True),
     "build": (("--build", "b11400"), lambda p: p["build"], "b11400"),
     "prove": (("--prove",), lambda p: p["optimality"]["proven"], True),
     "seconds": (("--time", "0.5"), lambda p: p["timings"]["plan_seconds"] < 5, True),
@@ -172,6 +173,10 @@ REFUSED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "prefer": [
         (("--prefer", "CUDA9"), "--prefer CUDA9: no such device"),
         (("--prefer", "CUDA1", "--exclude", "CUDA1"), "it is excluded too"),
+    ],
+    "goal": [
+        (("--goal", "fast"), "--goal fast: write decode, turn:PROMPT,REUSED,GENERATED"),
+        (("--goal", "context", "-c", "4096"), "leave out -c"),
     ],
     "config": [(("--config", "/no/such.json"), "/no/such.json: No such file")],
     "machine": [(("--machine", "no-such-machine"), "no machine no-such-machine: ")],
@@ -235,6 +240,7 @@ def test_draft_mtp_is_taken_for_a_model_with_mtp_blocks(headers: Any, tmp_path: 
         (("--exclude", "CUDA1"), "-dev"),
         (("--prefer", "CUDA1"), "-dev"),
         (("--no-ram",), "takes the flags as they are"),
+        (("--goal", "memory"), "takes the flags as they are"),
     ],
 )
 def test_estimate_refuses_what_only_a_plan_can_do(model: Path, given: tuple[str, ...], instead: str) -> None:
