@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-SIDE, EDGE, KEY = 420, 56, 250  # pixels: the square, room for its labels, the legend
+SIDE, EDGE, KEY = 420, 56, 270  # pixels: the square, room for its labels, the legend
 COLOURS = (
     "#4477aa",
     "#ee6677",
