@@ -1,0 +1,117 @@
+"""Looking over a command that was given, or that of a server that runs, with the options of a person."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kvtui.base.findings import UsageError
+from kvtui.flags.command_line import CommandLine, split_model
+from kvtui.placement.review import Asked, Review, asked_by, review
+from kvtui.server.program.running import RunningServer, running_server, running_servers
+from kvtui.tasks.opening import beside_of, build_of, flags_of, load, request_of
+from kvtui.tasks.options import Options
+
+if TYPE_CHECKING:
+    from kvtui.hardware.device import Machine
+    from kvtui.header.address import ModelAddress
+    from kvtui.placement.request import Request
+    from kvtui.server.process.record import ServerRecord
+
+
+def the_running_server(pid: int | None) -> RunningServer:
+    """The llama-server of that pid, or the one that runs here. Raises UsageError."""
+    if pid is not None:
+        return running_server(pid)
+    pids = running_servers()
+    if not pids:
+        raise UsageError("no llama-server runs here: give a command after --, or --pid")
+    if len(pids) > 1:
+        named = ", ".join(f"{p} ({_model_name(running_server(p))})" for p in pids)
+        raise UsageError(f"{len(pids)} llama-servers run here: --pid names one: {named}")
+    return running_server(pids[0])
+
+
+def _model_name(server: RunningServer) -> str:
+    model, _ = split_model(server.command.flags(), wanted=False)
+    return Path(model).name or "no model"
+
+
+def reviewed(
+    model: str | None,
+    options: Options,
+    command: CommandLine | RunningServer,
+    named: Callable[[str], "ModelAddress"],
+    fetched: Callable[[int], None],
+) -> "tuple[Review, ModelAddress]":
+    """The review of a command. `model`: what a person named, which wins over the command's. Raises UsageError."""
+    running = command if isinstance(command, RunningServer) else None
+    line = running.command if running is not None else command
+    assert isinstance(line, CommandLine)
+    record = _record_of(running.pid) if running is not None else None
+    if record is not None and options.build is None and options.llama_server is None:
+        options = replace(options, build=_build_of(record))
+    pid = running.pid if running is not None else None
+    asked = asked_by(line, flags_of(options), build_of(options), model_named=model is not None, pid=pid)
+    name = model or os.path.expanduser(asked.model)
+    if not name:
+        raise UsageError("MODEL is missing: neither named, nor in the command (-m, -mu or -hf)")
+    address = named(name)
+    request = request_of(load(address, _joined(options, asked), fetched), options)
+    if running is not None and not options.device:
+        request = replace(request, machine=_without(running.pid, record, request.machine))
+    return review(asked, for_command(request, asked)), address
+
+
+def for_command(request: "Request", asked: Asked) -> "Request":
+    """`request` with what the command loads beside the model, and what servers that ran so have taught. Raises UsageError."""
+    from kvtui.tasks.history import with_learned
+
+    beside = beside_of(asked.flags.beside, asked.flags.context.spec_types)
+    return with_learned(replace(request, context=asked.flags.context, beside=beside))
+
+
+def _joined(options: Options, asked: Asked) -> Options:
+    flags = asked.flags
+    spec_type = ",".join(flags.context.spec_types) or None
+    return replace(options, spec_type=spec_type, mmproj=flags.beside.mmproj, model_draft=flags.beside.draft)
+
+
+def _record_of(pid: int) -> "ServerRecord | None":
+    """The record of a server of ours; None: somebody else started it."""
+    from kvtui.server.process.record import is_alive, records
+
+    return next((r for r in records() if r.pid == pid and is_alive(r)), None)
+
+
+def _build_of(record: "ServerRecord") -> str | None:
+    from kvtui.base.build import build_in
+
+    build = build_in(record.build)
+    return str(build) if build is not None else None
+
+
+def _without(pid: int, record: "ServerRecord | None", machine: "Machine") -> "Machine":
+    """What would be free if that server did not run: what its plan was made with, and else with what it holds now."""
+    from kvtui.hardware.nvidia.nvml import poll
+    from kvtui.server.process.holding import RAM, held_by
+    from kvtui.tasks.running import machine_before
+
+    if record is not None:
+        return machine_before(record, machine)
+    held = held_by(pid, machine.devices, poll().gpus)
+    devices = tuple(replace(d, free_bytes=min(d.free_bytes + held.get(d.name, 0), d.total_bytes)) for d in machine.devices)
+    ram = machine.ram
+    own = max(held.get(RAM, 0) - _of_files(pid), 0)
+    return replace(machine, devices=devices, ram=replace(ram, free_bytes=min(ram.free_bytes + own, ram.total_bytes)))
+
+
+def _of_files(pid: int) -> int:
+    """Resident bytes that are pages of files, which count as free: mapped weights."""
+    import psutil
+
+    try:
+        return int(getattr(psutil.Process(pid).memory_info(), "shared", 0))
+    except psutil.Error:
+        return 0
