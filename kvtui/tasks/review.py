@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvtui.base.findings import UsageError
+from kvtui.base.findings import Finding, UsageError
 from kvtui.flags.command_line import CommandLine, split_model
+from kvtui.flags.read import ServerFlags
 from kvtui.placement.review import Asked, Review, asked_by, review
 from kvtui.server.program.running import RunningServer, running_server, running_servers
 from kvtui.tasks.opening import beside_of, build_of, flags_of, load, request_of
@@ -62,6 +63,31 @@ def reviewed(
     if running is not None and not options.device:
         request = replace(request, machine=_without(running.pid, record, request.machine))
     return review(asked, for_command(request, asked)), address
+
+
+def reviewed_for(
+    request: "Request", path: Path | None, command: CommandLine | RunningServer, options: Options, *, simulated: bool
+) -> tuple[Review, Path | None]:
+    """The same on the machine of `request`, with the file of the model it was looked over with: the command's own where that is
+    here, else the model of `request`, at `path`. `simulated`: what runs here holds nothing there. Raises UsageError."""
+    from kvtui.header.address import ModelAddress
+
+    running = command if isinstance(command, RunningServer) else None
+    line = running.command if running is not None else command
+    assert isinstance(line, CommandLine)
+    pid = running.pid if running is not None else None
+    asked = asked_by(line, ServerFlags(), request.build, model_named=True, pid=pid)
+    other = Path(asked.model).expanduser().absolute() if asked.model else None
+    if other is not None and other != (path and path.absolute()) and other.is_file():
+        path = other
+    elif other is not None and (path is None or other.name != path.name):
+        text = f"{asked.model} is not here: this is the command with {path.name if path is not None else request.model.name}"
+        asked = replace(asked, notes=(*asked.notes, Finding("another-model", "warning", text)))
+    if path is not None:
+        request = replace(request, model=load(ModelAddress(str(path)), _joined(options, asked), lambda _: None))
+    if running is not None and not simulated:
+        request = replace(request, machine=_without(running.pid, _record_of(running.pid), request.machine))
+    return review(asked, for_command(request, asked)), path
 
 
 def for_command(request: "Request", asked: Asked) -> "Request":
