@@ -22,7 +22,7 @@ _HUB = ("-hf", "-hfr", "--hf-repo")
 _ITS_PROJECTOR = ("-mm", "--mmproj", "--no-mmproj", "--no-mmproj-auto")
 # variables of back ends, some of which move memory (GGML_CUDA_ENABLE_UNIFIED_MEMORY)
 _OF_BACK_ENDS = ("GGML_CUDA_", "GGML_VK_", "GGML_SYCL_", "GGML_METAL_")
-_VISIBLE = "_VISIBLE_DEVICES"
+VISIBLE = "_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def review(asked: Asked, request: Request) -> Review:
     described = describe_flags(model, machine, margins, request.build, flags, request.beside, request.learned, request.fa_quants)
     speed = placed_speed(request, described.assignment)
     patterns = pattern_uses(model, machine, said_overrides(asked.argv, request.build), described.assignment)
-    visible = tuple((name, value) for name, value in asked.command.env if name.endswith(_VISIBLE)) if seen else ()
+    visible = tuple((name, value) for name, value in asked.command.env if name.endswith(VISIBLE)) if seen else ()
     plan = make_plan(request)
     plan = replace(plan, env=(*plan.env, *visible))  # it is named by what is seen there
     ours = Placed(plan.assignment, plan.estimate, plan.speed)
@@ -133,7 +133,7 @@ def _not_counted(command: CommandLine, words: tuple[str, ...]) -> tuple[Finding,
     found = [
         Finding("environment-not-counted", "note", f"{name} is not counted")
         for name, _ in command.env
-        if name.startswith(_OF_BACK_ENDS) and not name.endswith(_VISIBLE)
+        if name.startswith(_OF_BACK_ENDS) and not name.endswith(VISIBLE)
     ]
     if flags.intersection(_HUB) and not flags.intersection(_ITS_PROJECTOR):
         text = "-hf loads the repository's projector too, if it has one, which is not counted: name it with --mmproj"

@@ -1,13 +1,26 @@
 """A pasted command looked over by a key: its page, and what Enter takes of it."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from textual.events import Paste
 
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import Device, HostMemory, Machine
+from kvtui.model.load import load_model
+from kvtui.placement.plan import quick_plan
+from kvtui.placement.request import Request
+from kvtui.server.binary.inspect import inspect
+from kvtui.server.process.ports import free_port
+from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.demo import demo_request
+from kvtui.tasks.launch import record_plan
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
+from tests.conftest import HeaderArchive
+from tests.tui.stub_server import stub_server
 from tests.tui.waiting import until
 
 PASTED = """\
@@ -77,6 +90,38 @@ async def test_what_is_no_command_is_told_on_its_page(app: KvtuiApp, typed: str,
         assert "Enter takes its context" not in flat(app)
         await pilot.press("enter")
         assert "there is nothing to take on this page" in flat(app)
+
+
+@pytest.fixture
+def left_running(headers: HeaderArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KvtuiApp, int]]:
+    """An app, and the pid of the server that one before it has left."""
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.delenv("LLAMA_API_KEY", raising=False)
+    stub, model = stub_server(tmp_path / "bin"), headers.write("gemma3-dense", tmp_path)
+    machine = Machine((Device("CUDA0", 2**34, 2**34, bandwidth=9e11),), HostMemory(2**36, 2**36, bandwidth=5e10))
+    request = Request(load_model(model), ContextParams(n_ctx=512, n_parallel=1), machine)
+    plan = quick_plan(request)
+    argv, port = plan.argv, free_port(0).port
+    process = ServerProcess.launch(inspect(stub.path), model, argv, port, plan=record_plan(plan, model))
+    process.leave()
+    session = Session(path=model, request=request, machine=machine, simulated=False, unicode=True, server=str(stub.path))
+    yield KvtuiApp(session), process.record.pid
+    with suppress(PermissionError):
+        process.stop()
+
+
+async def test_the_running_servers_own_command_stands_there(left_running: tuple[KvtuiApp, int]) -> None:
+    app, pid = left_running
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.state.server.running and app.state.plan is not None)
+        await pilot.press("I")
+        assert "type over it" in flat(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: "our plan less the command" in on_page(app))
+        page = " ".join(on_page(app).split())
+        assert f"the command (pid {pid})" in page
+        assert page.endswith("our plan less the command the same")
 
 
 async def test_a_paste_ends_no_prompt_of_one_line(app: KvtuiApp) -> None:
