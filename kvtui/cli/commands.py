@@ -20,6 +20,7 @@ from kvtui.cli.picking import guide, table
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.cli.profiles import profile
 from kvtui.cli.quality import quality
+from kvtui.cli.reviewing import review
 from kvtui.cli.serving import serve
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import address_of, beside_of, build_of, flags_of, load, machine_of, request_of
@@ -38,6 +39,7 @@ COMMANDS = (
     "guide",
     "estimate",
     "verify",
+    "review",
     "quality",
     "devices",
     "serve",
@@ -162,7 +164,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile, quality, machine, serve, export, models):
+for _command in (table, guide, profile, quality, machine, serve, export, models, review):
     cli.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""The options that `plan`, `table`, `estimate`, `verify`, `serve` and the app share, as click's decorators."""
+"""The options that `plan`, `table`, `estimate`, `verify`, `review`, `serve` and the app share, as click's decorators."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -122,7 +122,7 @@ def refuse_unheard(command: str, options: Options) -> None:
 
 
 # Commands that have something to say without a model
-_WITHOUT_MODEL = ("app_command", "guide", "models", "save")
+_WITHOUT_MODEL = ("app_command", "guide", "models", "save", "review")
 
 
 def _settle_model(command: str, values: dict[str, Any], named: str | None) -> None:

@@ -216,6 +216,7 @@ _OVERRIDES: dict[str, Callable[[str, str], tuple[Override, ...]]] = {
     **dict.fromkeys(("-ncmoe", "--n-cpu-moe"), lambda f, v: first_blocks(_not_negative(f, v), EXPERTS)),
     **dict.fromkeys(("-ncffn", "--n-cpu-ffn"), lambda f, v: first_blocks(_not_negative(f, v), DENSE_FFN)),
 }
+_ONE_BY_ONE = ("-ot", "--override-tensor")
 _ALL_EXPERTS = ("-cmoe", "--cpu-moe")
 _DRAFT_OVERRIDES: dict[str, Callable[[str, str], tuple[Override, ...]]] = {
     **dict.fromkeys(("--spec-draft-override-tensor", "-otd", "--override-tensor-draft"), lambda f, v: parse_overrides(v, f)),
@@ -324,3 +325,18 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None, build: Bui
         ignored=tuple(ignored),
         **other,
     )
+
+
+def said_overrides(argv: Sequence[str], build: Build = DEFAULT_BUILD) -> tuple[tuple[str, tuple[Override, ...]], ...]:
+    """The overrides of `argv` as they were said, in order: each pattern of an -ot by itself, all of an -ncmoe's as one.
+    Together they are `ServerFlags.overrides`. Raises UsageError."""
+    found: list[tuple[str, tuple[Override, ...]]] = []
+    for flag, values in _checked(argv, build):
+        if flag in _ALL_EXPERTS:
+            found.append((flag, (Override(EXPERTS, "CPU"),)))
+        elif flag in _OVERRIDES:
+            patterns = _OVERRIDES[flag](flag, values[0])
+            one_by_one = flag in _ONE_BY_ONE
+            found += [(f"{flag} {o.pattern}={o.buffer}", (o,)) for o in patterns] if one_by_one else []
+            found += [] if one_by_one else [(f"{flag} {values[0]}", patterns)]
+    return tuple(found)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from textual.events import Event, Key
+from textual.events import Event, Key, Paste
 
 from kvtui.report.peaks import plan_peaks
 from kvtui.tui.draw.body import in_sight, page_room
@@ -23,13 +23,13 @@ from kvtui.tui.keys.commands import COMMANDS, LOG, PAGE, PLACEMENT, TABLE, comma
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
-from kvtui.tui.what_if import WhatIfDesk
+from kvtui.tui.reviewing import ReviewDesk
 from kvtui.tui.work.messages import PeaksReady
 
 EXPLAINED = "where the figures come from"
 
 
-class KvtuiApp(WhatIfDesk):
+class KvtuiApp(ReviewDesk):
     """The desk with its keys: all of `keys.actions.Actions`."""
 
     async def on_event(self, event: Event) -> None:
@@ -37,6 +37,9 @@ class KvtuiApp(WhatIfDesk):
         if isinstance(event, Key) and self._take_key(event):
             event.prevent_default()
             event.stop()
+            return
+        if isinstance(event, Paste):
+            self._take_paste(event)
             return
         await super().on_event(event)
 
@@ -53,6 +56,14 @@ class KvtuiApp(WhatIfDesk):
         if command is not None:
             command.do(self)
         return command is not None or self.state.page is not None
+
+    def _take_paste(self, event: Paste) -> None:
+        """Into what asks for text; else nobody hears it."""
+        event.prevent_default()
+        event.stop()
+        asking = self.state.asking
+        if asking is not None:
+            self.become(replace(self.state, asking=asking.paste(event.text)))
 
     # -- the request -----------------------------------------------------------------------------------------------
 

@@ -34,11 +34,12 @@ class LiveMemory:
 
 @dataclass(frozen=True)
 class Page:
-    """A page over the panes; `at`: its first line on the screen."""
+    """A page over the panes; `at`: its first line on the screen; `takes`: the request that Enter makes of it, if it does."""
 
     title: str
     lines: tuple[Line, ...]
     at: int = 0
+    takes: Request | None = None
 
     def scrolled(self, by: int, room: int, width: int) -> "Page":
         """`by` lines down (up where negative), kept so that `room` lines, the heading too, are filled; its lines are folded to
@@ -166,6 +167,7 @@ class State:
             When.RUNS_OTHER: runs and mine and not self.shows_running,
             When.HAS_OTHER: self.mine != self.request,
             When.NO_ROOM: self.no_room is not None and not runs,
+            When.TAKES: self.page is not None and self.page.takes is not None,
             When.LEARNED: self.lesson is not None and self.lesson.known != self.known,
         }
         return frozenset({When.ALWAYS, *([When.RUNS] if runs else []), *(w for w, holds in others.items() if holds)})

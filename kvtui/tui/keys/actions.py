@@ -111,6 +111,9 @@ class Actions(Protocol):
     def choose_server(self) -> None:
         """Another llama-server."""
 
+    def review_command(self) -> None:
+        """Look a command over."""
+
     def export_plan(self) -> None:
         """The plan in a form for other programs."""
 
@@ -167,6 +170,9 @@ class Actions(Protocol):
 
     def close_page(self) -> None:
         """Close the page in front."""
+
+    def take_page(self) -> None:
+        """Make the request what the page asks for."""
 
     def scroll_page(self, lines: int) -> None:
         """Further down the page (positive) or up."""

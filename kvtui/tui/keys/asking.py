@@ -8,6 +8,7 @@ from kvtui.base.text import columns, cut, printable
 from kvtui.tui.lines import Line, line, window
 
 _MOST_TYPED = 40  # characters of a filter
+_AROUND, _LEAST_SHOWN = 8, 20  # columns of a prompt beside its name, text and keys; of its text in any case
 _BACKSPACE = ("backspace", "ctrl+h")
 _KEEPING = ("left", "right", "home", "end")  # go on with what stands there
 _STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
@@ -21,6 +22,10 @@ class Asking:
         """One key."""
         raise NotImplementedError
 
+    def paste(self, text: str) -> "Asking":
+        """What the terminal says was pasted."""
+        return self
+
     def footer(self, width: int) -> tuple[Line, ...]:
         """The last lines of the screen while it is open."""
         raise NotImplementedError
@@ -33,7 +38,8 @@ class Asking:
 @dataclass(frozen=True)
 class Prompt(Asking):
     """A line of text. `take` gets it at Enter, `heard` (if any) at every key, "" when it is left. `text` is what stands
-    there at first: `selected`, the first letter replaces it. `hint`: what may be typed."""
+    there at first: `selected`, the first letter replaces it. `hint`: what may be typed. `many_lines`: ends of lines are kept
+    in what is pasted."""
 
     what: str
     take: Callable[[str], None]
@@ -42,6 +48,7 @@ class Prompt(Asking):
     limit: int = 24
     hint: str = ""
     selected: bool = False
+    many_lines: bool = False
 
     def press(self, key: str, character: str | None) -> Asking | None:
         """Types, takes, leaves."""
@@ -62,14 +69,24 @@ class Prompt(Asking):
         self._tell(text)
         return replace(self, text=text, selected=False)
 
+    def paste(self, text: str) -> Asking:
+        """As if it were typed, without its last line's end."""
+        kept = "".join(c for c in text.strip() if c.isprintable() or (self.many_lines and c in "\r\n\t"))
+        text = (kept if self.selected else self.text + kept)[: self.limit]
+        self._tell(text)
+        return replace(self, text=text, selected=False)
+
     def _tell(self, text: str) -> None:
         if self.heard is not None:
             self.heard(text)
 
     def footer(self, width: int) -> tuple[Line, ...]:
         """What is typed; what may be."""
-        shown = (f"[{self.text}]", "cursor") if self.selected else (f"{self.text}_", "strong")
         keys = "type over it; Enter takes, Esc leaves" if self.selected and self.text else "Enter takes it, Esc leaves it"
+        said = " ".join(self.text.split()) if self.many_lines else self.text
+        text, room = printable(said), max(width - columns(self.what) - columns(keys) - _AROUND, _LEAST_SHOWN)
+        text = text if columns(text) <= room else f"...{text[3 - room :]}"
+        shown = (f"[{text}]", "cursor") if self.selected else (f"{text}_", "strong")
         hint = (line((f" {self.hint}", "text")),) if self.hint else ()
         return (line((f" {self.what}: ", "strong"), shown, (f"  {keys}", "dim")), *hint)
 

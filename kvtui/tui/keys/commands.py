@@ -18,6 +18,7 @@ class When(Enum):
     RUNS_OTHER = auto()  # and it was asked for something else than the screen is
     NO_ROOM = auto()  # the last load ran out of memory
     LEARNED = auto()  # something was measured that the plan does not count
+    TAKES = auto()  # the page in front has a request to take
     HAS_OTHER = auto()  # the screen shows the plan that runs, and another request waits
 
 
@@ -222,6 +223,14 @@ COMMANDS = (
         footer="B binary",
     ),
     Command(
+        "I",
+        lambda a: a.review_command(),
+        "look a command over",
+        "paste a llama-server command, or take the running server's: what it holds, beside our plan",
+        footer="I inspect",
+        rank=6,
+    ),
+    Command(
         "E",
         lambda a: a.export_plan(),
         "export",
@@ -279,6 +288,15 @@ COMMANDS = (
     Command("q", lambda a: a.leave(), "quit", "leave; asks what to do with a running server", footer="q quit"),
     Command("escape", lambda a: a.close_page(), "close", "close this page", PAGE, "Esc/q close"),
     Command("q", lambda a: a.close_page(), "close", "the same", PAGE),
+    Command(
+        "enter",
+        lambda a: a.take_page(),
+        "take it",
+        "plan for the context, types and slots of a command that was looked over",
+        PAGE,
+        "Enter takes its context",
+        when=When.TAKES,
+    ),
     Command("up", lambda a: a.scroll_page(-1), "line up", "scroll this page", PAGE, "up/down PgUp/PgDn scroll"),
     Command("down", lambda a: a.scroll_page(1), "line down", "scroll this page", PAGE),
     Command("pageup", lambda a: a.scroll_page(-10), "page up", "scroll this page", PAGE),

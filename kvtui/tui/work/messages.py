@@ -6,6 +6,7 @@ from textual.message import Message
 
 from kvtui.hardware.device import Device
 from kvtui.placement.plan import Plan
+from kvtui.placement.review import Review
 from kvtui.placement.table import PairRow
 from kvtui.report.guide import Guide
 from kvtui.report.peaks import Peaks
@@ -54,6 +55,23 @@ class GuideReady(Message):
 
     guide: Guide
     formula: str
+
+
+@dataclass
+class ReviewReady(Message):
+    """A command looked over; `model`: the file it was looked over with, "" for what has none here; `same_model`: it is the one
+    on the screen."""
+
+    review: Review
+    model: str
+    same_model: bool
+
+
+@dataclass
+class NotReviewed(Message):
+    """Why a command could not be looked over; one sentence."""
+
+    text: str
 
 
 @dataclass
