@@ -21,7 +21,6 @@ from kvtui.placement.turn import Turn, expected_seconds
 Kind = Literal["plan", "ubatch", "home", "pair"]
 UBATCHES = (512, 1024, 2048, 4096)  # tokens
 LOSSLESS_TYPES = ("f16", "q8_0")  # the pairs made of them lose nothing that was measured, on most models
-FEWEST, MOST = 3, 5  # plans that are worth a load each
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Variant:
         return self.name if self.kind == "home" else ""
 
 
-def variants(plan: Plan, turn: Turn, given: Collection[str] = (), most: int = MOST) -> tuple[Variant, ...]:
+def variants(plan: Plan, turn: Turn, given: Collection[str] = (), most: int = 5) -> tuple[Variant, ...]:
     """At most `most` plans, `plan` among them, in the order of `in_order`. `given`: fields of the context that a person
     decided, which stay (n_ubatch, n_batch, type_k, type_v)."""
     first = Variant("plan", "as planned", plan)
