@@ -1,15 +1,21 @@
 """Plans that differ in kind, the order they are measured in, and what a bound rules out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
+from kvtui.flags.context import ContextParams
+from kvtui.hardware.device import Device, HostMemory, Machine
+from kvtui.header.reader import Header
+from kvtui.model.load import model_from_header
 from kvtui.placement.plan import Plan, make_plan
+from kvtui.placement.request import Request
 from kvtui.placement.turn import Turn, expected_seconds, least_seconds, still_open
 from kvtui.placement.variants import Variant, in_order, variants
 from kvtui.tasks.demo import demo_request
 
+GIB = 2**30
 LONG = Turn(8000, 2000)
 
 
@@ -88,3 +94,13 @@ def test_without_a_bandwidth_nothing_is_ruled_out(plan: Plan) -> None:
 @pytest.mark.parametrize(("least", "best", "is_open"), [(3.0, None, True), (3.0, 3.1, True), (3.1, 3.1, False), (0.0, 0.1, True)])
 def test_what_cannot_be_better_is_not_open(least: float, best: float | None, is_open: bool) -> None:
     assert still_open(least, best) is is_open
+
+
+def test_another_pair_loses_nothing_and_has_its_own_kernels(loaded_headers: Mapping[str, Header]) -> None:
+    model = model_from_header(loaded_headers["gemma-3-27b-q4_k_m"], "gemma")
+    card = Device("CUDA0", 40 * GIB, 40 * GIB, bandwidth=936e9, link=25e9, compute_capability=86)
+    made = make_plan(Request(model, ContextParams(n_ctx=8192, n_parallel=1), Machine((card,), HostMemory(64 * GIB, 64 * GIB))))
+    by_kind = {v.kind: v for v in variants(made, LONG)}
+    assert (after(by_kind["pair"].plan, "-ctk"), after(by_kind["pair"].plan, "-ctv")) == ("q8_0", "q8_0")
+    assert "pair" not in {v.kind for v in variants(made, LONG, given=("type_k",))}  # f16/q8_0 is copied to f16 at each token
+    assert "ubatch" not in by_kind  # nothing crosses a link
