@@ -52,7 +52,7 @@ def tune(model: str, options: Options, prompt: int | None, generate: int | None,
     request = made.request
     turn = turn_of(prompt, generate, request.context.cells_per_slot(request.model.n_ctx_train))
     found = variants(made, turn, given_parts(options), plans)
-    setting, asked = speed_setting(request), asked_digest(request)
+    setting, asked = speed_setting(request), asked_digest(request, options.server_args)
     bench = Bench(server, path, setting, asked, turn, bundled_text(), options.server_args)
     progress = StageLine()
     try:

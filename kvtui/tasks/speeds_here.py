@@ -28,11 +28,11 @@ def speed_setting(request: Request) -> SpeedSetting:
     return SpeedSetting(filed_under(request), request_key(request), gpus_of(request.machine), nvml.poll().driver or "")
 
 
-def asked_digest(request: Request) -> str:
-    """Tells what a person asked for from another request, whatever plan answered it."""
+def asked_digest(request: Request, more: Sequence[str] = ()) -> str:
+    """Tells what a person asked for from another request, whatever plan answered it. `more`: a config's own arguments."""
     asked = (request.context, request.margin_bytes, request.pins, request.excluded, request.preferred, request.no_ram)
-    more = (request.ram_margin_bytes, request.load_mode, request.beside.flags)
-    return hashlib.sha256(repr((asked, more)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    others = (request.ram_margin_bytes, request.load_mode, request.beside.flags, tuple(more))
+    return hashlib.sha256(repr((asked, others)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def with_speed_here(plan: Plan, more: Sequence[str] = (), state: Path | None = None) -> Plan:
@@ -45,7 +45,7 @@ def with_speed_here(plan: Plan, more: Sequence[str] = (), state: Path | None = N
     flags = conditions((*plan.argv, *more))
     mine = [s for s in known if s.argv == flags]
     found = [_said(mine[0], plan)] if mine else []
-    asked = asked_digest(plan.request)
+    asked = asked_digest(plan.request, more)
     found += _faster(mine, [s for s in known if s.asked == asked and s.argv != flags], flags)
     return replace(plan, findings=(*plan.findings, *found, *damaged_speeds(state)))
 
@@ -75,11 +75,10 @@ def _faster(mine: Sequence[MeasuredSpeed], others: Sequence[MeasuredSpeed], flag
     if own is not None and own.turn_seconds < best.turn_seconds * _WORTH_SAYING:
         return []
     instead = f" instead of {own.turn_seconds:,.1f} s" if own is not None else ""
-    text = (
-        f"another plan was faster here, {when(best.at)}: {best.decode_rate:.3g} tokens/s, a turn of {depth[0]:,} + {depth[1]:,}"
-    )
-    text += f" tokens in {best.turn_seconds:,.1f} s{instead}, with {_difference(best.argv, flags)}; kvtui tune prints all of it"
-    return [Finding(FASTER_HERE, "note", text)]
+    turn = f"a turn of {depth[0]:,} + {depth[1]:,} tokens in {best.turn_seconds:,.1f} s{instead}"
+    who = "another plan was faster here" if own is not None else "kvtui tune found another plan fastest here"
+    text = f"{who}, {when(best.at)}: {best.decode_rate:.3g} tokens/s, {turn}, with {_difference(best.argv, flags)}"
+    return [Finding(FASTER_HERE, "note", f"{text}; kvtui tune prints its command")]
 
 
 def _difference(argv: Sequence[str], other: Sequence[str]) -> str:

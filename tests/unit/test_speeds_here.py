@@ -53,7 +53,7 @@ def test_it_is_forgotten_where_build_driver_flags_or_server_are_others(plan: Pla
     other = replace(plan, request=replace(plan.request, server="b11434@another"))
     assert told(other, tmp_path) == {}
     assert SPEED_HERE not in told(replace(plan, argv=(*plan.argv, "-t", "8")), tmp_path)
-    assert SPEED_HERE not in told(plan, tmp_path, more=("-t", "8"))
+    assert told(plan, tmp_path, more=("-t", "8")) == {}
     newer = tmp_path / "newer"
     keep_speed(speed(replace(setting, driver="999.99"), plan, plan.argv), newer)
     assert told(plan, newer) == {}
@@ -65,6 +65,9 @@ def test_a_faster_plan_of_the_same_request_is_named(plan: Plan, setting: SpeedSe
     keep_speed(replace(speed(setting, plan, faster), prompt_rate=400.0), tmp_path)
     text = told(plan, tmp_path)[FASTER_HERE]
     assert "a turn of 2,000 + 80 tokens in 15.0 s instead of 30.0 s, with -ub 2048;" in text
+    assert text.startswith("another plan was faster here, ")
+    third = replace(plan, argv=(*plan.argv, "-ot", "ffn_up_exps=CPU"))  # not measured itself
+    assert told(third, tmp_path)[FASTER_HERE].startswith("kvtui tune found another plan fastest here, ")
     mine = replace(plan, argv=faster)
     assert FASTER_HERE not in told(mine, tmp_path)
     asked_more = make_plan(replace(plan.request, context=replace(plan.request.context, n_ctx=64000)))
