@@ -22,6 +22,7 @@ from kvtui.cli.profiles import profile
 from kvtui.cli.quality import quality
 from kvtui.cli.reviewing import review
 from kvtui.cli.serving import serve
+from kvtui.cli.tuning import tune
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import address_of, beside_of, build_of, flags_of, load, machine_of, request_of
 from kvtui.tasks.options import Options
@@ -41,6 +42,7 @@ COMMANDS = (
     "verify",
     "review",
     "quality",
+    "tune",
     "devices",
     "serve",
     "profile",
@@ -91,6 +93,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     from kvtui.report.as_json import plan_json
     from kvtui.tasks.checking import CHECK_SECONDS, checked
     from kvtui.tasks.history import with_proof
+    from kvtui.tasks.speeds_here import with_speed_here
 
     began = time.perf_counter()
     address = named_model(model)
@@ -101,6 +104,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
         make_plan(request_of(spec, options), deadline=deadline, prove=prove, progress=_say_progress if prove else None)
     )
     planned = time.perf_counter()
+    made = with_speed_here(made, options.server_args)
     left = CHECK_SECONDS
     if seconds is not None and deadline is not None:
         left = min(left, deadline + seconds * _BEYOND - time.monotonic())
@@ -164,7 +168,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     sys.exit(EXIT_OK if described.fits else EXIT_NO)
 
 
-for _command in (table, guide, profile, quality, machine, serve, export, models, review):
+for _command in (table, guide, profile, quality, machine, serve, export, models, review, tune):
     cli.add_command(_command)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kvtui.cli.boundary import emit
+from kvtui.cli.boundary import emit, say
 
 
 def fetched(n_bytes: int) -> None:
@@ -26,3 +26,26 @@ def echo_lines(lines: Sequence[str]) -> None:
     from kvtui.base.text import printable
 
     emit("\n".join(map(printable, lines)))
+
+
+class StageLine:
+    """What is being done, on one line that is written over where a person looks on; a line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if sys.stderr is None:
+            return
+        if sys.stderr.isatty():
+            count = f" {done + 1} of {total}" if total else ""
+            click.echo(f"\r\x1b[K{stage}{count}", err=True, nl=False)
+        elif stage != self._stage:
+            say(stage)
+        self._stage = stage
+
+    def end(self) -> None:
+        """Leave a clean line."""
+        if self._stage and sys.stderr is not None and sys.stderr.isatty():
+            click.echo("\r\x1b[K", err=True, nl=False)
+        self._stage = ""

@@ -13,7 +13,8 @@ from kvtui.base.secrets import without_secrets
 from kvtui.cache.divergence import MOST_POSITIONS, POSITIONS
 from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
 from kvtui.cli.options import in_environment, shared_options
-from kvtui.cli.printing import echo_lines, fetched, print_json
+from kvtui.cli.printing import StageLine, echo_lines, fetched, print_json
+from kvtui.hardware.simulated import refuse_simulated
 from kvtui.header.address import ModelAddress
 from kvtui.tasks.opening import load, request_of
 from kvtui.tasks.options import Options
@@ -68,7 +69,7 @@ def quality(
     if not flags:
         argv, env = _planned(request, options.server_args)
     bench = Bench(server, path, request_key(request), gpus_of(request.machine), argv, env, positions)
-    progress = _Progress()
+    progress = StageLine()
     try:
         outcomes = measure(bench, wanted, texts, progress, again=again)
     except NotServed as e:
@@ -92,9 +93,7 @@ def _request(model: str, options: Options) -> "Request":
 
     sized = replace(options, ctx_size=options.ctx_size or str(CONTEXT_TOKENS))
     request = request_of(load(ModelAddress(model), sized, fetched), sized)
-    simulated = next((d.name for d in request.machine.devices if d.simulated and not d.endpoint), None)
-    if simulated is not None:
-        raise UsageError(f"--device {simulated}: is simulated, and nothing can be measured on it")
+    refuse_simulated(request.machine)
     return request
 
 
@@ -110,26 +109,3 @@ def _planned(request: "Request", more: Sequence[str]) -> tuple[tuple[str, ...], 
         say("; ".join(f.message for f in made.findings if f.severity == "error"))
         sys.exit(EXIT_NO)
     return without_types((*made.argv, *more)), dict(made.env)
-
-
-class _Progress:
-    """What is being done, on one line that is written over where a person looks on; a line a stage elsewhere."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if sys.stderr is None:
-            return
-        if sys.stderr.isatty():
-            count = f" {done + 1} of {total}" if total else ""
-            click.echo(f"\r\x1b[K{stage}{count}", err=True, nl=False)
-        elif stage != self._stage:
-            say(stage)
-        self._stage = stage
-
-    def end(self) -> None:
-        """Leave a clean line."""
-        if self._stage and sys.stderr is not None and sys.stderr.isatty():
-            click.echo("\r\x1b[K", err=True, nl=False)
-        self._stage = ""

@@ -7,7 +7,7 @@ from typing import TypeVar
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import mib, parse_bandwidth, parse_size
 from kvtui.hardware.cards import expand_cards
-from kvtui.hardware.device import Device, HostMemory
+from kvtui.hardware.device import Device, HostMemory, Machine
 
 Amount = TypeVar("Amount", int, float)
 _NAME = re.compile(r"^(?P<name>[A-Za-z]+[A-Za-z0-9_]*)(?:\[(?P<endpoint>[^\]]+)\])?$")
@@ -148,3 +148,10 @@ def parse_ram_margin(text: str | None, ram: HostMemory, default: int) -> int:
     if margin > ram.total_bytes:
         raise UsageError(f"--ram-margin {text}: {mib(margin)} are more than there is ({mib(ram.total_bytes)})")
     return margin
+
+
+def refuse_simulated(machine: Machine) -> None:
+    """Raises UsageError for a machine on which nothing can be measured."""
+    simulated = next((d.name for d in machine.devices if d.simulated and not d.endpoint), None)
+    if simulated is not None:
+        raise UsageError(f"--device {simulated}: is simulated, and nothing can be measured on it")

@@ -53,10 +53,12 @@ def speed_of(work: Work, machine: Machine, prompt: float) -> Speed | None:
     )
 
 
-def prompt_seconds(model: ModelSpec, context: ContextParams, assignment: Assignment, machine: Machine) -> float:
+def prompt_seconds(
+    model: ModelSpec, context: ContextParams, assignment: Assignment, machine: Machine, share: float = 1.0
+) -> float:
     """Prompt seconds a token, by bandwidths alone: once a ubatch each place reads all that is on it, and weights in RAM cross
     the link of the device opened first, which computes them (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur).
-    Arithmetic is not counted: a prompt is never faster."""
+    Arithmetic is not counted: a prompt is never faster. `share`: of the context that is in use."""
     speed = list(seconds_per_byte(machine))
     opened = opened_of(assignment.opened, len(machine.devices))
     if opened and context.op_offload:
@@ -67,5 +69,5 @@ def prompt_seconds(model: ModelSpec, context: ContextParams, assignment: Assignm
         if t.loaded and t.kind != "input"
     )
     layers = cache_layout(model, context).layers
-    seconds += sum(x.cache_bytes * speed[home] for x, home in zip(layers, assignment.layer_devices, strict=False))
+    seconds += share * sum(x.cache_bytes * speed[home] for x, home in zip(layers, assignment.layer_devices, strict=False))
     return seconds / max(physical_batch(model, context), 1)

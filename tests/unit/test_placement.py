@@ -1,6 +1,7 @@
 """Plans: within memory, expressible as flags, near the bound; checked on the bundled model and a small dense one."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from kvtui.base.findings import DOES_NOT_FIT
 from kvtui.flags.context import ContextParams
 from kvtui.flags.read import parse_flags
-from kvtui.hardware.device import CPU, HostMemory, Machine
+from kvtui.hardware.device import CPU, Device, HostMemory, Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
+from kvtui.header.reader import Header
 from kvtui.memory.assign import assign
+from kvtui.model.load import model_from_header
 from kvtui.placement.as_flags import names_pattern, number_pattern
 from kvtui.placement.plan import Plan, make_plan, quick_plan
 from kvtui.placement.request import Pin, Request
@@ -106,6 +109,17 @@ def test_a_device_whose_margin_leaves_nothing_is_not_opened() -> None:
     request = small_request(("CUDA0=24GiB@900GB/s", "CUDA1=900MiB/24GiB@900GB/s"), ram="700GiB")
     plan = quick_plan(request)
     assert plan.argv[plan.argv.index("-dev") + 1] == "CUDA0"
+
+
+def test_all_of_several_devices_excluded_is_ram_for_the_solver_too(headers: Mapping[str, Header]) -> None:
+    """A tied output has no bytes of its own: it would find room on a device that holds nothing."""
+    model = model_from_header(headers["gemma3-dense"], "gemma")
+    devices = tuple(Device(f"CUDA{i}", 2**31, 2**31, bandwidth=9e11) for i in range(2))
+    machine = Machine(devices, HostMemory(2**33, 2**33, bandwidth=5e10))
+    context = ContextParams(n_ctx=1024, n_parallel=1)
+    made = make_plan(Request(model, context, machine, excluded=("CUDA0", "CUDA1")))
+    assert set(made.assignment.layer_devices) == {CPU}
+    assert made.argv[made.argv.index("-dev") + 1] == "none"
 
 
 def test_a_pin_on_an_excluded_device_is_an_error() -> None:

@@ -103,7 +103,7 @@ def solve(
     """(the best plan found, whether it is proven). `first` is where it starts and the least it gives back; `progress` hears
     the best plan's seconds a token and the bound."""
     best, proven, bound = first.best, False, first.bound
-    if best.over_bytes or not problem.request.machine.devices:
+    if best.over_bytes or not any(problem.request.capacities):  # in RAM, where nothing can be chosen
         return first, False
     menu = build_menu(problem)
     reserve = first.reserve or first_reserve(problem, best)

@@ -103,10 +103,15 @@ class ServerClient:
         """One prompt (text, or token numbers), to its end. The prompt cache is left alone."""
         asked = {"prompt": prompt if isinstance(prompt, str) else list(prompt), "n_predict": tokens}
         asked |= {"cache_prompt": False}
-        answer = self._json("POST", "/completion", asked, timeout_seconds)
-        if not isinstance(answer, dict) or not isinstance(answer.get("content"), str):
-            raise ServerError("/completion answered something else than a completion")
-        return completion(answer)
+        return completion(self._completed(asked, timeout_seconds))
+
+    def timed(self, prompt: Sequence[int], tokens: int, timeout_seconds: float) -> Completion:
+        """Exactly so many tokens after `prompt`, the likeliest each time: for its rates. Nothing that is cached helps."""
+        asked = {"prompt": list(prompt), "n_predict": tokens, "temperature": 0, "ignore_eos": True, "cache_prompt": False}
+        found = completion(self._completed(asked, timeout_seconds))
+        if not (found.prompt_rate > 0 and found.predicted_rate > 0):
+            raise ServerError("/completion told no rates")
+        return found
 
     def tokens(self, text: str, *, special: bool = False, timeout_seconds: float = 60.0) -> tuple[int, ...]:
         """`text` in the model's tokens; `special`: with those that its vocabulary puts around a text."""
@@ -132,10 +137,7 @@ class ServerClient:
     def continued(self, prompt: Sequence[int], tokens: int, timeout_seconds: float) -> str:
         """What follows `prompt` where the likeliest token is always taken. What slot 0 holds of it is used again."""
         asked = {"prompt": list(prompt), "n_predict": tokens, "top_k": 1, "samplers": ["top_k"]}
-        answer = self._json("POST", "/completion", {**asked, **_AGAIN}, timeout_seconds)
-        if not isinstance(answer, dict) or not isinstance(answer.get("content"), str):
-            raise ServerError("/completion answered something else than a completion")
-        return printable(answer["content"], 2000)
+        return printable(self._completed({**asked, **_AGAIN}, timeout_seconds)["content"], 2000)
 
     def stream(self, asked: Mapping[str, Any], timeout_seconds: float) -> Generator[dict[str, Any]]:
         """Events of a streamed /completion, each a JSON object. Closing the iterator stops the server's work."""
@@ -151,6 +153,12 @@ class ServerClient:
                         event = _parse(line.partition(b": ")[2])
                         if isinstance(event, dict):
                             yield event
+
+    def _completed(self, asked: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
+        answer = self._json("POST", "/completion", asked, timeout_seconds)
+        if not isinstance(answer, dict) or not isinstance(answer.get("content"), str):
+            raise ServerError("/completion answered something else than a completion")
+        return answer
 
     def _json(self, method: str, path: str, asked: object = None, timeout: float | None = None) -> Any:
         status, body = self._request(method, path, asked, timeout)

@@ -126,7 +126,7 @@ def _measurement(fields: Fields) -> Measurement:
     return Measurement(
         build=fields.text("build"),
         model=fields.text("model"),
-        gpus=tuple(_gpu(pair) for pair in fields.items("gpus")),
+        gpus=tuple(gpu_pair(pair) for pair in fields.items("gpus")),
         argv=fields.texts("argv"),
         at=fields.number("at"),
         context=fields.table("context", {}),
@@ -136,7 +136,8 @@ def _measurement(fields: Fields) -> Measurement:
     )
 
 
-def _gpu(pair: Any) -> tuple[str, str]:
+def gpu_pair(pair: Any) -> tuple[str, str]:
+    """(name, description) as a file has them. ValueError where they are none."""
     if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(word, str) for word in pair):
         raise ValueError("gpus holds what is no name and description")
     return pair[0], pair[1]

@@ -95,6 +95,16 @@ class ShortLived:
                 self.too_much = limit_bytes <= 0
                 yield data
 
+    @property
+    def pid(self) -> int | None:
+        """Of the program itself; None once it is gone."""
+        import psutil
+
+        try:
+            return next((child.pid for child in psutil.Process(self._guard.pid).children()), None)
+        except psutil.Error:
+            return None
+
     def listen_on(self, seconds: float) -> None:
         """Let it say no more than what comes within so long."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
