@@ -27,7 +27,7 @@ from kvtui.placement.solve.first_opened import better_order
 from kvtui.placement.solve.fractional import bound
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
-from kvtui.placement.speed import Speed, placed_speed
+from kvtui.placement.speed import Speed, no_ram_bandwidth, placed_speed
 
 _NOTABLE_GAP = 0.01
 _NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
@@ -244,6 +244,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         findings.append(_left_over(problem, candidate, gap))
     memory = with_ceilings(request, candidate.estimate)
     findings += [f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(request, candidate)) if f is not None]
+    findings += no_ram_bandwidth(request, assignment)
     load_mode = request.load_mode or _load_mode(candidate, fits)
     findings += ram_notes(request.machine.ram, memory.host, request.model.weights_bytes, load_mode)
     return Plan(

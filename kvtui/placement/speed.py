@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kvtui.base.findings import Finding
 from kvtui.cache.layout import cache_layout, physical_batch
 from kvtui.cache.support import runs_at
 from kvtui.flags.context import ContextParams
@@ -13,6 +14,8 @@ from kvtui.placement.pace import calibrated_seconds, pace
 from kvtui.placement.request import Request
 from kvtui.placement.solve.problem import seconds_per_byte
 from kvtui.placement.solve.yardstick import UNKNOWN_LINK
+
+NO_RAM_BANDWIDTH = "no-ram-bandwidth"
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,24 @@ class Speed:
 def placed_speed(request: Request, assignment: Assignment) -> Speed | None:
     """Of a request's model under an assignment; None where a device in use, or RAM in use, has no known bandwidth."""
     model, context, machine = request.model, request.context, request.machine
+    return speed_of(_work(request, assignment), machine, prompt_seconds(model, context, assignment, machine))
+
+
+def _work(request: Request, assignment: Assignment) -> Work:
+    model, context, machine = request.model, request.context, request.machine
     runs = runs_at(model, context, machine.devices, build=request.build, fa_quants=request.fa_quants)
     speeds = seconds_per_byte(machine)
-    work = work_of(model, context, still_of(model, assignment, len(speeds)), runs, speeds)
-    return speed_of(work, machine, prompt_seconds(model, context, assignment, machine))
+    return work_of(model, context, still_of(model, assignment, len(speeds)), runs, speeds)
+
+
+def no_ram_bandwidth(request: Request, assignment: Assignment) -> tuple[Finding, ...]:
+    """A note where nothing is known of RAM's bandwidth and there would be a speed if it were."""
+    ram = request.machine.ram
+    if ram.bandwidth is not None or not _work(request, assignment).uses_ram:
+        return ()
+    how = "write it as --ram SIZE@BANDWIDTH" if ram.simulated else "kvtui devices --measure measures it in a second"
+    text = f"no tokens a second are said: RAM is read for each of them, and its bandwidth is not known; {how}"
+    return (Finding(NO_RAM_BANDWIDTH, "note", text),)
 
 
 def speed_of(work: Work, machine: Machine, prompt: float) -> Speed | None:
