@@ -26,6 +26,7 @@ class Device:
     bandwidth_source: str | None = None  # NVML, published, preset, given
     simulated: bool = False
     display: bool = False  # a desktop is drawn on it
+    flops: float | None = None  # f32 operations a second of its shaders, as published
     compute_capability: int | None = None  # CUDA: 86 for 8.6; ROCm: 0x1100 for gfx1100
 
     @property
