@@ -22,7 +22,7 @@ class RamSpeedDesk(WhatIfDesk):
 
     def on_plan_ready(self, message: PlanReady) -> None:
         """Measured once where a plan has no speed without it."""
-        current = message.final and message.generation == self.state.generation
+        current = message.generation == self.state.generation
         if current and not self.state.ram_asked and needs_ram_speed(message.plan):
             self.measure_ram()
 
