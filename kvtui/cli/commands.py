@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kvtui import __version__
+from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK
+from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
 from kvtui.cli.exporting import export
 from kvtui.cli.machines import machine
 from kvtui.cli.models import models
@@ -92,6 +93,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import plan_json
     from kvtui.tasks.checking import CHECK_SECONDS, checked
+    from kvtui.tasks.first_ram_speed import with_ram_speed
     from kvtui.tasks.history import with_proof
     from kvtui.tasks.speeds_here import with_speed_here
 
@@ -100,9 +102,8 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     spec = load(address, options, fetched)
     read = time.perf_counter()
     deadline = None if seconds is None else time.monotonic() + seconds - (read - began)
-    made = with_proof(
-        make_plan(request_of(spec, options), deadline=deadline, prove=prove, progress=_say_progress if prove else None)
-    )
+    request = with_ram_speed(request_of(spec, options), say, deadline)
+    made = with_proof(make_plan(request, deadline=deadline, prove=prove, progress=_say_progress if prove else None))
     planned = time.perf_counter()
     made = with_speed_here(made, options.server_args)
     left = CHECK_SECONDS
@@ -135,7 +136,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
 def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: Sequence[str]) -> None:
     """What llama-server would allocate for MODEL with exactly these FLAGS (after `--`): nothing is optimized."""
     from kvtui.flags.read import parse_flags
-    from kvtui.placement.speed import placed_speed
+    from kvtui.placement.speed import no_ram_bandwidth, placed_speed
     from kvtui.report.as_json import estimate_json
 
     began = time.perf_counter()
@@ -152,6 +153,7 @@ def estimate(model: str, options: Options, explain: bool, as_json: bool, flags: 
     read = time.perf_counter()
     request = replace(request_of(spec, options), context=server_flags.context)
     described = _described(request, server_flags)
+    described = replace(described, findings=(*described.findings, *no_ram_bandwidth(request, described.assignment)))
     speed = placed_speed(request, described.assignment)
     timings = {"header_seconds": read - began, "estimate_seconds": time.perf_counter() - read, "plan_seconds": 0.0}
     if as_json:
@@ -175,14 +177,21 @@ for _command in (table, guide, profile, quality, machine, serve, export, models,
 @cli.command()
 @click.option("--llama-server", metavar="PATH", help="The llama-server to ask for devices that nothing else can see.")
 @click.option("--rpc", metavar="HOST:PORT,...", help="Devices of ggml-rpc-servers, too.")
+@click.option("--measure", is_flag=True, help="Measure RAM's bandwidth again, in a second, and keep it.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def devices(llama_server: str | None, rpc: str | None, as_json: bool) -> None:
+def devices(llama_server: str | None, rpc: str | None, measure: bool, as_json: bool) -> None:
     """What this machine has."""
     from kvtui.report.as_json import inventory_json
     from kvtui.tasks.inventory import inventory_of
+    from kvtui.tasks.ram_speed import CALLED_OFF, measure_ram
     from kvtui.tasks.remote_devices import rpc_devices
 
     found = inventory_of(llama_server)
+    if measure:
+        ram = measure_ram(found.machine.ram)
+        if ram is None:
+            raise UsageError(CALLED_OFF)
+        found = replace(found, machine=replace(found.machine, ram=ram))
     if rpc is not None:
         far = rpc_devices(rpc, llama_server)
         found = replace(found, machine=replace(found.machine, devices=(*far, *found.machine.devices)))

@@ -45,6 +45,7 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
                 shared=shared,
                 description=known.name if known else description,
                 compute_capability=target,
+                flops=known.flops if known else None,
                 display=card.display,
                 slot=card.pci_id,
             )

@@ -33,6 +33,7 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
                 bandwidth=card.bandwidth if card else None,
                 bandwidth_source="published" if card else None,
                 shared=True,
+                flops=card.flops if card else None,
                 description=name,
             ),
         )

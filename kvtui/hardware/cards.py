@@ -40,6 +40,7 @@ class Card:
     compute_capability: int | None = None  # as Device's
     gfx: str | None = None
     shared: bool = False
+    flops: float | None = None  # f32 operations a second of its shaders
     also: tuple[str, ...] = ()
 
 
@@ -65,6 +66,7 @@ def _cards_of(group: dict[str, Any], row: dict[str, Any]) -> list[Card]:
             compute_capability=int(gfx.removeprefix("gfx"), 16) if gfx else row.get("compute"),
             gfx=gfx,
             shared=row.get("shared", False),
+            flops=row["tflops"] * 1e12 if "tflops" in row else None,
             also=(*also, row["name"]) if many else also,
         )
         for gib in sizes
@@ -160,6 +162,7 @@ def expand_cards(text: str, before: Sequence[Device] = ()) -> tuple[Device, ...]
                 description=card.name,
                 simulated=True,
                 compute_capability=card.compute_capability,
+                flops=card.flops,
             )
         )
     return tuple(devices[len(before) :])

@@ -23,9 +23,10 @@ class Device:
     description: str = ""  # "NVIDIA GeForce RTX 3090"
     pci_id: str | None = None  # by NVML
     slot: str | None = None  # its place under /sys, 0000:03:00.0, where the kernel tells what it holds
-    bandwidth_source: str | None = None  # NVML, preset, measured, given
+    bandwidth_source: str | None = None  # NVML, published, preset, given
     simulated: bool = False
     display: bool = False  # a desktop is drawn on it
+    flops: float | None = None  # f32 operations a second of its shaders, as published
     compute_capability: int | None = None  # CUDA: 86 for 8.6; ROCm: 0x1100 for gfx1100
 
     @property
@@ -51,7 +52,7 @@ class HostMemory:
     free_bytes: int
     total_bytes: int
     bandwidth: float | None = None
-    bandwidth_source: str | None = None
+    bandwidth_source: str | None = None  # preset, given, measured here
     simulated: bool = False
     file_cache_bytes: int = 0  # of the free ones
     nodes: tuple[NumaNode, ...] = ()  # where the kernel tells them

@@ -39,4 +39,5 @@ def with_published(device: Device) -> Device:
         link=card.link,
         shared=card.shared,
         compute_capability=card.compute_capability,
+        flops=card.flops,
     )

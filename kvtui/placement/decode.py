@@ -42,6 +42,11 @@ class Work:
     yardstick_seconds: float
     yardstick_seconds_empty: float
 
+    @property
+    def uses_ram(self) -> bool:
+        """Whether RAM is read, be it for caches that a device leaves to the CPU."""
+        return self.parts[-1].used or any(p.runs == "cpu" and p.cache_bytes > 0 for p in self.parts)
+
 
 @dataclass(frozen=True)
 class Still:

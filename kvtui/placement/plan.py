@@ -27,11 +27,11 @@ from kvtui.placement.solve.first_opened import better_order
 from kvtui.placement.solve.fractional import bound
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
-from kvtui.placement.speed import Speed, placed_speed
+from kvtui.placement.speed import Speed, no_ram_bandwidth, placed_speed
+from kvtui.placement.ubatch import enlarged, fitted
 
 _NOTABLE_GAP = 0.01
 _NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
-_LEAST_UBATCH = 32
 _PROVEN_GAP = 2e-4  # relative, as the solver's
 _WORTH_FOLLOWING = 2.0  # a plan this many times slower for pinned blocks' K/V is not what a pin of weights meant
 
@@ -118,18 +118,9 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     problem, found, left = _with_pins(request)
     problem, found = _without_blocks_in_ram(problem, found)
     problem, found, ordered = (problem, found, preferred) if preferred else _in_order(problem, found)
-    request = problem.request
     about_pins = (*about_pins, *left)
-    asked = request.context.n_ubatch
-    ubatch = min(asked, request.context.n_batch) // 2
-    while found.best.over_bytes and ubatch >= _LEAST_UBATCH:
-        smaller = build_problem(replace(request, context=replace(request.context, n_ubatch=ubatch)))
-        trial = search(smaller)
-        if not trial.best.over_bytes:
-            text = f"a physical batch of {asked} does not fit, {ubatch} does: prompts are slower"
-            return smaller, trial, (*about_pins, *about_context, *ordered, Finding("ubatch-reduced", "warning", text))
-        ubatch //= 2
-    return problem, found, (*about_pins, *about_context, *ordered)
+    problem, found, batched = fitted(problem, found) or enlarged(problem, found) or (problem, found, ())
+    return problem, found, (*about_pins, *about_context, *ordered, *batched)
 
 
 def _with_pins(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
@@ -250,6 +241,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
         findings.append(_left_over(problem, candidate, gap))
     memory = with_ceilings(request, candidate.estimate)
     findings += [f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(request, candidate)) if f is not None]
+    findings += no_ram_bandwidth(request, assignment)
     load_mode = request.load_mode or _load_mode(candidate, fits)
     findings += ram_notes(request.machine.ram, memory.host, request.model.weights_bytes, load_mode)
     return Plan(

@@ -2,23 +2,25 @@
 
 from dataclasses import dataclass
 
-from kvtui.cache.layout import cache_layout, physical_batch
+from kvtui.base.findings import Finding
 from kvtui.cache.support import runs_at
-from kvtui.flags.context import ContextParams
-from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.assignment import Assignment, opened_of
-from kvtui.model.spec import ModelSpec
+from kvtui.hardware.device import Machine
+from kvtui.memory.assignment import Assignment
 from kvtui.placement.decode import Work, still_of, work_of
 from kvtui.placement.pace import calibrated_seconds, pace
+from kvtui.placement.prompt import Bound, Prompt, prompt_of
 from kvtui.placement.request import Request
 from kvtui.placement.solve.problem import seconds_per_byte
-from kvtui.placement.solve.yardstick import UNKNOWN_LINK
+
+NO_RAM_BANDWIDTH = "no-ram-bandwidth"
 
 
 @dataclass(frozen=True)
 class Speed:
     """`decode_seconds_per_token`: the yardstick, at full context. Tokens a second as measurements have them: expected at full
-    context, and at an empty one; from `low` (full) to `high` (empty) is where four of five measured machines would be."""
+    context, and at an empty one; from `low` (full) to `high` (empty) is where four of five measured machines would be.
+    `prompt_bound`: what takes most of a prompt's time; `prompt_at_most`: no arithmetic is known of a place that computes it, so
+    that it is slower."""
 
     decode_seconds_per_token: float
     tokens_per_second: float
@@ -26,22 +28,38 @@ class Speed:
     low: float
     high: float
     prompt_tokens_per_second: float
+    prompt_bound: Bound
+    prompt_at_most: bool
 
 
 def placed_speed(request: Request, assignment: Assignment) -> Speed | None:
     """Of a request's model under an assignment; None where a device in use, or RAM in use, has no known bandwidth."""
     model, context, machine = request.model, request.context, request.machine
+    return speed_of(_work(request, assignment), machine, prompt_of(model, context, assignment, machine))
+
+
+def _work(request: Request, assignment: Assignment) -> Work:
+    model, context, machine = request.model, request.context, request.machine
     runs = runs_at(model, context, machine.devices, build=request.build, fa_quants=request.fa_quants)
     speeds = seconds_per_byte(machine)
-    work = work_of(model, context, still_of(model, assignment, len(speeds)), runs, speeds)
-    return speed_of(work, machine, prompt_seconds(model, context, assignment, machine))
+    return work_of(model, context, still_of(model, assignment, len(speeds)), runs, speeds)
 
 
-def speed_of(work: Work, machine: Machine, prompt: float) -> Speed | None:
-    """`prompt`: seconds of a prompt's token."""
+def no_ram_bandwidth(request: Request, assignment: Assignment) -> tuple[Finding, ...]:
+    """A note where nothing is known of RAM's bandwidth and there would be a speed if it were."""
+    ram = request.machine.ram
+    if ram.bandwidth is not None or not _work(request, assignment).uses_ram:
+        return ()
+    how = "write it as --ram SIZE@BANDWIDTH" if ram.simulated else "kvtui devices --measure measures it in a second"
+    text = f"no tokens a second are said: RAM is read for each of them, and its bandwidth is not known; {how}"
+    return (Finding(NO_RAM_BANDWIDTH, "note", text),)
+
+
+def speed_of(work: Work, machine: Machine, prompt: Prompt) -> Speed | None:
+    """Of a token's work and a prompt's."""
     by = pace()
     full, empty = calibrated_seconds(work, machine, by), calibrated_seconds(work, machine, by, share=0.0)
-    if not full or not empty or not prompt:
+    if not full or not empty or not prompt.seconds:
         return None
     return Speed(
         decode_seconds_per_token=work.yardstick_seconds,
@@ -49,25 +67,7 @@ def speed_of(work: Work, machine: Machine, prompt: float) -> Speed | None:
         tokens_per_second_empty=1.0 / empty,
         low=by.low / full,
         high=by.high / empty,
-        prompt_tokens_per_second=1.0 / prompt,
+        prompt_tokens_per_second=1.0 / prompt.seconds,
+        prompt_bound=prompt.bound,
+        prompt_at_most=prompt.at_least,
     )
-
-
-def prompt_seconds(
-    model: ModelSpec, context: ContextParams, assignment: Assignment, machine: Machine, share: float = 1.0
-) -> float:
-    """Prompt seconds a token, by bandwidths alone: once a ubatch each place reads all that is on it, and weights in RAM cross
-    the link of the device opened first, which computes them (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur).
-    Arithmetic is not counted: a prompt is never faster. `share`: of the context that is in use."""
-    speed = list(seconds_per_byte(machine))
-    opened = opened_of(assignment.opened, len(machine.devices))
-    if opened and context.op_offload:
-        speed[CPU] = 1.0 / (machine.devices[opened[0]].link or UNKNOWN_LINK)
-    seconds = sum(
-        t.n_bytes * speed[place]
-        for t, place in zip(model.tensors, assignment.tensor_devices, strict=True)
-        if t.loaded and t.kind != "input"
-    )
-    layers = cache_layout(model, context).layers
-    seconds += share * sum(x.cache_bytes * speed[home] for x, home in zip(layers, assignment.layer_devices, strict=False))
-    return seconds / max(physical_batch(model, context), 1)

@@ -18,8 +18,9 @@ from kvtui.memory.refusals import equal_types_needed, refusals
 from kvtui.placement.context_search import largest_in_place, largest_on_devices
 from kvtui.placement.decode import Still, still_of, work_of
 from kvtui.placement.plan import Plan
+from kvtui.placement.prompt import Prompt, prompt_of
 from kvtui.placement.solve.problem import seconds_per_byte
-from kvtui.placement.speed import prompt_seconds, speed_of
+from kvtui.placement.speed import speed_of
 
 # pairs worth a look, from the ladder of bits(K) >= bits(V)
 LADDER = (
@@ -99,7 +100,7 @@ class _Shared:
 
     reference: CacheLayout
     still: Still
-    prompt_seconds: float
+    prompt: Prompt
     seconds_per_byte: tuple[float, ...]
     attends: frozenset[int]  # devices that hold blocks with a cache
 
@@ -110,7 +111,7 @@ class _Shared:
         speeds = seconds_per_byte(request.machine)
         homes = plan.homes if request.context.offload_kqv else (CPU,) * len(plan.homes)
         attends = frozenset(h for h, x in zip(homes, reference.layers, strict=False) if x.cache_bytes)
-        prompt = prompt_seconds(request.model, request.context, plan.assignment, request.machine)
+        prompt = prompt_of(request.model, request.context, plan.assignment, request.machine)
         return _Shared(reference, still_of(request.model, plan.assignment, len(speeds)), prompt, speeds, attends)
 
 
@@ -125,7 +126,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     memory = estimate(model, context, plan.assignment, machine, compute=compute, layout=layout, learned=request.learned)
     decides, by_place = _runs(plan, shared, context)
     work = work_of(model, context, shared.still, by_place, shared.seconds_per_byte)
-    speed = speed_of(work, machine, shared.prompt_seconds)
+    speed = speed_of(work, machine, shared.prompt)
     most = model.n_ctx_train * context.slots
     in_place = largest_in_place(trial, plan.assignment, most) if contexts and accepted else None
     whole = CPU not in plan.homes and CPU not in plan.places and request.context.offload_kqv

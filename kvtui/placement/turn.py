@@ -7,7 +7,7 @@ from kvtui.cache.layout import physical_batch
 from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import opened_of
 from kvtui.placement.plan import Plan
-from kvtui.placement.speed import prompt_seconds
+from kvtui.placement.prompt import prompt_of
 
 # Tokens that together choose all experts but half a percent of the sparsest models (8 of 384 or 10 of 512 a token): only a
 # batch of so many is sure to read all weights.
@@ -31,7 +31,8 @@ def expected_seconds(plan: Plan, turn: Turn) -> float:
     model, context = plan.request.model, plan.request.context
     batch = max(physical_batch(model, context), 1)
     cells = max(context.cells(model.n_ctx_train), 1)
-    prompt = prompt_seconds(model, context, plan.assignment, plan.request.machine, min(turn.prompt / 2 / cells, 1.0))
+    fill = min(turn.prompt / 2 / cells, 1.0)
+    prompt = prompt_of(model, context, plan.assignment, plan.request.machine, fill).seconds
     decode = plan.found.best.score.seconds
     if plan.speed is not None:
         share = min((turn.prompt + turn.generate / 2) / cells, 1.0)
@@ -60,7 +61,8 @@ def _least_prompt_seconds(plan: Plan, tokens: int) -> float:
         return 0.0
     whole, rest = divmod(tokens, batch)
     batches = whole + (rest >= READS_ALL_TOKENS)
-    return batches * batch * prompt_seconds(request.model, request.context, plan.assignment, request.machine, share=0.0)
+    least = prompt_of(request.model, request.context, plan.assignment, request.machine, share=0.0).least_seconds
+    return batches * batch * least
 
 
 def still_open(least: float, best: float | None) -> bool:

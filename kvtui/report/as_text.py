@@ -82,7 +82,8 @@ def plan_lines(plan: Plan, address: ModelAddress, *, explain: bool) -> list[str]
 def speed_line(speed: Speed) -> str:
     """The range, and what is expected."""
     expected = f"{speed.tokens_per_second:.3g} expected at full context, {speed.tokens_per_second_empty:.3g} at an empty one"
-    return f"{speed.low:.3g} to {speed.high:.3g} tokens a second: {expected}"
+    prompt = f"prompts {'at most ' if speed.prompt_at_most else ''}{speed.prompt_tokens_per_second:,.0f} ({speed.prompt_bound})"
+    return f"{speed.low:.3g} to {speed.high:.3g} tokens a second: {expected}; {prompt}"
 
 
 def _proof(optimality: Optimality) -> str:

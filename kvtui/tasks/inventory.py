@@ -10,14 +10,16 @@ from kvtui.hardware.probe import Inventory, find_inventory
 from kvtui.server.binary.chosen import remembered_choice
 from kvtui.server.binary.find import choose_server
 from kvtui.server.binary.inspect import ServerBinary, list_devices
+from kvtui.tasks.ram_speed import with_kept_speed
 
 
 def inventory_of(server: str | None = None) -> Inventory:
     """This machine for the llama-server `server`, which decides which of its devices have which names. Where no vendor's
-    means find one, that server is asked, or the one that LLAMA_SERVER names or the app was told to use. Raises UsageError
-    where `server` is none."""
+    means find one, that server is asked, or the one that LLAMA_SERVER names or the app was told to use. RAM has the bandwidth
+    that was measured here, if it was. Raises UsageError where `server` is none."""
     named = choose_server(server) if server else None
     found = find_inventory(named.backends if named else None)
+    found = replace(found, machine=replace(found.machine, ram=with_kept_speed(found.machine.ram)))
     if found.machine.devices:
         return found
     binary = named or _chosen()

@@ -26,8 +26,8 @@ def options_of(request: Request, started: Options) -> Options:
         cache_type_k=context.type_k,
         cache_type_v=context.type_v,
         parallel=context.n_parallel,
-        batch_size=context.n_batch,
-        ubatch_size=context.n_ubatch,
+        batch_size=None if request.ubatch_open else context.n_batch,
+        ubatch_size=None if request.ubatch_open else context.n_ubatch,
         margin=",".join(map(str, request.margins)) or None,
         display_margin=None if request.margins else started.display_margin,  # it is among them
         pin=tuple([f"{p.pattern}={p.device}" for p in request.pins]),
@@ -50,4 +50,6 @@ def with_profile(request: Request, name: str, profile: Profile, started: Options
         margins = parse_margins(taken.margin, len(request.machine.devices), DEFAULT_MARGIN_BYTES)
         check_margins(taken.margin, margins, request.machine.devices)
     pins = pins_of(taken.pin, request.machine) if taken.pin else request.pins
-    return replace(request, context=context_params(taken, request.context), margins=margins, pins=pins)
+    ubatch_open = request.ubatch_open and taken.ubatch_size is None and taken.batch_size is None
+    context = context_params(taken, request.context)
+    return replace(request, context=context, ubatch_open=ubatch_open, margins=margins, pins=pins)

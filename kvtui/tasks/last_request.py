@@ -10,6 +10,7 @@ from kvtui.base.fields import Fields
 from kvtui.base.files import state_folder
 from kvtui.base.stored import Kept, NewerFileError
 from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import ContextParams
 from kvtui.placement.request import Pin, Request
 from kvtui.tasks.history import gpus_of, request_key
 from kvtui.tasks.options import MAX_CONTEXT, Options
@@ -46,6 +47,7 @@ class LastRequest:
     n_parallel: int | None
     n_batch: int
     n_ubatch: int
+    ubatch_open: bool  # as in Request
     margins: tuple[int, ...]
     pins: tuple[Pin, ...]
     gpus: tuple[tuple[str, str], ...]
@@ -58,13 +60,23 @@ class LastRequest:
         devices = {name: getattr(self, name) for name in _OF_DEVICES if same and name not in given}
         if devices.get("margins") == request.margin_bytes:
             del devices["margins"]
-        return replace(request, context=replace(request.context, **context), **devices)
+        ubatch_open = request.ubatch_open if {"n_batch", "n_ubatch"} & given else self.ubatch_open
+        return replace(request, context=replace(request.context, **context), ubatch_open=ubatch_open, **devices)
 
 
 def asked_of(request: Request) -> LastRequest:
-    """What is asked in it."""
-    context = {name: getattr(request.context, name) for name in _OF_CONTEXT}
-    return LastRequest(**context, margins=request.margin_bytes, pins=request.pins, gpus=gpus_of(request.machine))
+    """What is asked in it; of batches that nobody asked for, llama-server's own, whichever the plan chose."""
+    plain = ContextParams()
+    context = request.context
+    if request.ubatch_open:
+        context = replace(context, n_batch=plain.n_batch, n_ubatch=plain.n_ubatch)
+    return LastRequest(
+        **{name: getattr(context, name) for name in _OF_CONTEXT},
+        ubatch_open=request.ubatch_open,
+        margins=request.margin_bytes,
+        pins=request.pins,
+        gpus=gpus_of(request.machine),
+    )
 
 
 def read_asked(fields: Fields) -> LastRequest:
@@ -78,6 +90,7 @@ def read_asked(fields: Fields) -> LastRequest:
         n_parallel=None if slots is None else fields.whole("n_parallel"),
         n_batch=fields.whole("n_batch"),
         n_ubatch=fields.whole("n_ubatch"),
+        ubatch_open=fields.flag("ubatch_open", False),
         margins=tuple(Fields({"bytes": n}).whole("bytes") for n in fields.items("margins")),
         pins=tuple(Pin(p.text("pattern"), p.text("device")) for p in pins),
         gpus=tuple((g.text("name"), g.text("kind")) for g in map(Fields, fields.items("gpus"))),

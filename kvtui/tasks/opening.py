@@ -141,6 +141,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         excluded=options.exclude,
         preferred=options.prefer,
         no_ram=options.no_ram,
+        ubatch_open=options.ubatch_size is None and options.batch_size is None,
         load_mode=options.load_mode,
         beside=beside_of(beside_flags(options), context.spec_types),
         server=server.identity if server else "",

@@ -23,13 +23,14 @@ from kvtui.tui.keys.commands import COMMANDS, LOG, PAGE, PLACEMENT, TABLE, comma
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
+from kvtui.tui.ram_speed import RamSpeedDesk
 from kvtui.tui.reviewing import ReviewDesk
 from kvtui.tui.work.messages import PeaksReady
 
 EXPLAINED = "where the figures come from"
 
 
-class KvtuiApp(ReviewDesk):
+class KvtuiApp(ReviewDesk, RamSpeedDesk):
     """The desk with its keys: all of `keys.actions.Actions`."""
 
     async def on_event(self, event: Event) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from kvtui.hardware.device import Machine
+from kvtui.hardware.device import HostMemory, Machine
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
@@ -115,6 +115,7 @@ class State:
     log_shown: bool = False
     cursor: int = 0  # block under the cursor of the placement pane
     simulated: bool = False  # all of the machine
+    ram_asked: bool = False  # whether RAM's bandwidth was measured, or is being
     had: Had | None = None  # before the machine was last supposed another
     model_flags: tuple[str, ...] = NO_FILE  # llama-server's options for the model
     live: tuple[LiveMemory, ...] = ()  # devices, RAM last
@@ -148,6 +149,16 @@ class State:
             tuple(replace(a, request=replace(a.request, machine=machine)) for a in stack) for stack in (self.past, self.future)
         )
         return replace(self, request=replace(self.request, machine=machine), past=past, future=future)
+
+    def with_ram(self, ram: HostMemory) -> "State":
+        """The same requests with what RAM's bandwidth was measured as, on the machine that is here too."""
+        machine = self.request.machine
+        measured = replace(machine.ram, bandwidth=ram.bandwidth, bandwidth_source=ram.bandwidth_source)
+        state, had = self.on_machine(replace(machine, ram=measured)), self.had
+        if had is None:
+            return state
+        there = replace(had.request.machine, ram=measured)
+        return replace(state, had=replace(had, request=replace(had.request, machine=there)))
 
     @property
     def shows_running(self) -> bool:

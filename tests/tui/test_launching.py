@@ -53,7 +53,7 @@ def launching(folder: Path, headers: HeaderArchive, patch: pytest.MonkeyPatch, p
     path.chmod(0o755)
     patch.setenv("LLAMA_SERVER", str(path))
     model = headers.write("gemma3-dense", folder)
-    machine = Machine((), HostMemory(2**36, 2**36))
+    machine = Machine((), HostMemory(2**36, 2**36, bandwidth=5e10))
     request = Request(load_model(model), ContextParams(n_ctx=512, n_parallel=1), machine)
     return KvtuiApp(Session(path=model, request=request, machine=machine, simulated=False, address=Address(port)))
 

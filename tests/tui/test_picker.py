@@ -15,7 +15,7 @@ from kvtui.tui.themes import chosen_theme, load_themes
 from tests.conftest import HeaderArchive
 from tests.tui.waiting import until
 
-RAM = Machine((), HostMemory(64 * 2**30, 64 * 2**30))
+RAM = Machine((), HostMemory(64 * 2**30, 64 * 2**30, bandwidth=5e10))
 
 
 def tiny(path: Path, architecture: str) -> None:

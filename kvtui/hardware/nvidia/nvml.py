@@ -57,6 +57,7 @@ def _device(name: str, gpu: Gpu, free_bytes: int, total_bytes: int) -> Device:
         description=f"{gpu.name} ({gpu.note})" if gpu.note else gpu.name,
         pci_id=gpu.pci_id,
         compute_capability=gpu.compute_capability,
+        flops=card.flops if card else None,
         display=gpu.display,
     )
 

@@ -46,7 +46,7 @@ def evaluate(problem: Problem, homes: Sequence[int], places: Sequence[int]) -> C
 
 
 NEAR = 1.01  # decode so close to the best counts as good: prompts decide
-_PROMPT_WORTH = 0.95  # prompts that take more of the best's time than this are no reason
+PROMPT_WORTH = 0.95  # prompts that take more of the best's time than this are no reason
 GUARD = 1.03  # an override disables pipelining: taken only if decode gains more than 3 %
 
 
@@ -67,7 +67,7 @@ def pick_with_prompts(found: Sequence[Candidate]) -> Candidate:
     best = pick(found)
     near = [c for c in found if not c.over_bytes and c.score.seconds <= best.score.seconds * NEAR]
     prompt = min(near, key=lambda c: c.score.prompt_seconds, default=best)
-    return prompt if prompt.score.prompt_seconds < best.score.prompt_seconds * _PROMPT_WORTH else best
+    return prompt if prompt.score.prompt_seconds < best.score.prompt_seconds * PROMPT_WORTH else best
 
 
 def _moves(c: Candidate) -> bool:

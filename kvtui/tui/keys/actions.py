@@ -63,6 +63,9 @@ class Actions(Protocol):
     def drop_suppositions(self) -> None:
         """The machine that is here."""
 
+    def measure_ram(self) -> None:
+        """RAM's bandwidth, now."""
+
     def pin_block(self) -> None:
         """Pin the block under the cursor to the next device."""
 

@@ -7,7 +7,7 @@ from kvtui.base.findings import UsageError
 from kvtui.base.sizes import GIB, MIB, gib, mib, parse_size
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.cache_types import CACHE_TYPES
-from kvtui.flags.context import UNSET_SLOTS
+from kvtui.flags.context import UNSET_SLOTS, ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Device
 from kvtui.hardware.simulated import parse_margins
 from kvtui.memory.refusals import equal_types_needed
@@ -105,11 +105,16 @@ def _slots(request: Request, text: str) -> Request:
 
 
 def _ubatch(request: Request, text: str) -> Request:
-    count = tokens(text.strip() or "512")
+    plain = ContextParams()
+    if not text.strip():
+        own = replace(request.context, n_ubatch=plain.n_ubatch, n_batch=plain.n_batch)
+        return replace(request, context=own, ubatch_open=True)
+    count = tokens(text)
     if count < 1:
         raise UsageError(f"{text}: a batch is 1 token or more")
     batch = max(request.context.n_batch, count)
-    return replace(request, context=replace(request.context, n_ubatch=count, n_batch=batch))
+    context = replace(request.context, n_ubatch=count, n_batch=batch)
+    return replace(request, context=context, ubatch_open=False)
 
 
 def _margin(request: Request, text: str) -> Request:
@@ -142,7 +147,11 @@ EDITS: dict[str, Edit] = {
         lambda r: "" if r.context.n_parallel is None else str(r.context.n_parallel),
         f"1 to {_MOST_SLOTS}; nothing: llama-server's own {UNSET_SLOTS}",
     ),
-    "ubatch": Edit(_ubatch, lambda r: str(r.context.n_ubatch), "tokens of a physical batch; nothing: 512"),
+    "ubatch": Edit(
+        _ubatch,
+        lambda r: str(r.context.n_ubatch),
+        "tokens of a physical batch; nothing: 512, more with experts in RAM",
+    ),
     "margin": Edit(_margin, _margin_today, "to leave free on each device: 1GiB, or one for each: 1GiB,512MiB"),
 }
 

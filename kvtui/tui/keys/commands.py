@@ -106,6 +106,14 @@ COMMANDS = (
     ),
     Command("equals_sign", lambda a: a.drop_suppositions(), "as it is", "the machine that is here again, after +"),
     Command(
+        "R",
+        lambda a: a.measure_ram(),
+        "measure RAM",
+        "RAM's bandwidth again, in a second; the speed of what is in RAM is by it",
+        MEMORY,
+        "R measure RAM",
+    ),
+    Command(
         "space",
         lambda a: a.mark_blocks(),
         "mark",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from kvtui.hardware.device import Device
+from kvtui.hardware.device import Device, HostMemory
 from kvtui.placement.plan import Plan
 from kvtui.placement.review import Review
 from kvtui.placement.table import PairRow
@@ -103,6 +103,13 @@ class LiveFailed(Message):
     """Memory in use could not be read; one sentence."""
 
     text: str
+
+
+@dataclass
+class RamMeasured(Message):
+    """RAM with its bandwidth as it was measured; None: it could not be."""
+
+    ram: HostMemory | None
 
 
 @dataclass
