@@ -21,7 +21,7 @@ from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import Cancelled, dry_run
 from kvtui.server.measure.measured import Measurement, measurements
-from kvtui.server.process.holding import held_by
+from kvtui.server.process.holding import held_by, own_by
 from kvtui.server.process.preflight import Address, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
 from kvtui.server.process.start import ServerProcess, survivors
@@ -102,18 +102,18 @@ def check(
     return LaunchChecked(binary, plan, found, ask_first(binary, plan, path, closing) if able else None)
 
 
-def status(process: ServerProcess, ready: bool) -> Message:
-    """/health, or /slots and /metrics; a server busy with a long batch says nothing."""
+def status(process: ServerProcess, devices: tuple[Device, ...], ready: bool) -> Message:
+    """/health, or /metrics, /slots and what it holds; a server busy with a long batch says nothing."""
     client = ServerClient(process.record.url, process.api_key)
     try:
         if not ready:
             return StatusRead(process, client.health().state == "ready")
-        slots, counters = client.slots(), client.metrics()
+        counters, slots = client.metrics(), client.slots()  # in this order: see http/figures.py
     except ServerError:
         return StatusRead(process, False)
-    cells = process.cells()
+    at, cells = time.monotonic(), process.cells()
     context = cells.of(slots) if cells else sum(s.context for s in slots)
-    return StatusRead(process, True, counters, sum(s.used for s in slots), context)
+    return StatusRead(process, True, counters, slots, context, at, own_by(process.record.pid, devices, nvml.poll().gpus))
 
 
 def measure(process: ServerProcess, devices: tuple[Device, ...]) -> Message:

@@ -238,6 +238,8 @@ class LaunchDesk(Desk):
         state, view = self.state, replace(self.state.server, controlled_by=process.other_app)
         if fresh:
             state = replace(state, log=state.log.with_new(fresh))
+            serving = view.watched.serving.after(x.text for x in fresh)
+            view = replace(view, watched=replace(view.watched, serving=serving))
         if message.ended is None and not self.server.stopping:
             ready = self.server.progress.ready
             if ready and not view.ready:

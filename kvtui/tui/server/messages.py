@@ -2,13 +2,14 @@
 on one that was left meanwhile is dropped by the handler."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from textual.message import Message
 
 from kvtui.hardware.device import Device
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.http.client import Slot
 from kvtui.server.http.stress import StressResult
 from kvtui.server.log.follow import LogLine
 from kvtui.server.log.progress import LoadProgress
@@ -67,13 +68,15 @@ class LogRead(Message):
 @dataclass
 class StatusRead(Message):
     """What it says over HTTP: that it is ready (nothing else then), or its counters and slots. `answered` is False where
-    it was too busy to say."""
+    it was too busy to say. `context`: tokens that all slots hold; `at`: time.monotonic() of it; `held`: bytes it has."""
 
     process: ServerProcess
     answered: bool
     counters: Mapping[str, float] | None = None
-    used: int = 0
+    slots: tuple[Slot, ...] = ()
     context: int = 0
+    at: float = 0.0
+    held: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
