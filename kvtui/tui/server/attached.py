@@ -42,8 +42,8 @@ class Attached:
         self.measurement: Measurement | None = None  # what it took
         self.stopped_at: float | None = None  # time.monotonic() of the last stop
         self._step: tuple[str, float] | None = None  # of the stop under way: its signal, and time.monotonic() of it
-        self.closing = threading.Event()
         self.cancelled = threading.Event()  # ends the jobs that were started with it
+        self._check = threading.Event()  # calls off the check of a launch
         self._busy: set[str] = set()  # jobs of which only one runs at a time
         self._last_line = 0
         self._counters: Mapping[str, float] | None = None
@@ -101,9 +101,15 @@ class Attached:
         self.cancelled.set()
         self.cancelled = threading.Event()
 
+    def new_check(self) -> threading.Event:
+        """What calls off the check of a launch that begins now; the one before is called off."""
+        self._check.set()
+        self._check = threading.Event()
+        return self._check
+
     def close(self) -> None:
         """The app goes, however: the server stays, for whoever comes next."""
-        self.closing.set()
+        self._check.set()
         self.cancelled.set()
         if self.process is not None:
             self.process.leave()

@@ -22,8 +22,9 @@ from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import Cancelled, dry_run
 from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.server.process.holding import held_by, own_by
-from kvtui.server.process.preflight import Address, preflight
+from kvtui.server.process.preflight import Address, Preflight, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
+from kvtui.server.process.settling import settled
 from kvtui.server.process.start import ServerProcess, survivors
 from kvtui.tasks.history import NotLearned, keep
 from kvtui.tasks.launch import ask_first, needs_of, record_plan
@@ -33,6 +34,7 @@ from kvtui.tui.server.messages import (
     DevicesListed,
     DryRunDone,
     LaunchChecked,
+    LaunchWaits,
     Measured,
     MeasurementKept,
     ServersFound,
@@ -43,8 +45,6 @@ from kvtui.tui.server.messages import (
 )
 
 Post = Callable[[Message], object]
-# After a stop the driver takes a moment to give memory back: a launch waits for it so long before it says what lacks.
-SETTLE_SECONDS, SETTLE_STEP = 8.0, 0.25
 TEST_TOKENS, TEST_SECONDS = 64, 60.0
 
 
@@ -89,17 +89,20 @@ def find_survivors(path: Path | None) -> Message:
 
 
 def check(
-    binary: ServerBinary, plan: Plan, path: Path, address: Address, stopped_at: float | None, closing: threading.Event
-) -> Message:
-    """Port, devices, free memory, dry run: looked at before anything starts."""
+    binary: ServerBinary, plan: Plan, path: Path, address: Address, stopped_at: float | None, off: threading.Event, post: Post
+) -> Message | None:
+    """Port, devices, free memory, dry run: looked at before anything starts. Memory that is being given back is waited for;
+    None where it was called off."""
     needs = needs_of(plan)
-    settled = (stopped_at or 0.0) + SETTLE_SECONDS
-    while True:
-        found = preflight(binary, needs, address.port_of(binary), address.host)
-        if not found.shortages or time.monotonic() >= settled or closing.wait(SETTLE_STEP):
-            break
+
+    def look() -> Preflight:
+        return preflight(binary, needs, address.port_of(binary), address.host)
+
+    since = float("inf") if stopped_at is None else time.monotonic() - stopped_at
+    found = settled(look, since, lambda wait: post(LaunchWaits(str(wait), off)), off)
     able = not found.shortages and not found.missing
-    return LaunchChecked(binary, plan, found, ask_first(binary, plan, path, closing) if able else None)
+    answer = ask_first(binary, plan, path, off) if able else None
+    return None if off.is_set() else LaunchChecked(binary, plan, found, answer)
 
 
 def status(process: ServerProcess, devices: tuple[Device, ...], ready: bool) -> Message:

@@ -3,6 +3,7 @@ on one that was left meanwhile is dropped by the handler."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Event
 
 from textual.message import Message
 
@@ -54,6 +55,14 @@ class LaunchChecked(Message):
     plan: Plan
     found: Preflight
     answer: DryRun | None
+
+
+@dataclass
+class LaunchWaits(Message):
+    """A launch waits for memory: one sentence with who holds it and the seconds left; `off` calls it off."""
+
+    text: str
+    off: Event
 
 
 @dataclass
