@@ -1,6 +1,7 @@
 """The whole path on real parts: open a model, change both types, launch, /health, one completion, stop."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,11 +13,11 @@ from waiting import wait_until
 
 from kvtui.base.sizes import mib
 from kvtui.flags.context import ContextParams
-from kvtui.hardware.device import Machine
+from kvtui.hardware.device import Device, Machine
 from kvtui.hardware.ram import host_memory
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
-from kvtui.server.http.client import ServerClient
+from kvtui.server.http.client import ServerClient, ServerError
 from kvtui.server.program.marks import process_identity
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
@@ -133,3 +134,34 @@ async def test_a_server_at_work_is_watched(gemma: Path, server_path: Path, size:
                 await until(pilot, lambda: bool(re.search(rf"RAM grew [\d,]+ MiB of {said}", app.screen_text())))
         finally:
             process.stop()
+
+
+@pytest.mark.usefixtures("computes")
+async def test_an_rpc_server_that_goes_away_is_named_on_the_screen(
+    gemma: Path, server_path: Path, start_rpc: Callable[[], contextlib.AbstractContextManager[str]]
+) -> None:
+    with contextlib.ExitStack() as stack:
+        endpoint = stack.enter_context(start_rpc())
+        device = Device("RPC0", 4 * 2**30, 4 * 2**30, bandwidth=9e11, endpoint=endpoint)
+        asked = session(gemma, server_path)
+        machine = Machine((device,), host_memory())
+        context = ContextParams(n_ctx=512, n_parallel=1)
+        asked = replace(asked, machine=machine, request=replace(asked.request, machine=machine, context=context))
+        app = KvtuiApp(asked)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: app.state.plan is not None and bool(app.state.binaries) and not app.state.working)
+            await pilot.press("L")
+            await until(pilot, lambda: app.state.server.ready or app.state.asking is not None)
+            if app.state.asking is not None:  # the memory of whoever runs this
+                await pilot.press("enter")
+            await until(pilot, lambda: app.state.server.ready)
+            process = app.server.process
+            assert process is not None
+            try:
+                stack.close()
+                client = ServerClient(app.state.server.url)
+                with contextlib.suppress(ServerError):
+                    await asyncio.to_thread(client.complete, "The sea", 4)
+                await until(pilot, lambda: f"the RPC server at {endpoint} went away" in app.screen_text())
+            finally:
+                process.stop()

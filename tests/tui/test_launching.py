@@ -14,6 +14,7 @@ from kvtui.model.load import load_model
 from kvtui.placement.request import Request
 from kvtui.server.process.preflight import Address
 from kvtui.server.process.start import ServerProcess
+from kvtui.server.program.marks import LAUNCH_VARIABLE, marked, process_identity
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.keys.asking import Countdown
 from kvtui.tui.session import Session
@@ -39,6 +40,18 @@ else:
     print("ignores it", flush=True)
     time.sleep(60)
 """
+
+FORKS = (
+    SERVER.replace(
+        '    print("ignores it"',
+        """    if os.fork() == 0:
+        os.setsid()
+        time.sleep(600)
+    print(\"ignores it\"""",
+    )
+    .replace("import signal", "import os, signal")
+    .replace("SIG_IGN", "SIG_DFL")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -155,3 +168,19 @@ async def test_memory_not_given_back_yet_is_waited_for_and_esc_calls_it_off(
             for one in (process, app.server.process):
                 if one is not None:
                     one.stop(steps=AT_ONCE)
+
+
+async def test_a_child_in_a_session_of_its_own_is_named_as_it_is_ended(
+    tmp_path: Path, headers: HeaderArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = launching(tmp_path, headers, monkeypatch, FORKS.format(sys.executable, HELP.format(""), 11434), None)
+    async with app.run_test(size=(100, 24)) as pilot:
+        process = await launched(app, pilot)
+        try:
+            await until(pilot, lambda: "ignores it" in app.screen_text())
+            (child,) = (m for m in marked(LAUNCH_VARIABLE, process.record.folder.name) if m.pid != process.record.pid)
+            await pilot.press("x")
+            await until(pilot, lambda: f"killed what it had left behind: {child}" in app.screen_text())
+            assert process_identity(child.pid) is None
+        finally:
+            process.stop(steps=AT_ONCE)
