@@ -5,13 +5,14 @@ the end nothing may be orphaned, lost or misreported; what was counted is printe
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,9 @@ class Night:
         started = [m for m in marked(LAUNCH_VARIABLE) if m.mark in kept]
         asked = [m for m in marked(ASKED_VARIABLE) if not asker_lives(m.mark)]
         self.counted.orphaned += [f"{m} still runs" for m in (*started, *asked)]
+        for process in started:  # a run that broke off leaves nobody either
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         self.counted.lost += [f"no record of {name}" for name in self._seen - set(kept)]
         self.counted.misreported += [f"{r.folder.name} runs by its record" for r in kept.values() if r.ended is None]
 

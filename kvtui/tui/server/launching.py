@@ -262,14 +262,14 @@ class LaunchDesk(Desk):
             state = replace(state, log=state.log.with_new(fresh))
             serving = view.watched.serving.after(x.text for x in fresh)
             view = replace(view, watched=replace(view.watched, serving=serving))
-        if message.ended is None and not self.server.stopping:
+        if message.ended is None and view.running and not self.server.stopping:  # a read that comes late says nothing
             ready = self.server.progress.ready
             if ready and not view.ready:
                 self.server.measure(self.devices_of(process))
             view = replace(view, text=self.server.stage, ready=ready)
         if fresh or view != state.server:
             self.become(replace(state, server=view))
-        if message.ended is not None:
+        if message.ended is not None and view.running:
             self._ended(process, message.ended)
 
     def _ended(self, process: ServerProcess, ended: Ended) -> None:
