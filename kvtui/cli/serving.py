@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kvtui.placement.plan import Plan
     from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.process.preflight import Preflight
+    from kvtui.server.process.settling import Wait
     from kvtui.server.process.start import ServerProcess
 
 EVERY_SECONDS = 10.0
@@ -43,6 +45,7 @@ def serve(model: str, options: Options, watched: bool, every: float | None) -> N
     from kvtui.server.binary.find import choose_server
     from kvtui.server.process.foreground import run_foreground
     from kvtui.server.process.preflight import preflight
+    from kvtui.server.process.settling import settled, since_last_end
     from kvtui.tasks.launch import needs_of
 
     if every is not None and not watched:
@@ -56,7 +59,9 @@ def serve(model: str, options: Options, watched: bool, every: float | None) -> N
     address = address_of(options)
     port = address.port_of(server)
     try:
-        found = preflight(server, needs_of(made), port, address.host)
+        needs = needs_of(made)
+        said = _Countdown()
+        found = settled(lambda: preflight(server, needs, port, address.host), since_last_end(), said, Event())
     except OSError as e:
         raise UsageError(f"--host {address.host}: {e.strerror or e}") from None
     if found.missing:
@@ -97,6 +102,18 @@ def _watch(
             say(note)
         say(f"log: {process.record.log}" + (f"; API key: in {process.record.key_file}" if key else ""))
         return watch(process, made.request.machine.devices, every_seconds, _Lines())
+
+
+class _Countdown:
+    """What a launch waits for, on stderr: at first, and each second that goes by."""
+
+    def __init__(self) -> None:
+        self._said = -1
+
+    def __call__(self, wait: "Wait") -> None:
+        if int(wait.seconds) != self._said:
+            self._said = int(wait.seconds)
+            say(str(wait))
 
 
 class _Lines:

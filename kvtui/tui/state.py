@@ -19,6 +19,7 @@ from kvtui.tui.lines import Line, folded_line
 from kvtui.tui.log_view import LogView
 from kvtui.tui.session import NO_FILE
 from kvtui.tui.table_view import TableView
+from kvtui.tui.watched import Watched
 
 SEARCHING, IMPROVING = "searching", "improving"
 HISTORY_SAMPLES = 60  # of the memory in use: a minute at one a second
@@ -66,6 +67,7 @@ class ServerView:
     runs: str = ""  # "q8_0 32k, port 8080": what it was launched with
     model: str = ""  # the file of another model than the one on the screen; "": the same
     predicted: tuple[tuple[str, int], ...] = ()  # device, bytes of the same three by the plan it was launched with
+    watched: Watched = field(default_factory=Watched)
 
     @property
     def status_parts(self) -> tuple[str, ...]:

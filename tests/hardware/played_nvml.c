@@ -1,5 +1,5 @@
 /* A driver to play: NVML's entry points (nvml.h of CUDA 12), as far as nvidia-ml-py calls them here. PLAY names what it plays,
-   PLAY_FILE a file whose being there ends a hang, lets memory move, or loses a card. */
+   PLAY_FILE a file whose being there ends a hang, lets memory move or be given back, or loses a card. */
 #include <stdlib.h>
 #include <string.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ int nvmlDeviceGetMemoryInfo(Card *c, Memory *m) {
   if (lost(c) || plays("lost-midway")) return LOST;
   if (plays("hang")) while (!file_is_there()) usleep(1000);
   m->total = c->instance >= 0 ? 5 * GIB : plays("mig") ? 40 * GIB : 24 * GIB;
-  m->used = plays("moves") && file_is_there() ? 9 * GIB : 1 * GIB;
+  m->used = plays("moves") && file_is_there() ? 9 * GIB : plays("leaves") && !file_is_there() ? 23 * GIB : 1 * GIB;
   m->free = m->total - m->used;
   return OK;
 }
@@ -62,7 +62,8 @@ int nvmlDeviceGetComputeRunningProcesses_v3(Card *c, unsigned *n, Process *out) 
   if (plays("hidden")) return NO_PERMISSION;
   unsigned room = *n; *n = 1;
   if (!out || room < 1) return TOO_SMALL;
-  out[0] = (Process){(unsigned)getpid(), GIB / 2, 0, 0};
+  const char *holder = getenv("PLAY_HOLDER"); /* its pid; this process where there is none */
+  out[0] = (Process){holder ? (unsigned)atoi(holder) : (unsigned)getpid(), plays("leaves") ? 22 * GIB : GIB / 2, 0, 0};
   return OK;
 }
 int nvmlDeviceGetGraphicsRunningProcesses_v3(Card *c, unsigned *n, Process *out) { return nvmlDeviceGetComputeRunningProcesses_v3(c, n, out); }

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from waiting import wait_until
 
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary, inspect
 from kvtui.server.http.client import ServerClient
 from kvtui.server.process.ports import free_port
+from tests.llama.waiting import wait_until
 
 GEMMA_SHA_NAME = "gemma-3-270m-q4_k_m.gguf"
 

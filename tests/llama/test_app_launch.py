@@ -1,19 +1,23 @@
 """The whole path on real parts: open a model, change both types, launch, /health, one completion, stop."""
 
 import asyncio
+import contextlib
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 from waiting import wait_until
 
+from kvtui.base.sizes import mib
 from kvtui.flags.context import ContextParams
-from kvtui.hardware.device import Machine
+from kvtui.hardware.device import Device, Machine
 from kvtui.hardware.ram import host_memory
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
-from kvtui.server.http.client import ServerClient
+from kvtui.server.http.client import ServerClient, ServerError
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.preflight import Address
 from kvtui.server.program.marks import process_identity
@@ -101,3 +105,66 @@ async def test_no_llama_server_is_one_line(gemma: Path, tmp_path: Path) -> None:
         await pilot.press("L")
         await until(pilot, lambda: "nothing" in app.state.notice)
         assert not app.server.running
+
+
+@pytest.mark.usefixtures("computes")
+@pytest.mark.parametrize("size", [(80, 24), (130, 40)])
+async def test_a_server_at_work_is_watched(gemma: Path, server_path: Path, size: tuple[int, int]) -> None:
+    asked = session(gemma, server_path)
+    asked = replace(asked, request=replace(asked.request, context=ContextParams(n_ctx=4096, n_parallel=2)))
+    app = KvtuiApp(asked)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.state.plan is not None)
+        await pilot.press("L")
+        await until(pilot, lambda: app.state.server.ready)
+        process = app.server.process
+        assert process is not None
+        try:
+            client = ServerClient(app.state.server.url)
+            prompt = "The sea is wide and " * 60
+            work = asyncio.gather(*(asyncio.to_thread(client.complete, prompt, tokens=60) for _ in range(2)))
+            await until(pilot, lambda: "2/2 busy" in app.screen_text())
+            await until(pilot, lambda: bool(re.search(r"[1-9][\d.]* tok/s", app.screen_text())))
+            await work
+            await asyncio.to_thread(client.continued, client.tokens(prompt, special=True), 2, 60.0)  # from the cache
+            await until(pilot, lambda: "0/2 busy" in app.screen_text())
+            await until(pilot, lambda: bool(re.search(r"cached [1-9]\d?%", app.screen_text())))
+            await until(pilot, lambda: bool(re.search(r"checkpoints [1-9]", app.screen_text())))
+            assert "drafts kept" not in app.screen_text()
+            if size[0] > 100:
+                host = (process.record.plan or {})["host"]
+                said = mib(host["prompt_cache_bytes"] + host["checkpoint_bytes"])
+                await until(pilot, lambda: bool(re.search(rf"RAM grew [\d,]+ MiB of {said}", app.screen_text())))
+        finally:
+            process.stop()
+
+
+@pytest.mark.usefixtures("computes")
+async def test_an_rpc_server_that_goes_away_is_named_on_the_screen(
+    gemma: Path, server_path: Path, start_rpc: Callable[[], contextlib.AbstractContextManager[str]]
+) -> None:
+    with contextlib.ExitStack() as stack:
+        endpoint = stack.enter_context(start_rpc())
+        device = Device("RPC0", 4 * 2**30, 4 * 2**30, bandwidth=9e11, endpoint=endpoint)
+        asked = session(gemma, server_path)
+        machine = Machine((device,), host_memory())
+        context = ContextParams(n_ctx=512, n_parallel=1)
+        asked = replace(asked, machine=machine, request=replace(asked.request, machine=machine, context=context))
+        app = KvtuiApp(asked)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: app.state.plan is not None and bool(app.state.binaries) and not app.state.working)
+            await pilot.press("L")
+            await until(pilot, lambda: app.state.server.ready or app.state.asking is not None)
+            if app.state.asking is not None:  # the memory of whoever runs this
+                await pilot.press("enter")
+            await until(pilot, lambda: app.state.server.ready)
+            process = app.server.process
+            assert process is not None
+            try:
+                stack.close()
+                client = ServerClient(app.state.server.url)
+                with contextlib.suppress(ServerError):
+                    await asyncio.to_thread(client.complete, "The sea", 4)
+                await until(pilot, lambda: f"the RPC server at {endpoint} went away" in app.screen_text())
+            finally:
+                process.stop()

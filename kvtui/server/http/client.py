@@ -40,12 +40,14 @@ class Health:
 
 @dataclass(frozen=True)
 class Slot:
-    """One line of /slots: `used` of `context` tokens hold something (0 where the build does not tell)."""
+    """One line of /slots: `used` of `context` tokens hold something (0 where the build does not tell); `generated`: tokens
+    of the answer under way, 0 where there is none."""
 
     number: int
     context: int
     used: int
     busy: bool
+    generated: int = 0
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,10 @@ def decode_rate(before: Mapping[str, float], after: Mapping[str, float]) -> floa
 def _slot(said: Mapping[str, Any]) -> Slot:
     # tools/server/server-context.cpp, server_slot::to_json: n_prompt_tokens is what the slot holds, answer included
     used = _count(said.get("n_prompt_tokens", said.get("n_past")))
-    return Slot(_count(said.get("id")), _count(said.get("n_ctx")), used, said.get("is_processing") is True)
+    busy, next_token = said.get("is_processing") is True, said.get("next_token")
+    first = next_token[0] if isinstance(next_token, list) and next_token else next_token
+    generated = _count(first.get("n_decoded")) if busy and isinstance(first, dict) else 0
+    return Slot(_count(said.get("id")), _count(said.get("n_ctx")), used, busy, generated)
 
 
 def _count(value: object) -> int:

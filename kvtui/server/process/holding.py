@@ -28,6 +28,20 @@ def held_by(pid: int, devices: Sequence[Device], gpus: Iterable[Gpu]) -> dict[st
     return held
 
 
+def own_by(pid: int, devices: Sequence[Device], gpus: Iterable[Gpu]) -> dict[str, int]:
+    """The same with RAM without mapped files, which come and go with what others need; no RAM where that is not told."""
+    import psutil
+
+    held = held_by(pid, devices, gpus)
+    held.pop(RAM, None)
+    try:
+        memory = psutil.Process(pid).memory_info()
+    except psutil.Error:
+        return {}
+    shared = getattr(memory, "shared", None)  # Linux: proc(5), statm
+    return held if shared is None else {**held, RAM: int(memory.rss - shared)}
+
+
 def holders(device: Device, gpus: Iterable[Gpu]) -> tuple[tuple[str, int, int], ...]:
     """(name, pid, bytes) of the processes that hold most of a device; () where the driver does not tell."""
     gpu = next((g for g in gpus if g.pci_id and g.pci_id == device.pci_id), None)

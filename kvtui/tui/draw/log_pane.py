@@ -1,7 +1,10 @@
-"""The server's log: the newest lines that have room, long ones folded and not cut."""
+"""The server's log: what is watched of it, then the newest lines that have room, long ones folded and not cut."""
+
+from dataclasses import replace
 
 from kvtui.server.log.follow import LogLine
 from kvtui.tui.draw.room import Room
+from kvtui.tui.draw.watched import watched_lines
 from kvtui.tui.lines import Line, line, wrapped
 from kvtui.tui.state import State
 
@@ -14,7 +17,12 @@ def log_about(state: State) -> str:
 
 
 def log_lines(state: State, room: Room) -> list[Line]:
-    """Newest last."""
+    """Newest last, under what is watched."""
+    watched = watched_lines(state.server, room)
+    return [*watched, *_log(state, replace(room, height=room.height - len(watched)))]
+
+
+def _log(state: State, room: Room) -> list[Line]:
     if not state.log.lines:
         return [line((" L launches llama-server with this plan; its log is shown here", "dim"))]
     if not state.log.shown:

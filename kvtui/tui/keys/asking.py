@@ -127,6 +127,26 @@ class Question(Asking):
 
 
 @dataclass(frozen=True)
+class Countdown(Asking):
+    """What is waited for, told anew as it goes; Esc calls it off, other keys change nothing."""
+
+    text: str
+    call_off: Callable[[], object]
+
+    def press(self, key: str, character: str | None) -> Asking | None:
+        """Waits on, or ends."""
+        if key == "escape":
+            self.call_off()
+            return None
+        return self
+
+    def footer(self, width: int) -> tuple[Line, ...]:
+        """All of it, and the key."""
+        parts = textwrap.wrap(printable(f"{self.text}; Esc calls it off"), max(width - 2, 20))
+        return tuple(line((f" {part}", "warning")) for part in parts)
+
+
+@dataclass(frozen=True)
 class Choice:
     """A row of a list; without `pick` it can be read and not chosen."""
 

@@ -11,14 +11,18 @@ from textual.message import Message
 
 from kvtui.hardware.device import Device
 from kvtui.server.http.client import ServerClient, decode_rate
+from kvtui.server.http.figures import generated
 from kvtui.server.log.follow import LogLine
 from kvtui.server.log.progress import LoadProgress
+from kvtui.server.measure.grown import grown
 from kvtui.server.measure.measured import Measurement
 from kvtui.server.process.start import STOP_STEPS, ServerProcess
 from kvtui.tui.server import jobs
-from kvtui.tui.server.messages import JobFailed, LogRead, Stopped, Stopping
+from kvtui.tui.server.messages import JobFailed, LogRead, StatusRead, Stopped, Stopping
+from kvtui.tui.watched import Watched
 
 LOG, STATUS, STRESS, STOP = "reading the log", "asking the server how it is", "the stress pass", "stopping the server"
+STATUS_SECONDS = 2.0
 
 
 class Work(Protocol):
@@ -38,11 +42,13 @@ class Attached:
         self.measurement: Measurement | None = None  # what it took
         self.stopped_at: float | None = None  # time.monotonic() of the last stop
         self._step: tuple[str, float] | None = None  # of the stop under way: its signal, and time.monotonic() of it
-        self.closing = threading.Event()
         self.cancelled = threading.Event()  # ends the jobs that were started with it
+        self._check = threading.Event()  # calls off the check of a launch
         self._busy: set[str] = set()  # jobs of which only one runs at a time
         self._last_line = 0
         self._counters: Mapping[str, float] | None = None
+        self._generated: tuple[float, float] | None = None  # tokens, and time.monotonic() of that look
+        self._held: Mapping[str, int] = {}  # at the first look at it as ready
 
     @property
     def running(self) -> bool:
@@ -82,6 +88,7 @@ class Attached:
         self.cancel()
         self.process, self.progress = process, progress
         self.measurement, self._counters, self._last_line = None, None, 0
+        self._generated, self._held = None, {}
         self._busy.clear()
 
     def answers(self) -> None:
@@ -94,9 +101,15 @@ class Attached:
         self.cancelled.set()
         self.cancelled = threading.Event()
 
+    def new_check(self) -> threading.Event:
+        """What calls off the check of a launch that begins now; the one before is called off."""
+        self._check.set()
+        self._check = threading.Event()
+        return self._check
+
     def close(self) -> None:
         """The app goes, however: the server stays, for whoever comes next."""
-        self.closing.set()
+        self._check.set()
         self.cancelled.set()
         if self.process is not None:
             self.process.leave()
@@ -140,16 +153,29 @@ class Attached:
         self.progress = self.progress.after(x.text for x in new)
         return new
 
-    def ask_status(self, ready: bool) -> None:
+    def ask_status(self, devices: tuple[Device, ...], ready: bool) -> None:
         """/health until it is ready, then /slots and /metrics."""
         process = self.process
         if process is not None:
-            self._start_one(STATUS, lambda: jobs.status(process, ready))
+            self._start_one(STATUS, lambda: jobs.status(process, devices, ready))
 
     def rate(self, counters: Mapping[str, float]) -> float | None:
         """Tokens a second since the counters before; None where nothing was generated."""
         before, self._counters = self._counters, counters
         return decode_rate(before, counters) if before else None
+
+    def watched(self, before: Watched, status: StatusRead) -> Watched:
+        """With what it says of itself now."""
+        counters = status.counters or {}
+        plan = self.process.record.plan if self.process is not None else None
+        self._held = self._held or status.held
+        now, last = generated(counters, status.slots), self._generated
+        rate, looks = None, 1
+        if now is not None:
+            rate = 0.0 if last is None else max(now - last[0], 0.0) / max(status.at - last[1], STATUS_SECONDS / 2)
+            looks = 1 if last is None else max(round((status.at - last[1]) / STATUS_SECONDS), 1)
+            self._generated = now, status.at
+        return before.after(rate, looks).seen(status.slots, counters, grown(plan or {}, self._held, status.held))
 
     # -- what is done with it --------------------------------------------------------------------------------------
 

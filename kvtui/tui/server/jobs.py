@@ -21,9 +21,10 @@ from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import Cancelled, dry_run
 from kvtui.server.measure.measured import Measurement, measurements
-from kvtui.server.process.holding import held_by
-from kvtui.server.process.preflight import Address, preflight
+from kvtui.server.process.holding import held_by, own_by
+from kvtui.server.process.preflight import Address, Preflight, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
+from kvtui.server.process.settling import settled
 from kvtui.server.process.start import ServerProcess, survivors
 from kvtui.tasks.history import NotLearned, keep
 from kvtui.tasks.launch import ask_first, needs_of, record_plan
@@ -33,6 +34,7 @@ from kvtui.tui.server.messages import (
     DevicesListed,
     DryRunDone,
     LaunchChecked,
+    LaunchWaits,
     Measured,
     MeasurementKept,
     ServersFound,
@@ -43,8 +45,6 @@ from kvtui.tui.server.messages import (
 )
 
 Post = Callable[[Message], object]
-# After a stop the driver takes a moment to give memory back: a launch waits for it so long before it says what lacks.
-SETTLE_SECONDS, SETTLE_STEP = 8.0, 0.25
 TEST_TOKENS, TEST_SECONDS = 64, 60.0
 
 
@@ -89,31 +89,34 @@ def find_survivors(path: Path | None) -> Message:
 
 
 def check(
-    binary: ServerBinary, plan: Plan, path: Path, address: Address, stopped_at: float | None, closing: threading.Event
-) -> Message:
-    """Port, devices, free memory, dry run: looked at before anything starts."""
+    binary: ServerBinary, plan: Plan, path: Path, address: Address, stopped_at: float | None, off: threading.Event, post: Post
+) -> Message | None:
+    """Port, devices, free memory, dry run: looked at before anything starts. Memory that is being given back is waited for;
+    None where it was called off."""
     needs = needs_of(plan)
-    settled = (stopped_at or 0.0) + SETTLE_SECONDS
-    while True:
-        found = preflight(binary, needs, address.port_of(binary), address.host)
-        if not found.shortages or time.monotonic() >= settled or closing.wait(SETTLE_STEP):
-            break
+
+    def look() -> Preflight:
+        return preflight(binary, needs, address.port_of(binary), address.host)
+
+    since = float("inf") if stopped_at is None else time.monotonic() - stopped_at
+    found = settled(look, since, lambda wait: post(LaunchWaits(str(wait), off)), off)
     able = not found.shortages and not found.missing
-    return LaunchChecked(binary, plan, found, ask_first(binary, plan, path, closing) if able else None)
+    answer = ask_first(binary, plan, path, off) if able else None
+    return None if off.is_set() else LaunchChecked(binary, plan, found, answer)
 
 
-def status(process: ServerProcess, ready: bool) -> Message:
-    """/health, or /slots and /metrics; a server busy with a long batch says nothing."""
+def status(process: ServerProcess, devices: tuple[Device, ...], ready: bool) -> Message:
+    """/health, or /metrics, /slots and what it holds; a server busy with a long batch says nothing."""
     client = ServerClient(process.record.url, process.api_key)
     try:
         if not ready:
             return StatusRead(process, client.health().state == "ready")
-        slots, counters = client.slots(), client.metrics()
+        counters, slots = client.metrics(), client.slots()  # in this order: see http/figures.py
     except ServerError:
         return StatusRead(process, False)
-    cells = process.cells()
+    at, cells = time.monotonic(), process.cells()
     context = cells.of(slots) if cells else sum(s.context for s in slots)
-    return StatusRead(process, True, counters, sum(s.used for s in slots), context)
+    return StatusRead(process, True, counters, slots, context, at, own_by(process.record.pid, devices, nvml.poll().gpus))
 
 
 def measure(process: ServerProcess, devices: tuple[Device, ...]) -> Message:

@@ -22,11 +22,20 @@ from kvtui.tasks.making_room import told, with_room
 from kvtui.tasks.running import machine_before, request_that_runs, runs_model
 from kvtui.tui.desk import RETRY_SECONDS, Desk
 from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
-from kvtui.tui.keys.asking import Question
+from kvtui.tui.keys.asking import Countdown, Question
 from kvtui.tui.log_view import LogView
 from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
-from kvtui.tui.server.messages import JobFailed, LaunchChecked, LogRead, ServersFound, Stopped, Stopping, SurvivorsFound
+from kvtui.tui.server.messages import (
+    JobFailed,
+    LaunchChecked,
+    LaunchWaits,
+    LogRead,
+    ServersFound,
+    Stopped,
+    Stopping,
+    SurvivorsFound,
+)
 from kvtui.tui.server.shown import view_of
 from kvtui.tui.session import Session
 from kvtui.tui.state import SEARCHING, ServerView, State
@@ -126,14 +135,27 @@ class LaunchDesk(Desk):
             self.call_next(self.launch_server)
 
     def _check(self, binary: ServerBinary, plan: Plan, path: Path) -> None:
-        address, stopped_at, closing = self.session.address, self.server.stopped_at, self.server.closing
+        address, stopped_at, off = self.session.address, self.server.stopped_at, self.server.new_check()
         self.notice("looking at the port, the memory that is free now, and the dry run")
-        self.server.start("checking the launch", lambda: jobs.check(binary, plan, path, address, stopped_at, closing))
+        job = partial(jobs.check, binary, plan, path, address, stopped_at, off, self.post_message)
+        self.server.start("checking the launch", job)
+
+    def on_launch_waits(self, message: LaunchWaits) -> None:
+        """Counted down on the screen; whatever else is asked there stays."""
+        if message.off.is_set() or not (self.state.asking is None or isinstance(self.state.asking, Countdown)):
+            return
+
+        def call_off() -> None:
+            message.off.set()
+            self.notice("the launch is called off")
+
+        self.become(replace(self.state, notice="", asking=Countdown(message.text, call_off)))
 
     def on_launch_checked(self, message: LaunchChecked) -> None:
         """Launched, or a question first."""
         binary, plan, found, answer = message.binary, message.plan, message.found, message.answer
-        self.notice("")
+        waited = isinstance(self.state.asking, Countdown)
+        self.become(replace(self.state, notice="", asking=None if waited else self.state.asking))
         if found.missing:
             self.notice(f"{binary.build or binary.path} has no {', '.join(found.missing)}: B chooses another llama-server")
             return
@@ -238,6 +260,8 @@ class LaunchDesk(Desk):
         state, view = self.state, replace(self.state.server, controlled_by=process.other_app)
         if fresh:
             state = replace(state, log=state.log.with_new(fresh))
+            serving = view.watched.serving.after(x.text for x in fresh)
+            view = replace(view, watched=replace(view.watched, serving=serving))
         if message.ended is None and view.running and not self.server.stopping:  # a read that comes late says nothing
             ready = self.server.progress.ready
             if ready and not view.ready:

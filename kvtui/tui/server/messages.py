@@ -2,13 +2,15 @@
 on one that was left meanwhile is dropped by the handler."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 
 from textual.message import Message
 
 from kvtui.hardware.device import Device
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.http.client import Slot
 from kvtui.server.http.stress import StressResult
 from kvtui.server.log.follow import LogLine
 from kvtui.server.log.progress import LoadProgress
@@ -56,6 +58,14 @@ class LaunchChecked(Message):
 
 
 @dataclass
+class LaunchWaits(Message):
+    """A launch waits for memory: one sentence with who holds it and the seconds left; `off` calls it off."""
+
+    text: str
+    off: Event
+
+
+@dataclass
 class LogRead(Message):
     """New lines, and how it ended if it did."""
 
@@ -67,13 +77,15 @@ class LogRead(Message):
 @dataclass
 class StatusRead(Message):
     """What it says over HTTP: that it is ready (nothing else then), or its counters and slots. `answered` is False where
-    it was too busy to say."""
+    it was too busy to say. `context`: tokens that all slots hold; `at`: time.monotonic() of it; `held`: bytes it has."""
 
     process: ServerProcess
     answered: bool
     counters: Mapping[str, float] | None = None
-    used: int = 0
+    slots: tuple[Slot, ...] = ()
     context: int = 0
+    at: float = 0.0
+    held: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass

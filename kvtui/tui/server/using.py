@@ -21,7 +21,7 @@ from kvtui.tui.keys.asking import Choice, Menu, Prompt
 from kvtui.tui.keys.changes import with_devices
 from kvtui.tui.lines import Line
 from kvtui.tui.server import jobs
-from kvtui.tui.server.attached import STATUS, STRESS
+from kvtui.tui.server.attached import STATUS, STATUS_SECONDS, STRESS
 from kvtui.tui.server.exporting import export
 from kvtui.tui.server.launching import NONE_FOUND, LaunchDesk
 from kvtui.tui.server.messages import (
@@ -35,7 +35,6 @@ from kvtui.tui.server.messages import (
     StressShare,
 )
 
-STATUS_SECONDS = 2.0
 COMPARISON, ANSWER = "predicted, dry run, actual", "a test prompt"
 TEST_PROMPT = "Write one sentence about the sea."
 
@@ -60,8 +59,8 @@ class ServerDesk(LaunchDesk):
     # -- its state and memory --------------------------------------------------------------------------------------
 
     def _ask_status(self) -> None:
-        if self.state.server.running:
-            self.server.ask_status(self.state.server.ready)
+        if self.state.server.running and self.server.process is not None:
+            self.server.ask_status(self.devices_of(self.server.process), self.state.server.ready)
 
     def on_status_read(self, message: StatusRead) -> None:
         """Ready, or tokens in use and the rate; a server busy with a long batch keeps its last figures."""
@@ -72,7 +71,8 @@ class ServerDesk(LaunchDesk):
             self.server.answers()
             return
         rate = self.server.rate(message.counters)
-        view = replace(self.state.server, used=message.used, context=message.context)
+        used, watched = sum(s.used for s in message.slots), self.server.watched(self.state.server.watched, message)
+        view = replace(self.state.server, used=used, context=message.context, watched=watched)
         self.view(view if rate is None else replace(view, rate=rate))
 
     def on_measured(self, message: Measured) -> None:
