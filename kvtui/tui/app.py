@@ -6,6 +6,7 @@ from functools import partial
 from textual.events import Event, Key
 
 from kvtui.report.peaks import plan_peaks
+from kvtui.tui.comparing import ComparingDesk
 from kvtui.tui.draw.body import in_sight, page_room
 from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt, Question
@@ -23,13 +24,12 @@ from kvtui.tui.keys.commands import COMMANDS, LOG, PAGE, PLACEMENT, TABLE, comma
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
-from kvtui.tui.what_if import WhatIfDesk
 from kvtui.tui.work.messages import PeaksReady
 
 EXPLAINED = "where the figures come from"
 
 
-class KvtuiApp(WhatIfDesk):
+class KvtuiApp(ComparingDesk):
     """The desk with its keys: all of `keys.actions.Actions`."""
 
     async def on_event(self, event: Event) -> None:

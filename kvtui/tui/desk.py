@@ -13,14 +13,15 @@ from kvtui.placement.request import Request
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.tasks.last_request import keep_last
-from kvtui.tui.draw.body import in_sight, screen
+from kvtui.tui.draw.body import in_sight, page_room, screen
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.draw.matrix import ALL_PAIRS, needs_rows, square_column
 from kvtui.tui.draw.room import Room, draws_unicode
+from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.lines import Line
 from kvtui.tui.session import Session
-from kvtui.tui.state import IMPROVING, Page, State
+from kvtui.tui.state import Page, State
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp
 from kvtui.tui.work.live import poll_live
@@ -185,7 +186,8 @@ class Desk(GuardedApp[State]):
     def on_plan_ready(self, message: PlanReady) -> None:
         """A plan; an old one is dropped."""
         if message.generation == self.state.generation:
-            self.become(replace(self.state, plan=message.plan, working="" if message.final else IMPROVING))
+            self.become(self.state.with_plan(message.plan, message.final))
+            self.refresh_page(TWO_PLANS, tuple(two_plans_lines(self.state, self.page_room())))
             if message.final:
                 self._look_for_lesson()
 
@@ -267,6 +269,10 @@ class Desk(GuardedApp[State]):
     def room(self, width: int, height: int) -> Room:
         """What there is to draw in."""
         return Room(width, height, self.unicode, self.look.coloured)
+
+    def page_room(self) -> Room:
+        """Inside the frame of a page."""
+        return self.room(max(self.size.width - 2, 1), page_room(self.size.height))
 
     def _lines(self, width: int, height: int) -> tuple[Line, ...]:
         return screen(self.state, self.room(width, height))

@@ -86,6 +86,14 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class KeptPlan:
+    """A plan put aside, to be held against what follows."""
+
+    asked: Asked
+    plan: Plan
+
+
+@dataclass(frozen=True)
 class State:
     """Everything the screen is drawn from."""
 
@@ -114,6 +122,7 @@ class State:
     log_shown: bool = False
     cursor: int = 0  # block under the cursor of the placement pane
     simulated: bool = False  # all of the machine
+    kept: KeptPlan | None = None  # A, while the screen shows B
     had: Had | None = None  # before the machine was last supposed another
     model_flags: tuple[str, ...] = NO_FILE  # llama-server's options for the model
     live: tuple[LiveMemory, ...] = ()  # devices, RAM last
@@ -166,6 +175,7 @@ class State:
             When.RUNS_OTHER: runs and mine and not self.shows_running,
             When.HAS_OTHER: self.mine != self.request,
             When.NO_ROOM: self.no_room is not None and not runs,
+            When.KEEPS: self.kept is not None,
             When.LEARNED: self.lesson is not None and self.lesson.known != self.known,
         }
         return frozenset({When.ALWAYS, *([When.RUNS] if runs else []), *(w for w, holds in others.items() if holds)})
@@ -216,6 +226,11 @@ class State:
             working=SEARCHING,
             before=here.plan,
         )
+
+    def with_plan(self, plan: Plan, final: bool) -> "State":
+        """The answer to the request, or a better one; A too, where it was asked the same."""
+        kept = replace(self.kept, plan=plan) if self.kept is not None and self.kept.asked == self.asked else self.kept
+        return replace(self, plan=plan, working="" if final else IMPROVING, kept=kept)
 
     def _of_no_machine(self) -> "State":
         """Without what counts devices of the machine before."""

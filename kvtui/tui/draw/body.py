@@ -15,6 +15,7 @@ from kvtui.tui.draw.placement import placement_lines, proof, speed_text
 from kvtui.tui.draw.room import Room
 from kvtui.tui.draw.table import pair_lines, said_lines
 from kvtui.tui.draw.tensors import tensor_lines, tensors_title
+from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
 from kvtui.tui.draw.what_if import what_if_text
 from kvtui.tui.keys.commands import COMMANDS, shown_key
 from kvtui.tui.keys.footer import LINES as FOOTER
@@ -145,7 +146,8 @@ def _large(state: State, room: Room, rest: int) -> Rows:
     rows: Rows = [(["kv", "matrix"], [0, MATRIX_WIDTH], table)]
     left = rest - table
     height = max(left - _MAP_LINES, _LEAST_LOG) if state.log_shown else _command_height(state, room, left - _MAP_LINES)
-    rows.append((["placement", "tensors"], [0, _TENSORS_WIDTH], left - height))
+    beside = "two plans" if state.kept is not None and state.focus != "placement" else "tensors"
+    rows.append((["placement", beside], [0, _TENSORS_WIDTH], left - height))
     return [*rows, (["log" if state.log_shown else "command"], [0], height)] if height else rows
 
 
@@ -233,6 +235,7 @@ _PANES: dict[str, Callable[[State, Room], Face]] = {
     "log": _log_face,
     "matrix": lambda s, r: (line((" all pairs ", "title")), (), matrix_lines),
     "tensors": lambda s, r: (line((f" {tensors_title(s)} ", "title")), (), tensor_lines),
+    "two plans": lambda s, r: (line((f" {TWO_PLANS} ", "title")), (), two_plans_lines),
     "command": lambda s, r: (
         line((" command ", "title")),
         (line((" y copies it ", "dim")),),

@@ -112,11 +112,11 @@ def _moves(moved: list[set[int]], room: Room) -> list[Line]:
     blocks = sorted(set().union(*moved))
     if not blocks:
         return []
-    text = f"moved: {_ranges(blocks)}"
+    text = f"moved: {ranges(blocks)}"
     return [line((" ", "text"), (part, "moved")) for part in wrapped(text, room.width - 2, _MOST_SAID)]
 
 
-def _ranges(numbers: list[int]) -> str:
+def ranges(numbers: list[int]) -> str:
     """`3-5, 12`."""
     parts: list[list[int]] = []
     for n in numbers:

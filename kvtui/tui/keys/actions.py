@@ -63,6 +63,15 @@ class Actions(Protocol):
     def drop_suppositions(self) -> None:
         """The machine that is here."""
 
+    def compare_plans(self) -> None:
+        """Keep the plan as A, or show A and B."""
+
+    def swap_plans(self) -> None:
+        """B is A, A is B."""
+
+    def forget_plan(self) -> None:
+        """No A."""
+
     def pin_block(self) -> None:
         """Pin the block under the cursor to the next device."""
 

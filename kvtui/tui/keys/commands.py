@@ -18,6 +18,7 @@ class When(Enum):
     RUNS_OTHER = auto()  # and it was asked for something else than the screen is
     NO_ROOM = auto()  # the last load ran out of memory
     LEARNED = auto()  # something was measured that the plan does not count
+    KEEPS = auto()  # a plan is kept as A
     HAS_OTHER = auto()  # the screen shows the plan that runs, and another request waits
 
 
@@ -104,6 +105,16 @@ COMMANDS = (
         rank=5,
     ),
     Command("equals_sign", lambda a: a.drop_suppositions(), "as it is", "the machine that is here again, after +"),
+    Command(
+        "D",
+        lambda a: a.compare_plans(),
+        "keep as A, compare",
+        "keep this plan as A; then A and what is asked since (B) side by side",
+        footer="D A/B",
+        rank=4,
+    ),
+    Command("X", lambda a: a.swap_plans(), "swap A and B", "A on the screen, B kept", footer="X swap", rank=2, when=When.KEEPS),
+    Command("Z", lambda a: a.forget_plan(), "forget A", "no plan is kept", footer="Z forget A", rank=3, when=When.KEEPS),
     Command(
         "space",
         lambda a: a.mark_blocks(),

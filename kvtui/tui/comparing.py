@@ -1,0 +1,42 @@
+"""The keys of two plans: one kept as A, what follows as B."""
+
+from dataclasses import replace
+
+from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
+from kvtui.tui.state import SEARCHING, KeptPlan
+from kvtui.tui.what_if import WhatIfDesk
+
+_NO_A = "no plan is kept as A: D keeps the one on the screen"
+
+
+class ComparingDesk(WhatIfDesk):
+    """The desk with a plan put aside."""
+
+    def compare_plans(self) -> None:
+        """Keep what is on the screen as A; once something is kept, both beside each other."""
+        state = self.state
+        if state.kept is not None:
+            self.open_page(TWO_PLANS, tuple(two_plans_lines(state, self.page_room())))
+        elif state.plan is None or state.working == SEARCHING:
+            self.notice("the plan is not ready yet")
+        else:
+            kept = KeptPlan(state.asked, state.plan)
+            notice = "kept as A; what is changed from here on is B: D compares, X swaps, Z forgets A"
+            self.become(replace(state, kept=kept, notice=notice))
+
+    def swap_plans(self) -> None:
+        """A on the screen, and what was there as A."""
+        state = self.state
+        if state.kept is None:
+            self.notice(_NO_A)
+        elif state.plan is None or state.working == SEARCHING:
+            self.notice("the plan is not ready yet")
+        else:
+            asked, kept = state.kept.asked, KeptPlan(state.asked, state.plan)
+            self.state = replace(state, kept=kept, known=asked.known)
+            self.change(asked.request, "A and B changed places")
+
+    def forget_plan(self) -> None:
+        """No A."""
+        notice = _NO_A if self.state.kept is None else "A is forgotten"
+        self.become(replace(self.state, kept=None, notice=notice))
