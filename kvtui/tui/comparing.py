@@ -6,8 +6,6 @@ from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
 from kvtui.tui.state import SEARCHING, KeptPlan
 from kvtui.tui.what_if import WhatIfDesk
 
-_NO_A = "no plan is kept as A: D keeps the one on the screen"
-
 
 class ComparingDesk(WhatIfDesk):
     """The desk with a plan put aside."""
@@ -21,14 +19,15 @@ class ComparingDesk(WhatIfDesk):
             self.notice("the plan is not ready yet")
         else:
             kept = KeptPlan(state.asked, state.plan)
-            notice = "kept as A; what is changed from here on is B: D compares, X swaps, Z forgets A"
+            keys = (state.key(name) for name in ("keep as A, compare", "swap A and B", "forget A"))
+            notice = "kept as A; what is changed from here on is B: {} compares, {} swaps, {} forgets A".format(*keys)
             self.become(replace(state, kept=kept, notice=notice))
 
     def swap_plans(self) -> None:
         """A on the screen, and what was there as A."""
         state = self.state
         if state.kept is None:
-            self.notice(_NO_A)
+            self._tell_none()
         elif state.plan is None or state.working == SEARCHING:
             self.notice("the plan is not ready yet")
         else:
@@ -38,5 +37,10 @@ class ComparingDesk(WhatIfDesk):
 
     def forget_plan(self) -> None:
         """No A."""
-        notice = _NO_A if self.state.kept is None else "A is forgotten"
-        self.become(replace(self.state, kept=None, notice=notice))
+        if self.state.kept is None:
+            self._tell_none()
+        else:
+            self.become(replace(self.state, kept=None, notice="A is forgotten"))
+
+    def _tell_none(self) -> None:
+        self.notice(f"no plan is kept as A: {self.state.key('keep as A, compare')} keeps the one on the screen")

@@ -45,7 +45,8 @@ class Desk(GuardedApp[State]):
         super().__init__(ansi_color=self.look.ansi)
         self.session = session
         assert session.request is not None
-        self.state = state or State(session.request, simulated=session.simulated, model_flags=session.model_flags)
+        plain = state or State(session.request, simulated=session.simulated, model_flags=session.model_flags)
+        self.state = replace(plain, commands=session.commands)
         if not session.demo and not self.state.known:
             self.state = self.state.knowing(measurements())
         self.unicode = draws_unicode(os.environ) if session.unicode is None else session.unicode
@@ -142,7 +143,7 @@ class Desk(GuardedApp[State]):
             newer=state.lesson.known,
             launch_waits=False,
         )
-        self._take(state.request, "planned with what was measured here; u takes it back")
+        self._take(state.request, f"planned with what was measured here; {state.key('undo')} takes it back")
 
     def on_lesson_ready(self, message: LessonReady) -> None:
         """Told, and one key away; what changes nothing counts from now on."""
@@ -150,7 +151,7 @@ class Desk(GuardedApp[State]):
             return
         found = message.lesson
         if found.is_one:
-            self.become(replace(self.state, lesson=found, notice=str(found)))
+            self.become(replace(self.state, lesson=found, notice=found.told(self.state.key("plan with what was measured"))))
         else:
             self.become(replace(self.state, known=found.known, newer=found.known, lesson=None))
 

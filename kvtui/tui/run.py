@@ -8,6 +8,7 @@ from typing import TypeVar
 from kvtui.base.text import printable
 from kvtui.tasks.last_request import described, last_request
 from kvtui.tui.app import KvtuiApp
+from kvtui.tui.keys.commands import key_named
 from kvtui.tui.picker.app import picker
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
@@ -44,7 +45,7 @@ def first_state(session: Session) -> State:
     request = session.request if kept is None else kept.over(session.request, session.given)
     if request == session.request:
         return plain
-    notice = f"as last time: {described(request)}; u goes back to the defaults"
+    notice = f"as last time: {described(request)}; {key_named(session.commands, 'undo')} goes back to the defaults"
     return replace(plain, request=request, past=(plain.asked,), notice=notice)
 
 

@@ -12,7 +12,7 @@ from kvtui.server.measure.measured import Measurement
 from kvtui.tasks.last_request import LastRequest
 from kvtui.tasks.lessons import Lesson
 from kvtui.tui.keys.asking import Asking
-from kvtui.tui.keys.commands import PAGE, When
+from kvtui.tui.keys.commands import COMMANDS, PAGE, Command, When, key_named
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.what_if import Had, as_had
 from kvtui.tui.lines import Line, folded_line
@@ -115,6 +115,7 @@ class State:
     square: tuple[PairRow, ...] = ()  # all 81 pairs, as they come
     square_contexts: bool = False  # with the largest contexts
     square_asked: tuple[int, bool] = (0, False)  # the generation that `square` is for, and whether contexts were asked for
+    commands: tuple[Command, ...] = COMMANDS  # with the keys of the person's config
     view: TableView = field(default_factory=TableView)
     working: str = ""  # SEARCHING, IMPROVING, or ""
     focus: str = "kv"  # the pane that keys go to: memory, kv, placement, log
@@ -139,6 +140,10 @@ class State:
     notice: str = ""  # one sentence for the person, until the next key
     failed: str = ""  # why there is no answer to the request, until the next one
     problem: str = ""  # why no GPU is shown
+
+    def key(self, name: str) -> str:
+        """The key of a command, as a person reads it."""
+        return key_named(self.commands, name)
 
     @property
     def asked(self) -> Asked:

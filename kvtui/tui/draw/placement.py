@@ -46,7 +46,10 @@ def placement_lines(state: State, room: Room) -> list[Line]:
     left = room.height - len(lines)
     if len(said) > left:
         more = len(said) - left + 1
-        said = [*said[: max(left - 1, 0)], line((f" {more} more lines: 3 and z show them", "note"))]
+        said = [
+            *said[: max(left - 1, 0)],
+            line((f" {more} more lines: {state.key('placement pane')} and {state.key('zoom')} show them", "note")),
+        ]
     return [*lines, *said]
 
 

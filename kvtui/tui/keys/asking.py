@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from kvtui.base.text import columns, cut, printable
 from kvtui.tui.lines import Line, line, window
 
-_MOST_TYPED = 40  # characters of a filter
-_BACKSPACE = ("backspace", "ctrl+h")
+MOST_TYPED = 40  # characters of a filter
+BACKSPACE = ("backspace", "ctrl+h")
 _KEEPING = ("left", "right", "home", "end")  # go on with what stands there
-_STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
+STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
 
 
 class Asking:
@@ -52,7 +52,7 @@ class Prompt(Asking):
             self.take(self.text)
             return None
         text = self.text
-        if key in _BACKSPACE:
+        if key in BACKSPACE:
             text = "" if self.selected else text[:-1]
         elif character and character.isprintable():
             text = character if self.selected else text + character
@@ -144,11 +144,11 @@ class Menu(Asking):
                 return self
             pick()
             return None
-        if key in _BACKSPACE:
+        if key in BACKSPACE:
             typed = typed[:-1]
-        elif key in _STEPS:
-            at += _STEPS[key]
-        elif character and character.isprintable() and len(typed) < _MOST_TYPED:
+        elif key in STEPS:
+            at += STEPS[key]
+        elif character and character.isprintable() and len(typed) < MOST_TYPED:
             typed += character
         after = replace(self, typed=typed)
         return replace(after, at=max(0, min(at, len(after.shown()) - 1)))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from textual.keys import key_to_character
+
 from kvtui.tui.keys.actions import Actions
 
 _WHOLE_PAGE = 1 << 20  # lines: more than any page has
@@ -284,7 +286,10 @@ COMMANDS = (
     Command("pagedown", lambda a: a.scroll_log(-10), "scroll down", "newer lines"),
     Command("z", lambda a: a.zoom_pane(), "zoom", "only this pane, or all of them again", footer="z zoom", rank=4),
     Command("t", lambda a: a.next_theme(), "theme", "other colours", footer="t theme", rank=6),
-    Command("ctrl+p", lambda a: a.show_commands(), "commands", "all of these by name", footer="^P commands", rank=6),
+    Command(
+        "colon", lambda a: a.show_commands(), "commands", "find any of these by letters of its name", footer=": find", rank=3
+    ),
+    Command("ctrl+p", lambda a: a.show_commands(), "commands", "the same"),
     Command("question_mark", lambda a: a.show_help(), "help", "this page", footer="? help"),
     Command("escape", lambda a: a.go_back(), "back", "all panes again"),
     Command("q", lambda a: a.leave(), "quit", "leave; asks what to do with a running server", footer="q quit"),
@@ -299,10 +304,15 @@ COMMANDS = (
 )
 
 
-def command_for(key: str, front: str) -> Command | None:
+def command_for(key: str, front: str, commands: tuple[Command, ...] = COMMANDS) -> Command | None:
     """What a key does while that pane, or a page, is in front: a page lets no key through."""
     panes = (PAGE,) if front == PAGE else (front, EVERYWHERE)
-    return next((c for pane in panes for c in COMMANDS if c.pane == pane and c.key == key), None)
+    return next((c for pane in panes for c in commands if c.pane == pane and c.key == key), None)
+
+
+def key_named(commands: tuple[Command, ...], name: str) -> str:
+    """The first key of the command of that name, as a person reads it."""
+    return next(shown_key(c) for c in commands if c.name == name)
 
 
 KEY_NAMES = {
@@ -323,4 +333,5 @@ KEY_NAMES = {
 
 def shown_key(command: Command) -> str:
     """The key as a person reads it."""
-    return KEY_NAMES.get(command.key, command.key if len(command.key) == 1 else command.key.capitalize())
+    key = command.key
+    return KEY_NAMES.get(key) or key_to_character(key) or key.replace("ctrl+", "^").capitalize()
