@@ -176,8 +176,8 @@ class KvtuiApp(ComparingDesk):
         self.refresh_page(EXPLAINED, explain_page(self.state, self.size.width, message.peaks))
 
     def show_help(self) -> None:
-        """All keys."""
-        self.open_page("keys", help_page(self.state.commands))
+        """All keys, those of the pane one is in first."""
+        self.open_page("keys", help_page(self.state.commands, self.state.focus))
 
     def show_commands(self) -> None:
         """Find a command by letters of its name."""
@@ -217,6 +217,7 @@ class KvtuiApp(ComparingDesk):
         names = sorted(self.themes)
         self.look = self.themes[names[(names.index(self.look.name) + 1) % len(names)]]
         self.use_look()
+        self.remember(replace(self.taste, theme=self.look.name))
         self.notice(f"theme: {self.look.name}")
 
     def leave(self) -> None:

@@ -22,6 +22,7 @@ from kvtui.tui.keys.asking import Asking
 from kvtui.tui.lines import Line
 from kvtui.tui.session import Session
 from kvtui.tui.state import Page, State
+from kvtui.tui.taste import Taste, known_taste, remember_taste
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp
 from kvtui.tui.work.live import poll_live
@@ -30,6 +31,7 @@ from kvtui.tui.work.pairs import square
 from kvtui.tui.work.planning import answer, lesson
 
 LIVE_SECONDS = 1.0
+_MATTER = ("half the cache", "largest context", "launch", "help", "commands")  # what the first run names
 RETRY_SECONDS = 60.0  # what is done all the time and broke is tried again after so long
 
 
@@ -41,7 +43,8 @@ class Desk(GuardedApp[State]):
 
     def __init__(self, session: Session, state: State | None = None) -> None:
         self.themes, self.broken_themes = load_themes()
-        self.look = chosen_theme(self.themes, session.theme, os.environ)
+        self.taste = Taste(hinted=True) if session.demo else known_taste()
+        self.look = chosen_theme(self.themes, session.theme, os.environ, self.taste.theme)
         super().__init__(ansi_color=self.look.ansi)
         self.session = session
         assert session.request is not None
@@ -63,9 +66,24 @@ class Desk(GuardedApp[State]):
     def on_mount(self) -> None:
         """Colours, the first plan, and the timer of what is in use."""
         self.use_look()
-        self._take(self.state.request, self.broken_themes[0] if self.broken_themes else self.state.notice)
+        self._take(self.state.request, self.broken_themes[0] if self.broken_themes else self.state.notice or self._first_hint())
         if not self.session.simulated and not self.session.demo:
             self._live_timer = self.set_interval(LIVE_SECONDS, self._poll_live)
+
+    def _first_hint(self) -> str:
+        """The keys that matter, the first time."""
+        if self.taste.hinted:
+            return ""
+        self.remember(replace(self.taste, hinted=True))
+        half, largest, launch, keys, find = map(self.state.key, _MATTER)
+        acts = f"{half} halves the cache, {largest} takes the largest context, {launch} launches"
+        return f"the keys that matter: {acts}; {keys} names all, {find} finds any"
+
+    def remember(self, taste: Taste) -> None:
+        """For the next run; the demo leaves no trace."""
+        self.taste = taste
+        if not self.session.demo:
+            remember_taste(taste)
 
     def on_unmount(self) -> None:
         """Workers stop; what was asked is kept for the next time, however this one ends."""

@@ -11,6 +11,14 @@ from kvtui.tui.keys.actions import Actions
 _WHOLE_PAGE = 1 << 20  # lines: more than any page has
 EVERYWHERE, MEMORY, TABLE, PLACEMENT, LOG, PAGE = "", "memory", "kv", "placement", "log", "page"
 
+PANE_NAMES = {
+    EVERYWHERE: "everywhere",
+    MEMORY: "in the memory pane",
+    TABLE: "in the K/V table",
+    PLACEMENT: "in the map",
+    LOG: "in the log",
+}
+
 
 class When(Enum):
     """What has to be so for a command to be of use: the footer names it then."""

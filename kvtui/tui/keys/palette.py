@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 
 from kvtui.base.text import columns, cut
 from kvtui.tui.keys.asking import BACKSPACE, MOST_TYPED, STEPS, Asking
-from kvtui.tui.keys.commands import EVERYWHERE, LOG, MEMORY, PAGE, PLACEMENT, TABLE, Command, When, shown_key
+from kvtui.tui.keys.commands import EVERYWHERE, PAGE, PANE_NAMES, Command, When, shown_key
 from kvtui.tui.lines import Line, line, window
 
 _NAME, _KEY = 22, 6  # columns
-_PANES = {MEMORY: "the memory pane", TABLE: "the K/V table", PLACEMENT: "the map", LOG: "the log"}
 _NEEDS = {
     When.RUNS: "no server runs",
     When.RUNS_OTHER: "no server of this model runs with another plan",
@@ -23,7 +22,7 @@ _NEEDS = {
 def why_not(command: Command, pane: str, holding: Set[When]) -> str:
     """Why a command is of no use while that pane is in front; "" where it is."""
     if command.pane not in (EVERYWHERE, pane):
-        return f"{command.name} acts in {_PANES[command.pane]}"
+        return f"{command.name} acts {PANE_NAMES[command.pane]}"
     return "" if command.when in holding else f"{command.name} is of no use now: {_NEEDS[command.when]}"
 
 
