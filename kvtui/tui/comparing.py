@@ -1,14 +1,26 @@
-"""The keys of two plans: one kept as A, what follows as B."""
+"""The keys that look into a plan: its tensors, and another plan beside it, kept as A while what follows is B."""
 
 from dataclasses import replace
 
+from kvtui.tui.draw.tensors import tensor_rows
 from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
+from kvtui.tui.keys.asking import Menu
 from kvtui.tui.state import SEARCHING, KeptPlan
 from kvtui.tui.what_if import WhatIfDesk
 
 
 class ComparingDesk(WhatIfDesk):
-    """The desk with a plan put aside."""
+    """The desk with a plan put aside, and with the tensors of the one on the screen."""
+
+    def list_tensors(self) -> None:
+        """Tensors of the block under the cursor; what is typed there can be taken back to see all."""
+        plan = self.state.plan
+        if plan is None or self.state.working == SEARCHING:
+            self.notice("the plan is not ready yet")
+            return
+        blocks = plan.request.model.n_layer_all
+        typed = f"blk.{self.state.cursor}." if self.state.cursor < blocks else "output"
+        self.ask(Menu("tensors, and why they are there", tuple(tensor_rows(plan)), typed=typed))
 
     def compare_plans(self) -> None:
         """Keep what is on the screen as A; once something is kept, both beside each other."""

@@ -75,6 +75,9 @@ class Actions(Protocol):
     def pin_block(self) -> None:
         """Pin the block under the cursor to the next device."""
 
+    def list_tensors(self) -> None:
+        """Each tensor of the block under the cursor, and why it is where it is."""
+
     def mark_blocks(self) -> None:
         """Mark blocks from here on, to pin them together."""
 

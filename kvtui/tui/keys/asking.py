@@ -156,7 +156,8 @@ class Menu(Asking):
     def footer(self, width: int) -> tuple[Line, ...]:
         """Its keys."""
         typed = f"filter: {self.typed}_  " if self.typed else ""
-        return (line((f" {typed}", "strong"), ("Enter chooses, up and down move, letters filter, Esc leaves", "dim")),)
+        enter = "Enter chooses, " if any(c.pick is not None for c in self.choices) else ""
+        return (line((f" {typed}", "strong"), (f"{enter}up and down move, letters filter, Esc leaves", "dim")),)
 
     def page(self, width: int, height: int) -> tuple[str, list[Line]]:
         """The rows around the cursor."""

@@ -133,6 +133,14 @@ COMMANDS = (
         PLACEMENT,
         "Space marks",
     ),
+    Command(
+        "enter",
+        lambda a: a.list_tensors(),
+        "tensors",
+        "the block's tensors: type, size, where, and why there; letters filter all of them by name, type, device, reason",
+        PLACEMENT,
+        "Enter tensors",
+    ),
     Command("minus", lambda a: a.drop_pin(), "unpin", "take this block's pin back", PLACEMENT, "- unpins"),
     Command("left", lambda a: a.step_block(-1), "block before", "the block to the left", PLACEMENT, "left/right block"),
     Command("right", lambda a: a.step_block(1), "block after", "the block to the right", PLACEMENT),
@@ -326,6 +334,7 @@ def key_named(commands: tuple[Command, ...], name: str) -> str:
 KEY_NAMES = {
     "question_mark": "?",
     "escape": "Esc",
+    "enter": "Enter",
     "pageup": "PgUp",
     "pagedown": "PgDn",
     "slash": "/",
