@@ -140,6 +140,7 @@ COMMANDS = (
         "the block's tensors: type, size, where, and why there; letters filter all of them by name, type, device, reason",
         PLACEMENT,
         "Enter tensors",
+        rank=2,
     ),
     Command("minus", lambda a: a.drop_pin(), "unpin", "take this block's pin back", PLACEMENT, "- unpins"),
     Command("left", lambda a: a.step_block(-1), "block before", "the block to the left", PLACEMENT, "left/right block"),
