@@ -273,9 +273,14 @@ def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_app_options
 def app_command(model: str | None, options: Options, lean: bool | None, theme: str | None) -> None:
     """The terminal app."""
+    from kvtui.tasks.config import keys_of
     from kvtui.tasks.last_request import given_parts
+    from kvtui.tui.keys.commands import COMMANDS
+    from kvtui.tui.keys.rebinding import rebound
     from kvtui.tui.run import run_app
     from kvtui.tui.session import Session
+
+    commands = rebound(COMMANDS, keys_of(options.config))
 
     def opener(name: str) -> "Request":
         return request_of(load(named_model(name), options, fetched), options)
@@ -300,6 +305,7 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
             build=options.build,
             opener=opener,
             given=given_parts(options),
+            commands=commands,
             options=options,
         )
     )

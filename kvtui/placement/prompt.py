@@ -18,8 +18,8 @@ Bound = Literal["bandwidth", "arithmetic", "link"]
 
 @dataclass(frozen=True)
 class Prompt:
-    """`seconds`: a token, `least_seconds` if arithmetic took no time. `bound`: what takes most of them. `at_least`: a place that computes has no known arithmetic, so that
-    its reading alone is counted and a prompt takes longer."""
+    """`seconds`: a token, `least_seconds` if arithmetic took no time. `bound`: what takes most of them. `at_least`: a place that
+    computes has no known arithmetic, so that its reading alone is counted and a prompt takes longer."""
 
     seconds: float
     least_seconds: float

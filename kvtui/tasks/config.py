@@ -20,7 +20,7 @@ MOST_SHOWN = 64  # characters of a key or value in a sentence
 _INDENT = 2  # as the guide's
 _NEW_MODE = 0o644
 _KEYS: dict[str, tuple[str, ...]] = {
-    "": ("context_size", "kv_cache", "model", "devices", "ram", "margin", "display_margin", "pins", "slots", "server"),
+    "": ("context_size", "kv_cache", "model", "devices", "ram", "margin", "display_margin", "pins", "slots", "server", "keys"),
     "kv_cache": ("type", "type_k", "type_v"),
     "server": ("port", "host", "args", "path"),
 }
@@ -55,6 +55,7 @@ def _model() -> Any:
         pins: dict[str, str] = Field(default_factory=dict, max_length=MOST_ENTRIES)
         slots: int | None = Field(None, ge=1, le=256)
         server: Server = Field(default_factory=Server)
+        keys: dict[str, str] = Field(default_factory=dict, max_length=MOST_ENTRIES)
 
     return Config
 
@@ -83,7 +84,7 @@ def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
 
 def _given(data: dict[str, Any]) -> dict[str, Any]:
     """Without what is null: that is "not given", as in the guide's `type_k`."""
-    return {k: _given(v) if isinstance(v, dict) and k != "pins" else v for k, v in data.items() if v is not None}
+    return {k: _given(v) if isinstance(v, dict) and k not in ("pins", "keys") else v for k, v in data.items() if v is not None}
 
 
 def _checked(path: Path, text: str, data: dict[str, Any]) -> Any:
@@ -153,6 +154,11 @@ def under_options(config: Any, options: Options) -> Options:
         port=options.port or config.server.port,
         server_args=options.server_args or tuple(config.server.args),
     )
+
+
+def keys_of(path: str | None) -> dict[str, str]:
+    """Command -> key of the config at `path`, for the app. Raises UsageError."""
+    return dict(read_config(Path(path)).keys) if path is not None else {}
 
 
 def model_of(config: Any, path: Path) -> str | None:

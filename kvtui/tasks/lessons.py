@@ -27,12 +27,13 @@ class Lesson:
         """Whether a plan would differ by it, or its figures."""
         return bool(self.more_bytes or self.moved or self.n_ctx is not None)
 
-    def __str__(self) -> str:
+    def told(self, key: str) -> str:
+        """One sentence; `key` plans with it."""
         count = len(self.moved)
         moves = f"{count} block{'s' if count != 1 else ''} would move" if count else "no block would move"
         context = f", context {self.n_ctx:,}" if self.n_ctx is not None else ""
         sizes = ", ".join(f"{name} {'+' if n > 0 else '-'}{mib(abs(n))}" for name, n in self.more_bytes)
-        return f"measured here: {sizes or 'the same sizes'}; U plans with it, {moves}{context}"
+        return f"measured here: {sizes or 'the same sizes'}; {key} plans with it, {moves}{context}"
 
 
 def lesson_of(request: Request, plan: Plan, known: Sequence[Measurement]) -> Lesson:

@@ -33,4 +33,4 @@ def with_room(request: Request, found: OutOfMemory) -> tuple[Request, str]:
         changed = replace(request, margins=tuple(margins))
     else:
         return request, f"this machine has no {found.device} to leave room on"
-    return changed, f"{found.device}: {mib(before + more)} are left free, {mib(before)} before; u takes it back"
+    return changed, f"{found.device}: {mib(before + more)} are left free, {mib(before)} before"

@@ -1,14 +1,14 @@
 """The terminal app: what each key does. The keys are declared in `keys.commands`."""
 
 from dataclasses import replace
-from functools import partial
 
 from textual.events import Event, Key, Paste
 
 from kvtui.report.peaks import plan_peaks
+from kvtui.tui.comparing import ComparingDesk
 from kvtui.tui.draw.body import in_sight, page_room
 from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
-from kvtui.tui.keys.asking import Choice, Menu, Prompt, Question
+from kvtui.tui.keys.asking import Prompt, Question
 from kvtui.tui.keys.changes import (
     EDITS,
     Change,
@@ -19,8 +19,9 @@ from kvtui.tui.keys.changes import (
     with_pair,
     with_preset,
 )
-from kvtui.tui.keys.commands import COMMANDS, LOG, PAGE, PLACEMENT, TABLE, command_for, shown_key
+from kvtui.tui.keys.commands import LOG, PLACEMENT, TABLE, command_for
 from kvtui.tui.keys.marking import Marking
+from kvtui.tui.keys.palette import Palette, why_not
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
 from kvtui.tui.ram_speed import RamSpeedDesk
@@ -30,7 +31,7 @@ from kvtui.tui.work.messages import PeaksReady
 EXPLAINED = "where the figures come from"
 
 
-class KvtuiApp(ReviewDesk, RamSpeedDesk):
+class KvtuiApp(ReviewDesk, RamSpeedDesk, ComparingDesk):
     """The desk with its keys: all of `keys.actions.Actions`."""
 
     async def on_event(self, event: Event) -> None:
@@ -53,7 +54,7 @@ class KvtuiApp(ReviewDesk, RamSpeedDesk):
             if self.state.asking is asking:  # an answer may have opened the next question
                 self.become(replace(self.state, asking=after))
             return True
-        command = command_for(event.key, self.state.front)
+        command = command_for(event.key, self.state.front, self.state.commands)
         if command is not None:
             command.do(self)
         return command is not None or self.state.page is not None
@@ -188,13 +189,13 @@ class KvtuiApp(ReviewDesk, RamSpeedDesk):
         self.refresh_page(EXPLAINED, explain_page(self.state, self.size.width, message.peaks))
 
     def show_help(self) -> None:
-        """All keys."""
-        self.open_page("keys", help_page())
+        """All keys, those of the pane one is in first."""
+        self.open_page("keys", help_page(self.state.commands, self.state.focus))
 
     def show_commands(self) -> None:
-        """All actions by name."""
-        rows = tuple(Choice(f"{c.name:24} {shown_key(c):7} {c.help}", partial(c.do, self)) for c in COMMANDS if c.pane != PAGE)
-        self.ask(Menu("commands", rows))
+        """Find a command by letters of its name."""
+        state = self.state
+        self.ask(Palette(state.commands, lambda c: why_not(c, state.focus, state.holding), lambda c: c.do(self)))
 
     def close_page(self) -> None:
         """The panes again."""
@@ -229,6 +230,7 @@ class KvtuiApp(ReviewDesk, RamSpeedDesk):
         names = sorted(self.themes)
         self.look = self.themes[names[(names.index(self.look.name) + 1) % len(names)]]
         self.use_look()
+        self.remember(replace(self.taste, theme=self.look.name))
         self.notice(f"theme: {self.look.name}")
 
     def leave(self) -> None:

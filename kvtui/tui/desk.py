@@ -13,14 +13,16 @@ from kvtui.placement.request import Request
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.tasks.last_request import keep_last
-from kvtui.tui.draw.body import in_sight, screen
+from kvtui.tui.draw.body import in_sight, page_room, screen
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.draw.matrix import ALL_PAIRS, needs_rows, square_column
 from kvtui.tui.draw.room import Room, draws_unicode
+from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.lines import Line
 from kvtui.tui.session import Session
-from kvtui.tui.state import IMPROVING, Page, State
+from kvtui.tui.state import Page, State
+from kvtui.tui.taste import Taste, known_taste, remember_taste
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp
 from kvtui.tui.work.live import poll_live
@@ -29,6 +31,7 @@ from kvtui.tui.work.pairs import square
 from kvtui.tui.work.planning import answer, lesson
 
 LIVE_SECONDS = 1.0
+_MATTER = ("half the cache", "largest context", "launch", "help", "commands")  # what the first run names
 RETRY_SECONDS = 60.0  # what is done all the time and broke is tried again after so long
 
 
@@ -40,11 +43,13 @@ class Desk(GuardedApp[State]):
 
     def __init__(self, session: Session, state: State | None = None) -> None:
         self.themes, self.broken_themes = load_themes()
-        self.look = chosen_theme(self.themes, session.theme, os.environ)
+        self.taste = Taste(hinted=True) if session.demo else known_taste()
+        self.look = chosen_theme(self.themes, session.theme, os.environ, self.taste.theme)
         super().__init__(ansi_color=self.look.ansi)
         self.session = session
         assert session.request is not None
-        self.state = state or State(session.request, simulated=session.simulated, model_flags=session.model_flags)
+        plain = state or State(session.request, simulated=session.simulated, model_flags=session.model_flags)
+        self.state = replace(plain, commands=session.commands)
         if not session.demo and not self.state.known:
             self.state = self.state.knowing(measurements())
         self.unicode = draws_unicode(os.environ) if session.unicode is None else session.unicode
@@ -61,9 +66,24 @@ class Desk(GuardedApp[State]):
     def on_mount(self) -> None:
         """Colours, the first plan, and the timer of what is in use."""
         self.use_look()
-        self._take(self.state.request, self.broken_themes[0] if self.broken_themes else self.state.notice)
+        self._take(self.state.request, self.broken_themes[0] if self.broken_themes else self.state.notice or self._first_hint())
         if not self.session.simulated and not self.session.demo:
             self._live_timer = self.set_interval(LIVE_SECONDS, self._poll_live)
+
+    def _first_hint(self) -> str:
+        """The keys that matter, the first time."""
+        if self.taste.hinted:
+            return ""
+        self.remember(replace(self.taste, hinted=True))
+        half, largest, launch, keys, find = map(self.state.key, _MATTER)
+        acts = f"{half} halves the cache, {largest} takes the largest context, {launch} launches"
+        return f"the keys that matter: {acts}; {keys} names all, {find} finds any"
+
+    def remember(self, taste: Taste) -> None:
+        """For the next run; the demo leaves no trace."""
+        self.taste = taste
+        if not self.session.demo:
+            remember_taste(taste)
 
     def on_unmount(self) -> None:
         """Workers stop; what was asked is kept for the next time, however this one ends."""
@@ -141,7 +161,7 @@ class Desk(GuardedApp[State]):
             newer=state.lesson.known,
             launch_waits=False,
         )
-        self._take(state.request, "planned with what was measured here; u takes it back")
+        self._take(state.request, f"planned with what was measured here; {state.key('undo')} takes it back")
 
     def on_lesson_ready(self, message: LessonReady) -> None:
         """Told, and one key away; what changes nothing counts from now on."""
@@ -149,7 +169,7 @@ class Desk(GuardedApp[State]):
             return
         found = message.lesson
         if found.is_one:
-            self.become(replace(self.state, lesson=found, notice=str(found)))
+            self.become(replace(self.state, lesson=found, notice=found.told(self.state.key("plan with what was measured"))))
         else:
             self.become(replace(self.state, known=found.known, newer=found.known, lesson=None))
 
@@ -185,7 +205,8 @@ class Desk(GuardedApp[State]):
     def on_plan_ready(self, message: PlanReady) -> None:
         """A plan; an old one is dropped."""
         if message.generation == self.state.generation:
-            self.become(replace(self.state, plan=message.plan, working="" if message.final else IMPROVING))
+            self.become(self.state.with_plan(message.plan, message.final))
+            self.refresh_page(TWO_PLANS, tuple(two_plans_lines(self.state, self.page_room())))
             if message.final:
                 self._look_for_lesson()
 
@@ -267,6 +288,10 @@ class Desk(GuardedApp[State]):
     def room(self, width: int, height: int) -> Room:
         """What there is to draw in."""
         return Room(width, height, self.unicode, self.look.coloured)
+
+    def page_room(self) -> Room:
+        """Inside the frame of a page."""
+        return self.room(max(self.size.width - 2, 1), page_room(self.size.height))
 
     def _lines(self, width: int, height: int) -> tuple[Line, ...]:
         return screen(self.state, self.room(width, height))

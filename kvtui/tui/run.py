@@ -5,12 +5,15 @@ import sys
 from dataclasses import replace
 from typing import TypeVar
 
+from kvtui.base.findings import UsageError
 from kvtui.base.text import printable
 from kvtui.tasks.last_request import described, last_request
 from kvtui.tui.app import KvtuiApp
+from kvtui.tui.keys.commands import key_named
 from kvtui.tui.picker.app import picker
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
+from kvtui.tui.taste import known_taste
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import EXIT_FAILED, GuardedApp, failure_sentence
 
@@ -20,14 +23,20 @@ EXIT_BY_SIGNAL = 128  # and the signal's number: what a shell says of it (POSIX,
 
 def run_app(session: Session) -> None:
     """Run the app in this terminal, a model after the other until the person leaves. SystemExit where it broke or a
-    signal ended it."""
+    signal ended it; UsageError where this terminal cannot show it, or no theme is called so."""
+    if os.environ.get("TERM") == "dumb":
+        raise UsageError(
+            "this terminal (TERM=dumb) cannot show the app: kvtui plan MODEL prints the plan, kvtui table MODEL the pairs"
+        )
+    themes = load_themes()[0]
+    chosen_theme(themes, session.theme, os.environ)  # refused before anything is drawn
     state: State | None = None
     while True:
         if session.request is not None:
             state = _run(KvtuiApp(session, state or first_state(session)))
             if state is None:
                 return
-        look = chosen_theme(load_themes()[0], session.theme, os.environ)
+        look = chosen_theme(themes, session.theme, os.environ, known_taste().theme)
         assert session.opener is not None
         chosen = _run(picker(session, look, session.opener))
         if chosen is not None:
@@ -44,7 +53,7 @@ def first_state(session: Session) -> State:
     request = session.request if kept is None else kept.over(session.request, session.given)
     if request == session.request:
         return plain
-    notice = f"as last time: {described(request)}; u goes back to the defaults"
+    notice = f"as last time: {described(request)}; {key_named(session.commands, 'undo')} goes back to the defaults"
     return replace(plain, request=request, past=(plain.asked,), notice=notice)
 
 

@@ -9,6 +9,7 @@ from kvtui.header.address import ModelAddress
 from kvtui.placement.request import Request
 from kvtui.server.process.preflight import Address
 from kvtui.tasks.options import Options
+from kvtui.tui.keys.commands import COMMANDS, Command
 
 NO_FILE = ("-m", "MODEL.gguf")  # llama-server's options for a model that is only a header
 
@@ -33,6 +34,7 @@ class Session:
     demo: bool = False
     unicode: bool | None = None  # whether the terminal draws it; None: as its locale says
     address: Address = field(default_factory=Address)
+    commands: tuple[Command, ...] = COMMANDS  # with the keys of the person's config
     build: str | None = None  # asked for; None: the server's own
     opener: Callable[[str], Request] | None = None
     options: Options = field(default_factory=Options)  # of the command line, a config and a profile: what profiles keep

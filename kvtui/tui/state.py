@@ -12,7 +12,7 @@ from kvtui.server.measure.measured import Measurement
 from kvtui.tasks.last_request import LastRequest
 from kvtui.tasks.lessons import Lesson
 from kvtui.tui.keys.asking import Asking
-from kvtui.tui.keys.commands import PAGE, When
+from kvtui.tui.keys.commands import COMMANDS, PAGE, Command, When, key_named
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.what_if import Had, as_had
 from kvtui.tui.lines import Line, folded_line
@@ -89,6 +89,14 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class KeptPlan:
+    """A plan put aside, to be held against what follows."""
+
+    asked: Asked
+    plan: Plan
+
+
+@dataclass(frozen=True)
 class State:
     """Everything the screen is drawn from."""
 
@@ -110,6 +118,7 @@ class State:
     square: tuple[PairRow, ...] = ()  # all 81 pairs, as they come
     square_contexts: bool = False  # with the largest contexts
     square_asked: tuple[int, bool] = (0, False)  # the generation that `square` is for, and whether contexts were asked for
+    commands: tuple[Command, ...] = COMMANDS  # with the keys of the person's config
     view: TableView = field(default_factory=TableView)
     working: str = ""  # SEARCHING, IMPROVING, or ""
     focus: str = "kv"  # the pane that keys go to: memory, kv, placement, log
@@ -118,6 +127,7 @@ class State:
     cursor: int = 0  # block under the cursor of the placement pane
     simulated: bool = False  # all of the machine
     ram_asked: bool = False  # whether RAM's bandwidth was measured, or is being
+    kept: KeptPlan | None = None  # A, while the screen shows B
     had: Had | None = None  # before the machine was last supposed another
     model_flags: tuple[str, ...] = NO_FILE  # llama-server's options for the model
     live: tuple[LiveMemory, ...] = ()  # devices, RAM last
@@ -134,6 +144,10 @@ class State:
     notice: str = ""  # one sentence for the person, until the next key
     failed: str = ""  # why there is no answer to the request, until the next one
     problem: str = ""  # why no GPU is shown
+
+    def key(self, name: str) -> str:
+        """The key of a command, as a person reads it."""
+        return key_named(self.commands, name)
 
     @property
     def asked(self) -> Asked:
@@ -181,6 +195,7 @@ class State:
             When.HAS_OTHER: self.mine != self.request,
             When.NO_ROOM: self.no_room is not None and not runs,
             When.TAKES: self.page is not None and self.page.takes is not None,
+            When.KEEPS: self.kept is not None,
             When.LEARNED: self.lesson is not None and self.lesson.known != self.known,
         }
         return frozenset({When.ALWAYS, *([When.RUNS] if runs else []), *(w for w, holds in others.items() if holds)})
@@ -231,6 +246,11 @@ class State:
             working=SEARCHING,
             before=here.plan,
         )
+
+    def with_plan(self, plan: Plan, final: bool) -> "State":
+        """The answer to the request, or a better one; A too, where it was asked the same."""
+        kept = replace(self.kept, plan=plan) if self.kept is not None and self.kept.asked == self.asked else self.kept
+        return replace(self, plan=plan, working="" if final else IMPROVING, kept=kept)
 
     def _of_no_machine(self) -> "State":
         """Without what counts devices of the machine before."""

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
 from kvtui.base.files import read_regular
-from kvtui.base.findings import KvtuiError
+from kvtui.base.findings import KvtuiError, UsageError
 from kvtui.base.parse import ParseError, parse_toml
+from kvtui.base.text import printable
 
 STYLE_NAMES = (
     "text",
@@ -128,7 +130,12 @@ def load_themes() -> tuple[dict[str, Theme], tuple[str, ...]]:
     return found, tuple(broken)
 
 
-def chosen_theme(themes: Mapping[str, Theme], name: str | None, env: Mapping[str, str]) -> Theme:
-    """The theme asked for; without colour where NO_COLOR is set (no-color.org)."""
-    wanted = name or (MONOCHROME if env.get("NO_COLOR") else DEFAULT)
+def chosen_theme(themes: Mapping[str, Theme], name: str | None, env: Mapping[str, str], remembered: str = "") -> Theme:
+    """The theme asked for, or the one chosen the last time; without colour where NO_COLOR is set (no-color.org). UsageError
+    where there is none of that name; one that was remembered may be gone."""
+    if name is not None and name not in themes:
+        near = get_close_matches(name, themes, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"no theme {printable(name)!r} among {', '.join(sorted(themes))}{hint}")
+    wanted = name or (MONOCHROME if env.get("NO_COLOR") else remembered)
     return themes.get(wanted) or themes[DEFAULT]

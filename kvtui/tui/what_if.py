@@ -43,6 +43,6 @@ class WhatIfDesk(PairsDesk):
     def drop_suppositions(self) -> None:
         """The machine that is here; all else stays as it is now."""
         if self.state.had is None or not self.state.what_if:
-            self.notice(f"this is {HERE}: + supposes another")
+            self.notice(f"this is {HERE}: {self.state.key('what if')} supposes another")
             return
         self.change(as_had(self.state.request, self.state.had), HERE)

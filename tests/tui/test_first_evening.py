@@ -20,6 +20,7 @@ from tests.conftest import HeaderArchive
 from tests.tui.waiting import until
 
 SMALL, LARGE = (80, 24), (160, 45)
+TITLES = (" 1 memory", " 2 K/V cache", " 3 placement", " 4 log")
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,12 @@ def demo() -> KvtuiApp:
 
 def footer(app: KvtuiApp) -> str:
     return "  ".join(app.screen_text().splitlines()[-2:])
+
+
+def titles(app: KvtuiApp) -> list[str]:
+    """The panes that are shown, by their upper borders."""
+    borders = [row for row in app.screen_text().splitlines() if row.startswith(("╭", "├"))]
+    return [t for t in TITLES if any(t in row for row in borders)]
 
 
 def planned(app: KvtuiApp) -> Callable[[], bool]:
@@ -202,3 +209,25 @@ async def test_a_model_opens_as_it_was_left_and_undo_goes_back_to_the_defaults(s
     assert decided.request.context.type_k == "f16"
     await until(pilot, lambda: not again.is_running)
     assert first_state(session).notice == ""  # undone: the defaults are what was asked last
+
+
+@pytest.mark.parametrize(("pane", "title"), [("1", " 1 memory"), ("2", " 2 K/V cache"), ("3", " 3 placement"), ("4", " 4 log")])
+async def test_zoom_shows_the_pane_one_is_in_and_all_again(session: Session, pane: str, title: str) -> None:
+    app = KvtuiApp(session)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, planned(app))
+        await pilot.press(pane)
+        before = titles(app)
+        await pilot.press("z")
+        assert titles(app) == [title]
+        await pilot.press("z")
+        assert titles(app) == before
+
+
+async def test_the_map_names_the_keys_that_show_what_has_no_room(demo: KvtuiApp) -> None:
+    """They show it: the pane that is named and no other comes to the front."""
+    async with demo.run_test(size=SMALL) as pilot:
+        await until(pilot, planned(demo))
+        await pilot.press("3", "z")
+        assert titles(demo) == [" 3 placement"]
+        assert "more lines" not in demo.screen_text()

@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from threading import Event
 
 from kvtui.base.findings import UsageError
 from kvtui.flags.context import ContextParams
@@ -65,3 +66,31 @@ async def test_a_typed_path_that_is_not_there_is_said_and_nothing_is_lost(tmp_pa
         assert "path: /no.gguf_" in app.pane.text()
         await pilot.press("escape", "escape")
     assert app.return_value is None
+
+
+async def test_escape_gives_up_a_model_that_is_slow_and_its_late_answer_is_dropped(
+    tmp_path: Path, headers: HeaderArchive
+) -> None:
+    model = headers.write("gemma3-dense", tmp_path)
+    slow, answered = Event(), Event()
+
+    def waiting(name: str) -> Request:
+        assert slow.wait(60)
+        answered.set()
+        return opener(name)
+
+    app = picker(tmp_path)
+    app.opener = waiting
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: " > " in app.pane.text())
+        await pilot.press("enter")
+        assert "reading the header: Esc gives it up" in app.pane.text()
+        await pilot.press("escape")
+        assert "opening was given up" in app.pane.text()
+        slow.set()
+        await until(pilot, answered.is_set)
+        assert app.is_running
+        await pilot.press("enter")  # and opened after all
+        await until(pilot, lambda: app.return_value is not None)
+    assert app.return_value is not None
+    assert app.return_value.path == model

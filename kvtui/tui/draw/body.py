@@ -15,8 +15,9 @@ from kvtui.tui.draw.placement import placement_lines, proof, speed_text
 from kvtui.tui.draw.room import Room
 from kvtui.tui.draw.table import pair_lines, said_lines
 from kvtui.tui.draw.tensors import tensor_lines, tensors_title
+from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
 from kvtui.tui.draw.what_if import what_if_text
-from kvtui.tui.keys.commands import COMMANDS, shown_key
+from kvtui.tui.keys.commands import shown_key
 from kvtui.tui.keys.footer import LINES as FOOTER
 from kvtui.tui.keys.footer import key_lines
 from kvtui.tui.lines import Line, folded_line, line, wrapped
@@ -84,7 +85,7 @@ def footer_lines(state: State, room: Room) -> tuple[Line, ...]:
     """What is asked, or the keys of what is in front."""
     if state.asking is not None:
         return state.asking.footer(room.width - 2)
-    return tuple(line((f" {text}", "dim")) for text in key_lines(state.front, state.holding, room.width - 3))
+    return tuple(line((f" {text}", "dim")) for text in key_lines(state.commands, state.front, state.holding, room.width - 3))
 
 
 def notice_lines(state: State, room: Room) -> list[Line]:
@@ -145,7 +146,8 @@ def _large(state: State, room: Room, rest: int) -> Rows:
     rows: Rows = [(["kv", "matrix"], [0, MATRIX_WIDTH], table)]
     left = rest - table
     height = max(left - _MAP_LINES, _LEAST_LOG) if state.log_shown else _command_height(state, room, left - _MAP_LINES)
-    rows.append((["placement", "tensors"], [0, _TENSORS_WIDTH], left - height))
+    beside = "two plans" if state.kept is not None and state.focus != "placement" else "tensors"
+    rows.append((["placement", beside], [0, _TENSORS_WIDTH], left - height))
     return [*rows, (["log" if state.log_shown else "command"], [0], height)] if height else rows
 
 
@@ -163,15 +165,15 @@ def _band(state: State, names: list[str], shares: list[int], height: int, room: 
 def _pane(state: State, name: str, room: Room) -> Pane:
     title, right, draw = _PANES[name](state, room)
     focused = state.focus == name
-    named = _keys(name, room) if focused else []
+    named = _keys(name, state, room) if focused else []
     all_keys, first = (line(("".join(f" {text} " for text in texts), "key")) for texts in (named, named[:1]))
     rights = (*((*keys, *r) for keys in (all_keys, first) for r in right), *right, all_keys, first)
     return _filled(Pane(title, rights, tuple(draw(state, room)), room.width, focused), room)
 
 
-def _keys(name: str, room: Room) -> list[str]:
+def _keys(name: str, state: State, room: Room) -> list[str]:
     """The pane's own keys, as its border names them; where there is not room for all, the first."""
-    own = [c for c in COMMANDS if c.pane == name]
+    own = [c for c in state.commands if c.pane == name]
     arrows = [c for c in own if c.key in _ARROWS]
     common = [w for w in arrows[0].name.split() if all(w in c.name.split() for c in arrows)] if arrows else []
     if common:  # two ways along one thing
@@ -233,9 +235,10 @@ _PANES: dict[str, Callable[[State, Room], Face]] = {
     "log": _log_face,
     "matrix": lambda s, r: (line((" all pairs ", "title")), (), matrix_lines),
     "tensors": lambda s, r: (line((f" {tensors_title(s)} ", "title")), (), tensor_lines),
+    "two plans": lambda s, r: (line((f" {TWO_PLANS} ", "title")), (), two_plans_lines),
     "command": lambda s, r: (
         line((" command ", "title")),
-        (line((" y copies it ", "dim")),),
+        (line((f" {s.key('copy the command')} copies it ", "dim")),),
         lambda state, room: plan_command(state, room.width),
     ),
 }

@@ -24,9 +24,10 @@ def log_lines(state: State, room: Room) -> list[Line]:
 
 def _log(state: State, room: Room) -> list[Line]:
     if not state.log.lines:
-        return [line((" L launches llama-server with this plan; its log is shown here", "dim"))]
+        return [line((f" {state.key('launch')} launches llama-server with this plan; its log is shown here", "dim"))]
     if not state.log.shown:
-        return [line((" no line passes the filter: / and l change it", "dim"))]
+        keys = f"{state.key('search the log')} and {state.key('log level')}"
+        return [line((f" no line passes the filter: {keys} change it", "dim"))]
     lines: list[Line] = []
     for entry in reversed(state.log.window(room.height)):
         lines = [*_folded(entry, room), *lines]

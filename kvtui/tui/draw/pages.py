@@ -9,7 +9,7 @@ from kvtui.flags.overrides import compiled
 from kvtui.placement.plan import Plan
 from kvtui.report.formulas import explain_lines
 from kvtui.report.peaks import Peaks, largest_first
-from kvtui.tui.keys.commands import COMMANDS, PAGE, shown_key
+from kvtui.tui.keys.commands import EVERYWHERE, PAGE, PANE_NAMES, Command, shown_key
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
 
@@ -98,6 +98,14 @@ def _beside(predicted: tuple[int, int, int], actual: tuple[int, int, int] | None
     return "".join(cells)
 
 
-def help_page() -> tuple[Line, ...]:
-    """All keys that act on the panes, with what they do."""
-    return tuple(line((f"  {shown_key(c):6}", "key"), (f"{c.name:22}", "strong"), c.help) for c in COMMANDS if c.pane != PAGE)
+def help_page(commands: Sequence[Command], pane: str) -> tuple[Line, ...]:
+    """All keys that act on the panes, with what they do: those of the pane in focus first."""
+    homes = [c.named_in or c.pane for c in commands]
+    order = dict.fromkeys((pane, EVERYWHERE, *homes))
+    lines: list[Line] = []
+    for home in order:
+        there = [c for c, h in zip(commands, homes, strict=True) if h == home]
+        if there and home != PAGE:
+            lines.append(line((f"  {PANE_NAMES[home]}", "title")))
+            lines += [line((f"  {shown_key(c):6}", "key"), (f"{c.name:22}", "strong"), c.help) for c in there]
+    return tuple(lines)

@@ -46,7 +46,10 @@ def placement_lines(state: State, room: Room) -> list[Line]:
     left = room.height - len(lines)
     if len(said) > left:
         more = len(said) - left + 1
-        said = [*said[: max(left - 1, 0)], line((f" {more} more lines: 3 and z show them", "note"))]
+        said = [
+            *said[: max(left - 1, 0)],
+            line((f" {more} more lines: {state.key('placement pane')} and {state.key('zoom')} show them", "note")),
+        ]
     return [*lines, *said]
 
 
@@ -112,11 +115,11 @@ def _moves(moved: list[set[int]], room: Room) -> list[Line]:
     blocks = sorted(set().union(*moved))
     if not blocks:
         return []
-    text = f"moved: {_ranges(blocks)}"
+    text = f"moved: {ranges(blocks)}"
     return [line((" ", "text"), (part, "moved")) for part in wrapped(text, room.width - 2, _MOST_SAID)]
 
 
-def _ranges(numbers: list[int]) -> str:
+def ranges(numbers: list[int]) -> str:
     """`3-5, 12`."""
     parts: list[list[int]] = []
     for n in numbers:

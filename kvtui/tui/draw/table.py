@@ -17,7 +17,6 @@ from kvtui.tui.state import State
 _ROWS_SHARE = 0.5  # of the lines under the headings: pairs that are shown before anything is said of them
 _ROOMY = 10  # lines inside from which there is room for remarks on the model
 _INDENT = 3  # the mark of what is recommended, the cursor, a gap
-_READ_ON = "  (w: all of it)"
 _UP, _DOWN = "↑", "↓"
 Drawn = tuple[Column, Face]
 # the verdict, which is of the screen alone: columns inside from which it is a word or a few, and its width
@@ -94,7 +93,8 @@ def said_lines(state: State, row: PairRow | None, room: Room, most: int) -> list
             lines.append((f"{mark if i == 0 else ' ' * _INDENT}{part}", style))
     if len(lines) > most > 0:
         last, style = lines[most - 1]
-        lines = [*lines[: most - 1], (cut(last + " ...", room.width - len(_READ_ON) - 1) + _READ_ON, style)]
+        read_on = f"  ({state.key('why')}: all of it)"
+        lines = [*lines[: most - 1], (cut(last + " ...", room.width - len(read_on) - 1) + read_on, style)]
     return [line(x) for x in lines[: max(most, 0)]]
 
 

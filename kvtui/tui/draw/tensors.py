@@ -1,18 +1,33 @@
 """The tensors of the block under the cursor: type, size, and where each is."""
 
+from collections.abc import Iterator
+
 from kvtui.base.sizes import amount
+from kvtui.placement.plan import Plan
+from kvtui.report.why_here import place, why_here
 from kvtui.tui.draw.placement import place_name
 from kvtui.tui.draw.room import Room
+from kvtui.tui.keys.asking import Choice
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
 
 _SIZE, _PLACE = 10, 7
+_MOST_NAME = 32  # columns of a name in the list
 
 
 def tensors_title(state: State) -> str:
     """Which block it is."""
     blocks = state.request.model.n_layer_all
     return f"block {state.cursor}" if state.cursor < blocks else "output"
+
+
+def tensor_rows(plan: Plan) -> Iterator[Choice]:
+    """A row a tensor that is loaded: name, type, size, where, and why there; block by block, the largest first."""
+    loaded = [t for t in plan.request.model.tensors if t.loaded]
+    for t in sorted(loaded, key=lambda t: (t.block is None, t.block or 0, -t.n_bytes)):
+        there = place(plan, plan.assignment.tensor_devices[t.index])
+        name = t.name.removesuffix(".weight")
+        yield Choice(f"{name:{_MOST_NAME}} {t.type_name:7} {amount(t.n_bytes):>9}  {there:{_PLACE}} {why_here(plan, t)}", None)
 
 
 def tensor_lines(state: State, room: Room) -> list[Line]:

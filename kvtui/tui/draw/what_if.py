@@ -28,7 +28,7 @@ def what_if_text(state: State) -> str:
         if had.plan.fits != plan.fits:
             changes.append("now it fits" if plan.fits else "now it does not fit")
     joined = f": {', '.join(changes)}" if changes else ""
-    return f"{said}{joined}; = is the machine as it is"
+    return f"{said}{joined}; {state.key('as it is')} is the machine as it is"
 
 
 def _devices(before: tuple[Device, ...], after: tuple[Device, ...]) -> str:

@@ -66,8 +66,20 @@ class Actions(Protocol):
     def measure_ram(self) -> None:
         """RAM's bandwidth, now."""
 
+    def compare_plans(self) -> None:
+        """Keep the plan as A, or show A and B."""
+
+    def swap_plans(self) -> None:
+        """B is A, A is B."""
+
+    def forget_plan(self) -> None:
+        """No A."""
+
     def pin_block(self) -> None:
         """Pin the block under the cursor to the next device."""
+
+    def list_tensors(self) -> None:
+        """Each tensor of the block under the cursor, and why it is where it is."""
 
     def mark_blocks(self) -> None:
         """Mark blocks from here on, to pin them together."""

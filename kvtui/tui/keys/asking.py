@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from kvtui.base.text import columns, cut, printable
 from kvtui.tui.lines import Line, line, window
 
-_MOST_TYPED = 40  # characters of a filter
+MOST_TYPED = 40  # characters of a filter
 _AROUND, _LEAST_SHOWN = 8, 20  # columns of a prompt beside its name, text and keys; of its text in any case
-_BACKSPACE = ("backspace", "ctrl+h")
+BACKSPACE = ("backspace", "ctrl+h")
 _KEEPING = ("left", "right", "home", "end")  # go on with what stands there
-_STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
+STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -10_000, "end": 10_000}
 
 
 class Asking:
@@ -59,7 +59,7 @@ class Prompt(Asking):
             self.take(self.text)
             return None
         text = self.text
-        if key in _BACKSPACE:
+        if key in BACKSPACE:
             text = "" if self.selected else text[:-1]
         elif character and character.isprintable():
             text = character if self.selected else text + character
@@ -181,11 +181,11 @@ class Menu(Asking):
                 return self
             pick()
             return None
-        if key in _BACKSPACE:
+        if key in BACKSPACE:
             typed = typed[:-1]
-        elif key in _STEPS:
-            at += _STEPS[key]
-        elif character and character.isprintable() and len(typed) < _MOST_TYPED:
+        elif key in STEPS:
+            at += STEPS[key]
+        elif character and character.isprintable() and len(typed) < MOST_TYPED:
             typed += character
         after = replace(self, typed=typed)
         return replace(after, at=max(0, min(at, len(after.shown()) - 1)))
@@ -193,7 +193,8 @@ class Menu(Asking):
     def footer(self, width: int) -> tuple[Line, ...]:
         """Its keys."""
         typed = f"filter: {self.typed}_  " if self.typed else ""
-        return (line((f" {typed}", "strong"), ("Enter chooses, up and down move, letters filter, Esc leaves", "dim")),)
+        enter = "Enter chooses, " if any(c.pick is not None for c in self.choices) else ""
+        return (line((f" {typed}", "strong"), (f"{enter}up and down move, letters filter, Esc leaves", "dim")),)
 
     def page(self, width: int, height: int) -> tuple[str, list[Line]]:
         """The rows around the cursor."""

@@ -58,7 +58,7 @@ def halved(request: Request) -> Change:
     type_k, type_v = HALVES.get(context.type_k), HALVES.get(context.type_v)
     if type_k is None or type_v is None:
         none = context.type_k if type_k is None else context.type_v
-        return Change(request, f"no type has half the bytes of {none}: c takes a smaller context")
+        return Change(request, f"no type has half the bytes of {none}: a smaller context takes less")
     change = with_pair(request, type_k, type_v)
     before, after = (cache_layout(request.model, r.context).cache_bytes for r in (request, change.request))
     return replace(change, notice=f"{type_k}/{type_v}: {_size(after)} of cache instead of {_size(before)}")

@@ -4,10 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from textual.keys import key_to_character
+
 from kvtui.tui.keys.actions import Actions
 
 _WHOLE_PAGE = 1 << 20  # lines: more than any page has
 EVERYWHERE, MEMORY, TABLE, PLACEMENT, LOG, PAGE = "", "memory", "kv", "placement", "log", "page"
+
+PANE_NAMES = {
+    EVERYWHERE: "everywhere",
+    MEMORY: "in the memory pane",
+    TABLE: "in the K/V table",
+    PLACEMENT: "in the map",
+    LOG: "in the log",
+}
 
 
 class When(Enum):
@@ -19,6 +29,7 @@ class When(Enum):
     NO_ROOM = auto()  # the last load ran out of memory
     LEARNED = auto()  # something was measured that the plan does not count
     TAKES = auto()  # the page in front has a request to take
+    KEEPS = auto()  # a plan is kept as A
     HAS_OTHER = auto()  # the screen shows the plan that runs, and another request waits
 
 
@@ -114,12 +125,31 @@ COMMANDS = (
         "R measure RAM",
     ),
     Command(
+        "D",
+        lambda a: a.compare_plans(),
+        "keep as A, compare",
+        "keep this plan as A; then A and what is asked since (B) side by side",
+        footer="D A/B",
+        rank=4,
+    ),
+    Command("X", lambda a: a.swap_plans(), "swap A and B", "A on the screen, B kept", footer="X swap", rank=2, when=When.KEEPS),
+    Command("Z", lambda a: a.forget_plan(), "forget A", "no plan is kept", footer="Z forget A", rank=3, when=When.KEEPS),
+    Command(
         "space",
         lambda a: a.mark_blocks(),
         "mark",
         "mark blocks: arrows stretch the mark, a device's letter pins their experts (or FFN) there",
         PLACEMENT,
         "Space marks",
+    ),
+    Command(
+        "enter",
+        lambda a: a.list_tensors(),
+        "tensors",
+        "the block's tensors: type, size, where, and why there; letters filter all of them by name, type, device, reason",
+        PLACEMENT,
+        "Enter tensors",
+        rank=2,
     ),
     Command("minus", lambda a: a.drop_pin(), "unpin", "take this block's pin back", PLACEMENT, "- unpins"),
     Command("left", lambda a: a.step_block(-1), "block before", "the block to the left", PLACEMENT, "left/right block"),
@@ -290,7 +320,10 @@ COMMANDS = (
     Command("pagedown", lambda a: a.scroll_log(-10), "scroll down", "newer lines"),
     Command("z", lambda a: a.zoom_pane(), "zoom", "only this pane, or all of them again", footer="z zoom", rank=4),
     Command("t", lambda a: a.next_theme(), "theme", "other colours", footer="t theme", rank=6),
-    Command("ctrl+p", lambda a: a.show_commands(), "commands", "all of these by name", footer="^P commands", rank=6),
+    Command(
+        "colon", lambda a: a.show_commands(), "commands", "find any of these by letters of its name", footer=": find", rank=3
+    ),
+    Command("ctrl+p", lambda a: a.show_commands(), "commands", "the same"),
     Command("question_mark", lambda a: a.show_help(), "help", "this page", footer="? help"),
     Command("escape", lambda a: a.go_back(), "back", "all panes again"),
     Command("q", lambda a: a.leave(), "quit", "leave; asks what to do with a running server", footer="q quit"),
@@ -314,15 +347,21 @@ COMMANDS = (
 )
 
 
-def command_for(key: str, front: str) -> Command | None:
+def command_for(key: str, front: str, commands: tuple[Command, ...] = COMMANDS) -> Command | None:
     """What a key does while that pane, or a page, is in front: a page lets no key through."""
     panes = (PAGE,) if front == PAGE else (front, EVERYWHERE)
-    return next((c for pane in panes for c in COMMANDS if c.pane == pane and c.key == key), None)
+    return next((c for pane in panes for c in commands if c.pane == pane and c.key == key), None)
+
+
+def key_named(commands: tuple[Command, ...], name: str) -> str:
+    """The first key of the command of that name, as a person reads it."""
+    return next(shown_key(c) for c in commands if c.name == name)
 
 
 KEY_NAMES = {
     "question_mark": "?",
     "escape": "Esc",
+    "enter": "Enter",
     "pageup": "PgUp",
     "pagedown": "PgDn",
     "slash": "/",
@@ -338,4 +377,5 @@ KEY_NAMES = {
 
 def shown_key(command: Command) -> str:
     """The key as a person reads it."""
-    return KEY_NAMES.get(command.key, command.key if len(command.key) == 1 else command.key.capitalize())
+    key = command.key
+    return KEY_NAMES.get(key) or key_to_character(key) or key.replace("ctrl+", "^").capitalize()

@@ -2,15 +2,15 @@
 
 from collections.abc import Set
 
-from kvtui.tui.keys.commands import COMMANDS, EVERYWHERE, PAGE, Command, When
+from kvtui.tui.keys.commands import EVERYWHERE, PAGE, Command, When
 
 LINES = 2
 _GAP = "  "
 
 
-def key_lines(front: str, holding: Set[When], width: int) -> list[str]:
+def key_lines(commands: tuple[Command, ...], front: str, holding: Set[When], width: int) -> list[str]:
     """At most LINES lines of `width` columns. `front`: the pane, or PAGE; `holding`: what is so."""
-    hints = _hints(front, holding)
+    hints = _hints(commands, front, holding)
     while True:
         lines = _folded([c.footer for c in hints], width)
         if len(lines) <= LINES or len(hints) < 2:
@@ -19,8 +19,8 @@ def key_lines(front: str, holding: Set[When], width: int) -> list[str]:
         hints.remove([c for c in hints if c.rank == least][-1])
 
 
-def _hints(front: str, holding: Set[When]) -> list[Command]:
-    shown = [c for c in COMMANDS if c.footer and c.when in holding]
+def _hints(commands: tuple[Command, ...], front: str, holding: Set[When]) -> list[Command]:
+    shown = [c for c in commands if c.footer and c.when in holding]
     own = [c for c in shown if c.pane == front or (front != PAGE and c.named_in == front)]
     if front == PAGE:
         return own

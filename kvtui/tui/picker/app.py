@@ -61,6 +61,7 @@ class Running(Message):
 class Opened(Message):
     """A model's header was read."""
 
+    opening: Event
     model: str
     request: Request
 
@@ -68,6 +69,14 @@ class Opened(Message):
 @dataclass
 class NotOpened(Message):
     """Why a model could not be opened; one sentence."""
+
+    opening: Event
+    problem: str
+
+
+@dataclass
+class NotLooked(Message):
+    """Why running servers are not named; one sentence."""
 
     problem: str
 
@@ -82,6 +91,7 @@ class PickerApp(GuardedApp[Session]):
         super().__init__(ansi_color=look.ansi)
         self.session, self.look, self.places, self.opener = session, look, places, opener
         self.state = PickerState(typed=session.asked, behind=session.request.model.name if session.request is not None else "")
+        self.opening = Event()  # of the model that was chosen; set once nobody waits for it
         self.listing = Event()  # of the repository in front; set once nobody waits for it
         self.pane = LinesPane(self._lines, id="picker")
 
@@ -95,7 +105,7 @@ class PickerApp(GuardedApp[Session]):
             self.screen.styles.background = self.look.background
         self.pane.use_styles(self.look.styles)
         self.work("looking for models", self._search, Searched)
-        self.work("looking for servers that run", _running, NotOpened)
+        self.work("looking for servers that run", _running, NotLooked)
         self.draw()
         if self.state.lists:
             self._list(self.state.typed)
@@ -139,6 +149,8 @@ class PickerApp(GuardedApp[Session]):
 
     def on_opened(self, message: Opened) -> None:
         """On to the app."""
+        if not self._awaited(message.opening):
+            return
         address = ModelAddress(message.model)
         path, remote = (None, address) if address.is_remote else (address.path, None)
         request = message.request
@@ -146,9 +158,26 @@ class PickerApp(GuardedApp[Session]):
 
     def on_not_opened(self, message: NotOpened) -> None:
         """A sentence; another model may be chosen."""
+        if not self._awaited(message.opening):
+            return
         view = self.state.repository
         view = view and replace(view, opening=False, notice=message.problem)
         self.become(replace(self.state, opening=False, notice="" if view else message.problem, repository=view))
+
+    def on_not_looked(self, message: NotLooked) -> None:
+        """A sentence; the list goes on."""
+        self.become(replace(self.state, notice=message.problem))
+
+    def _awaited(self, opening: Event) -> bool:
+        return opening is self.opening and not opening.is_set()
+
+    def _give_up(self) -> None:
+        """Nobody waits for the model that was being opened: what it answers is dropped."""
+        self.opening.set()
+        view = self.state.repository
+        notice = "opening was given up"
+        view = view and replace(view, opening=False, notice=notice)
+        self.become(replace(self.state, opening=False, notice="" if view else notice, repository=view))
 
     # -- a repository ----------------------------------------------------------------------------------------------
 
@@ -192,7 +221,9 @@ class PickerApp(GuardedApp[Session]):
     def on_key(self, event: Key) -> None:
         """Every printable key types; the others move, open and leave."""
         event.stop()
-        if event.key == "escape" and self.state.repository is not None:
+        if event.key == "escape" and self.state.opening:
+            self._give_up()
+        elif event.key == "escape" and self.state.repository is not None:
             self.listing.set()
             self.become(replace(self.state, repository=None))
         elif event.key == "escape" and self.state.typed:
@@ -217,8 +248,11 @@ class PickerApp(GuardedApp[Session]):
     def _open(self, model: str) -> None:
         if model and not self.state.opening:
             view = self.state.repository
+            self.opening = opening = Event()
             self.become(replace(self.state, opening=True, notice="", repository=view and replace(view, opening=True, notice="")))
-            self.work("opening the model", partial(_opened, self.opener, model), NotOpened, left_behind=True)
+            self.work(
+                "opening the model", partial(_opened, self.opener, opening, model), partial(NotOpened, opening), left_behind=True
+            )
 
     def _leave(self, session: Session | None) -> None:
         self.listing.set()
@@ -239,8 +273,8 @@ def _running() -> Message:
     return Running(tuple(named(record) for record in survivors() if is_alive(record)))
 
 
-def _opened(opener: Callable[[str], Request], model: str) -> Message:
-    return Opened(model, opener(model))
+def _opened(opener: Callable[[str], Request], opening: Event, model: str) -> Message:
+    return Opened(opening, model, opener(model))
 
 
 def picker(session: Session, look: Theme, opener: Callable[[str], Request]) -> PickerApp:

@@ -71,7 +71,7 @@ def _progress(view: RepositoryView) -> str:
 def _said(view: RepositoryView, width: int) -> list[Line]:
     """What is going on; else all of what the row under the cursor says."""
     if view.opening:
-        return [line((" reading the header", "dim"))]
+        return [line((" reading the header: Esc gives it up", "dim"))]
     if view.notice:
         return [line((f" {part}", "warning")) for part in wrapped(view.notice, width - 1)]
     if view.at >= len(view.rows):

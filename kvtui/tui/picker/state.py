@@ -102,7 +102,7 @@ def picker_lines(state: PickerState, width: int, height: int) -> list[Line]:
 def said_lines(state: PickerState, width: int) -> list[Line]:
     """What is going on, all of it; else the path under the cursor."""
     if state.opening:
-        return [line((" reading the header", "dim"))]
+        return [line((" reading the header: Esc gives it up", "dim"))]
     if state.notice:
         return [line((f" {part}", "warning")) for part in wrapped(state.notice, width - 1)]
     rows = state.shown()

@@ -221,7 +221,7 @@ class LaunchDesk(Desk):
         if self.state.running is None or self.state.shows_running:
             self._take(self.state.request, told)
         else:
-            self.show_running_plan(f"{told}; its plan is shown, j shows what was asked last")
+            self.show_running_plan(f"{told}; its plan is shown, {self.state.key('the other plan')} shows what was asked last")
 
     def show_running_plan(self, told: str = "") -> None:
         """The request of the running server; what was on the screen is one key away."""
@@ -232,7 +232,10 @@ class LaunchDesk(Desk):
             self.notice("this is the plan that runs")
         else:
             self.state = replace(state, other=asked_of(state.request))
-            self.change(state.running.over(state.request, frozenset()), told or "the plan that runs; j goes back")
+            self.change(
+                state.running.over(state.request, frozenset()),
+                told or f"the plan that runs; {state.key('the other plan')} goes back",
+            )
 
     def show_asked_plan(self) -> None:
         """What was on the screen before that."""
@@ -240,7 +243,10 @@ class LaunchDesk(Desk):
         if other is None:
             self.notice("no other plan was asked for")
         else:
-            self.change(other.over(self.state.request, frozenset()), "the plan asked for; J shows the one that runs")
+            self.change(
+                other.over(self.state.request, frozenset()),
+                f"the plan asked for; {self.state.key('the plan that runs')} shows the one that runs",
+            )
 
     # -- following -------------------------------------------------------------------------------------------------
 
@@ -295,7 +301,7 @@ class LaunchDesk(Desk):
             return
         request, said = with_room(self.state.request, found)
         self.state = replace(self.state, page=None, no_room=None)
-        self.change(request, said)
+        self.change(request, f"{said}; {self.state.key('undo')} takes it back")
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

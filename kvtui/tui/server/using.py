@@ -49,7 +49,7 @@ class ServerDesk(LaunchDesk):
     def _ready_server(self) -> ServerProcess | None:
         process = self.server.process
         if process is None or not process.is_running():
-            self.notice("no server is running: L launches one")
+            self.notice(f"no server is running: {self.state.key('launch')} launches one")
             return None
         if not self.state.server.ready:
             self.notice("llama-server is still loading")
