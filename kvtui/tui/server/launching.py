@@ -20,12 +20,14 @@ from kvtui.tasks.last_request import asked_of
 from kvtui.tasks.launch import record_plan
 from kvtui.tasks.making_room import told, with_room
 from kvtui.tasks.running import machine_before, request_that_runs, runs_model
-from kvtui.tui.desk import RETRY_SECONDS, Desk
+from kvtui.tui.desk import RETRY_SECONDS
 from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
+from kvtui.tui.dry_runs import key_of
 from kvtui.tui.keys.asking import Question
 from kvtui.tui.log_view import LogView
 from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
+from kvtui.tui.server.checking import CheckingDesk
 from kvtui.tui.server.messages import JobFailed, LaunchChecked, LogRead, ServersFound, Stopped, Stopping, SurvivorsFound
 from kvtui.tui.server.shown import view_of
 from kvtui.tui.session import Session
@@ -36,7 +38,7 @@ LOG_SECONDS = 0.25
 NONE_FOUND = "no llama-server found: name one with --llama-server"
 
 
-class LaunchDesk(Desk):
+class LaunchDesk(CheckingDesk):
     """The desk with a server: `server` is the one at hand, `state` says what is shown of it."""
 
     def __init__(self, session: Session, state: State | None = None) -> None:
@@ -87,6 +89,7 @@ class LaunchDesk(Desk):
         self.become(replace(self.state, binaries=usable, declined=declined, build="" if usable else "no llama-server found"))
         if usable:
             self.use_build(usable[0])
+            self.ask_soon()
         if message.launch and usable:
             self.launch_server()
         elif message.launch:
@@ -126,6 +129,7 @@ class LaunchDesk(Desk):
             self.call_next(self.launch_server)
 
     def _check(self, binary: ServerBinary, plan: Plan, path: Path) -> None:
+        self.call_off()
         address, stopped_at, closing = self.session.address, self.server.stopped_at, self.server.closing
         self.notice("looking at the port, the memory that is free now, and the dry run")
         self.server.start("checking the launch", lambda: jobs.check(binary, plan, path, address, stopped_at, closing))
@@ -133,6 +137,8 @@ class LaunchDesk(Desk):
     def on_launch_checked(self, message: LaunchChecked) -> None:
         """Launched, or a question first."""
         binary, plan, found, answer = message.binary, message.plan, message.found, message.answer
+        if answer is not None:
+            self.state = replace(self.state, dry_runs=self.state.dry_runs.plus(key_of(binary, plan), answer))
         self.notice("")
         if found.missing:
             self.notice(f"{binary.build or binary.path} has no {', '.join(found.missing)}: B chooses another llama-server")
