@@ -45,9 +45,11 @@ class Watch:
         return "ready" if self._progress.ready else "loading"
 
     def look(self) -> None:
-        """Hear its log."""
+        """Hear its log, and ask it whether it is ready: only its own answer says so."""
         while lines := self._process.read_log():
             self._progress = self._progress.after(line.text for line in lines)
+        if not self._progress.ready and self._client.health().state == "ready":
+            self._progress = self._progress.answered()
 
     def status(self) -> Json:
         """All that can be said now: bytes, tokens, seconds. What is not known is null, in `slots` an empty list."""

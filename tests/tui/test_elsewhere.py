@@ -8,9 +8,10 @@ from kvtui.header.address import ModelAddress
 from kvtui.placement.plan import quick_plan
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tasks.demo import demo_request
+from kvtui.tasks.exporting import COMMAND, ENVIRONMENT, PRESET, SCRIPT, SWAP, UNIT, Format
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.run import first_state
-from kvtui.tui.server.exporting import COMMAND, ENVIRONMENT, PRESET, SCRIPT, SWAP, UNIT, export
+from kvtui.tui.server.exporting import export
 from kvtui.tui.session import Session
 from tests.tui.waiting import until
 
@@ -47,7 +48,7 @@ async def test_its_command_downloads_it_and_a_launch_says_so(name: str, flags: s
 
 @pytest.mark.parametrize(("name", "flags"), NAMES)
 @pytest.mark.parametrize("kind", [COMMAND, SCRIPT, UNIT, SWAP])
-def test_an_export_downloads_it(kind: str, name: str, flags: str, tmp_path: Path) -> None:
+def test_an_export_downloads_it(kind: Format, name: str, flags: str, tmp_path: Path) -> None:
     one = session(name)
     assert one.request is not None
     text = export(kind, quick_plan(one.request), one, binary(), tmp_path).text
@@ -59,7 +60,7 @@ def test_an_export_downloads_it(kind: str, name: str, flags: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", [PRESET, ENVIRONMENT])
-def test_a_form_that_names_a_file_is_refused(kind: str, tmp_path: Path) -> None:
+def test_a_form_that_names_a_file_is_refused(kind: Format, tmp_path: Path) -> None:
     one = session(NAMES[0][0])
     assert one.request is not None
     with pytest.raises(ValueError, match="hf:someone/Some-GGUF:Q4_K_M is not on this machine"):

@@ -13,9 +13,10 @@ from kvtui.server.binary.help import parse_help
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.process.record import ServerRecord
 from kvtui.tasks.demo import demo_request
+from kvtui.tasks.exporting import COMMAND, ENVIRONMENT, PRESET, SCRIPT, SWAP, UNIT, Format
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.draw.server_pages import about_page
-from kvtui.tui.server.exporting import COMMAND, ENVIRONMENT, PRESET, SCRIPT, SWAP, UNIT, export
+from kvtui.tui.server.exporting import export
 from kvtui.tui.session import Session
 from tests.tui.waiting import until
 
@@ -62,7 +63,7 @@ def test_the_page_of_a_server_shows_the_command_as_it_can_be_typed(session: Sess
 
 
 @pytest.mark.parametrize("kind", [COMMAND, SCRIPT, ENVIRONMENT, UNIT, SWAP, PRESET])
-def test_an_export_names_the_file_or_refuses(session: Session, tmp_path: Path, kind: str) -> None:
+def test_an_export_names_the_file_or_refuses(session: Session, tmp_path: Path, kind: Format) -> None:
     assert session.path is not None
     assert session.request is not None
     printer = tmp_path / "llama-server"
