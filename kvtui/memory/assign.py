@@ -45,9 +45,11 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         splits = given
     by_split = layer_devices(model.n_layer_all, flags.n_gpu_layers, splits)
     layers = tuple(CPU if d == CPU else used[d] for d in by_split)
+    places = tensor_devices(model, layers, flags.overrides, machine.devices)
+    _need_opened(model, places, used, machine.devices)
     return Assignment(
         layer_devices=layers,
-        tensor_devices=tensor_devices(model, layers, flags.overrides, machine.devices),
+        tensor_devices=places,
         overridden=bool(flags.overrides),
         tied_output=overridden_device(EMBEDDING, flags.overrides, machine.devices) if model.tied_output else None,
         opened=used if used != tuple(range(len(machine.devices))) else None,
@@ -55,6 +57,15 @@ def assign(model: ModelSpec, flags: ServerFlags, machine: Machine) -> Assignment
         named=None if flags.devices is None else used_devices(replace(flags, split_mode="layer"), machine.devices),
         shares=tuple(given) if any(given) else (),
     )
+
+
+def _need_opened(model: ModelSpec, places: Sequence[int], used: Sequence[int], devices: Sequence[Device]) -> None:
+    """An override may name any device's memory; where -dev or -sm none does not open it, nothing can read the tensor there, and
+    llama-server aborts (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur)."""
+    for tensor, place in zip(model.tensors, places, strict=True):
+        if tensor.loaded and place != CPU and place not in used:
+            name = devices[place].name
+            raise UsageError(f"-ot puts {tensor.name} on {name}, which is not opened: llama-server would abort; add it to -dev")
 
 
 def overridden_device(name: str, overrides: Sequence[Override], devices: Sequence[Device]) -> int | None:

@@ -164,6 +164,8 @@ def _without_blocks_in_ram(problem: Problem, found: Found) -> tuple[Problem, Fou
     request, best = problem.request, found.best
     if best.over_bytes or CPU not in best.homes or not problem.movables or request.no_ram or CPU in problem.pinned_homes:
         return problem, found
+    if not any(request.capacities):  # no device is opened
+        return problem, found
     trial = build_problem(replace(request, blocks_on_devices=True))
     other = search(trial)
     if other.best.over_bytes or other.best.score.seconds > best.score.seconds * GUARD:

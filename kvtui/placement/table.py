@@ -11,6 +11,7 @@ from kvtui.cache.support import Support, support
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU
+from kvtui.memory.beside import BesideModel
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import lacking
@@ -19,7 +20,7 @@ from kvtui.placement.context_search import largest_in_place, largest_on_devices
 from kvtui.placement.decode import Still, still_of, work_of
 from kvtui.placement.plan import Plan
 from kvtui.placement.prompt import Prompt, prompt_of
-from kvtui.placement.solve.problem import seconds_per_byte
+from kvtui.placement.solve.problem import beside_model, seconds_per_byte
 from kvtui.placement.speed import speed_of
 
 # pairs worth a look, from the ladder of bits(K) >= bits(V)
@@ -103,6 +104,7 @@ class _Shared:
     prompt: Prompt
     seconds_per_byte: tuple[float, ...]
     attends: frozenset[int]  # devices that hold blocks with a cache
+    beside: BesideModel  # its caches have types of their own
 
     @staticmethod
     def of(plan: Plan) -> "_Shared":
@@ -112,7 +114,8 @@ class _Shared:
         homes = plan.homes if request.context.offload_kqv else (CPU,) * len(plan.homes)
         attends = frozenset(h for h, x in zip(homes, reference.layers, strict=False) if x.cache_bytes)
         prompt = prompt_of(request.model, request.context, plan.assignment, request.machine)
-        return _Shared(reference, still_of(request.model, plan.assignment, len(speeds)), prompt, speeds, attends)
+        still = still_of(request.model, plan.assignment, len(speeds))
+        return _Shared(reference, still, prompt, speeds, attends, beside_model(request))
 
 
 def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: bool) -> PairRow:
@@ -123,7 +126,16 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     accepted = not any(f.severity == "error" for f in found)
     layout = cache_layout(model, context)
     compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
-    memory = estimate(model, context, plan.assignment, machine, compute=compute, layout=layout, learned=request.learned)
+    memory = estimate(
+        model,
+        context,
+        plan.assignment,
+        machine,
+        compute=compute,
+        layout=layout,
+        learned=request.learned,
+        beside=shared.beside,
+    )
     decides, by_place = _runs(plan, shared, context)
     work = work_of(model, context, shared.still, by_place, shared.seconds_per_byte)
     speed = speed_of(work, machine, shared.prompt)

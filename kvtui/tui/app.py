@@ -15,6 +15,7 @@ from kvtui.tui.keys.changes import (
     apply_edit,
     halved,
     with_largest_context,
+    with_next_preferred,
     with_next_type,
     with_pair,
     with_preset,
@@ -108,6 +109,10 @@ class KvtuiApp(ReviewDesk, RamSpeedDesk, ComparingDesk):
 
         edit = EDITS[what]
         self.ask(Prompt(what, take, text=edit.today(self.state.request), hint=edit.hint, selected=True))
+
+    def prefer_next(self) -> None:
+        """Another preferred device, or none."""
+        self._changed(with_next_preferred(self.state.request))
 
     def pin_block(self) -> None:
         """Pin the block under the cursor, once it is seen."""

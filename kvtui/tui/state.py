@@ -11,6 +11,7 @@ from kvtui.server.log.out_of_memory import OutOfMemory
 from kvtui.server.measure.measured import Measurement
 from kvtui.tasks.last_request import LastRequest
 from kvtui.tasks.lessons import Lesson
+from kvtui.tui.dry_runs import DryRuns
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.keys.commands import COMMANDS, PAGE, Command, When, key_named
 from kvtui.tui.keys.marking import Marking
@@ -136,6 +137,7 @@ class State:
     server: ServerView = field(default_factory=ServerView)
     log: LogView = field(default_factory=LogView)
     binaries: tuple[ServerBinary, ...] = ()  # llama-servers that can be used, the chosen first
+    dry_runs: DryRuns = field(default_factory=DryRuns)
     declined: tuple[str, ...] = ()  # sentences on those that cannot
     launch_waits: bool = False  # a launch was asked for while its plan was being made
     build: str = ""

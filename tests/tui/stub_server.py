@@ -45,7 +45,17 @@ else:
         print(line, end="", flush=True)
     if {code!r} is not None:
         sys.exit({code!r})
-    time.sleep(600)
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = self.path == "/health"
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(b'{{"status": "ok"}}' if found else b"")
+        def log_message(self, *args):
+            pass
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+    HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
 """
 READY = "0.00.100.000 I main: model loaded\n"
 

@@ -21,6 +21,7 @@ from kvtui.model.load import model_from_header
 from kvtui.model.projector import projector_from_header
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Request
+from kvtui.placement.table import pair_rows
 
 MIB = 2**20
 PRINTED = 0.005 + 1e-6  # half of the last digit of "%8.2f MiB"
@@ -134,6 +135,27 @@ def test_a_plan_keeps_room_for_it(known: Headers) -> None:
     flags = parse_flags(plan.argv)
     again = BesideModel(beside.beside, beside.model, flags.context, beside.machine, main=flags)
     assert again.parts(assign(beside.model, flags, beside.machine)) == plan.estimate.beside
+
+
+def test_rows_of_the_table_have_it(known: Headers) -> None:
+    """Whatever the pair, what loads beside the model takes the same, and decides what fits."""
+    row = next(r for r in ROWS if "-md" in r["flags"] and len(r["devices_mib"]) == 2)
+    beside, _ = loaded(known, row)
+    plan = quick_plan(Request(beside.model, beside.context, beside.machine, beside=beside.beside))
+    taken = sum(d.beside_bytes for d in plan.estimate.devices)
+    alone = replace(plan, request=replace(plan.request, beside=Beside()))
+    for with_it, without in zip(pair_rows(plan, contexts=False), pair_rows(alone, contexts=False), strict=True):
+        assert with_it.device_bytes - without.device_bytes == taken
+    shown = next(
+        r for r in pair_rows(plan, contexts=False) if r.pair == (plan.request.context.type_k, plan.request.context.type_v)
+    )
+    assert shown.device_bytes == sum(d.used_bytes for d in plan.estimate.devices)
+    full = tuple(
+        d.free_bytes - use.used_bytes for d, use in zip(plan.request.machine.devices, plan.estimate.devices, strict=True)
+    )
+    tight = replace(plan, request=replace(plan.request, margins=tuple(max(left, 0) for left in full)))
+    tighter = replace(plan, request=replace(plan.request, margins=tuple(max(left, 0) + MIB for left in full)))
+    assert [r.fits for p in (tight, tighter) for r in pair_rows(p, contexts=False) if r.pair == shown.pair] == [True, False]
 
 
 def test_overhead_of_cards_until_this_machine_showed_its_own(known: Headers) -> None:

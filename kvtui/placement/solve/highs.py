@@ -20,6 +20,7 @@ import numpy as np
 _GAP = 1e-4  # relative, at which a program counts as solved
 _POLL_SECONDS = 0.03
 _SAY_SECONDS = 0.5  # between two messages about the bound
+_FEASIBLE = 2  # HighsInfo.primal_solution_status (HConst.h, kSolutionStatusFeasible): else the values are mere zeros
 _START = "from kvtui.placement.solve.highs import serve; serve()"
 
 
@@ -91,8 +92,9 @@ def _solver(program: Program, nodes: int | None) -> Any:
 
 
 def _answer(solver: Any, program: Program) -> Answer:
-    values = solver.getSolution().col_value
-    return Answer(tuple(values) if len(values) == len(program.cost) else (), solver.getInfo().mip_dual_bound)
+    info, values = solver.getInfo(), solver.getSolution().col_value
+    found = info.primal_solution_status == _FEASIBLE and len(values) == len(program.cost)
+    return Answer(tuple(values) if found else (), info.mip_dual_bound)
 
 
 def run_here(program: Program, nodes: int | None) -> Answer:

@@ -36,6 +36,29 @@ def over_findings(machine: Machine, margins: Sequence[int], predicted: Estimate,
     return tuple(found)
 
 
+def verdict(machine: Machine, margins: Sequence[int], predicted: Estimate, answer: DryRun) -> Finding:
+    """A dry run held to its plan in one sentence: an error where a device is over or the server refuses, a warning where one
+    takes more than 64 MiB more or less than predicted."""
+    if answer.refused:
+        return Finding(OVER, "error", f"dry run: llama-server refuses it: {answer.refused}")
+    if answer.impossible:
+        return Finding(DIFFERS, "note", f"not checked by a dry run: {answer.impossible}")
+    said, over, most = [], False, 0
+    for device, margin, use in zip(machine.devices, margins, predicted.devices, strict=True):
+        if device.name not in answer.devices:
+            continue
+        total = answer.devices[device.name].total
+        more = total - _same_parts(use).total
+        beyond = total + use.beside_bytes - max(device.free_bytes - margin, 0)
+        most, over = max(most, abs(more)), over or beyond > 0
+        if beyond > 0 or abs(more) > NOTABLE_BYTES:
+            by = f", over by {mib(beyond)}" if beyond > 0 else ""
+            said.append(f"{device.name} takes {mib(abs(more))} {'less' if more < 0 else 'more'}{by}")
+    if said:
+        return Finding(OVER if over else DIFFERS, "error" if over else "warning", f"dry run: {'; '.join(said)}")
+    return Finding(DIFFERS, "note", f"dry run agrees within {mib(most)}" if answer.devices else "dry run: llama-server takes it")
+
+
 def _same_parts(use: DeviceMemory) -> Parts:
     """The parts that a dry run tells."""
     return Parts(use.weights_bytes, use.context_bytes, use.compute_bytes)

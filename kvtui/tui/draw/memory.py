@@ -145,7 +145,7 @@ def _device_row(state: State, i: int) -> _Row:
         others + use.used_bytes,
         over if use.used_bytes else 0,
         live.used_bytes if live and state.server.running else None,  # else it is where `others` ends
-        live.note if live else "",
+        " ".join(filter(None, ("preferred" if device.name == state.request.preferred else "", live.note if live else ""))),
         parts,
     )
 

@@ -1,5 +1,8 @@
 """The map: groups down, blocks across; then the block under the cursor, speed, and what there is to say."""
 
+from collections.abc import Sequence
+
+from kvtui.base.findings import Finding
 from kvtui.hardware.device import CPU
 from kvtui.placement.plan import Plan
 from kvtui.tui.draw.bars import joined
@@ -40,7 +43,9 @@ def placement_lines(state: State, room: Room) -> list[Line]:
     moved = _moved(rows, state.before, whole)
     lines = _map(state, rows, moved, room)
     lines += _legend(state, room)
-    errors, others = _findings(plan, room, ("error",)), _findings(plan, room, ("warning", "note"))
+    errors, others = _said(plan.findings, room, ("error",)), _said(plan.findings, room, ("warning", "note"))
+    held = state.dry_runs.verdicts(next(iter(state.binaries), None), plan)
+    errors += _said(held, room, ("error", "warning", "note"))
     at = cursor_lines(state, plan, room.width) if state.focus == "placement" else []
     said = [*at, *errors, *_moves(moved, room), *others]
     left = room.height - len(lines)
@@ -155,9 +160,9 @@ def speed_text(plan: Plan) -> str:
     return "" if speed is None else f"{speed.low:.3g} to {speed.high:.3g} tokens/s, {speed.tokens_per_second:.3g} when full"
 
 
-def _findings(plan: Plan, room: Room, severities: tuple[str, ...]) -> list[Line]:
+def _said(findings: Sequence[Finding], room: Room, severities: tuple[str, ...]) -> list[Line]:
     lines: list[Line] = []
-    shown = [f for f in plan.findings if f.severity in severities]
+    shown = [f for f in findings if f.severity in severities]
     for finding in sorted(shown, key=lambda f: severities.index(f.severity)):
         for i, part in enumerate(wrapped(finding.message, room.width - 4, _MOST_SAID)):
             lines.append(line((f" {'  ' if i else ''}{part}", finding.severity)))

@@ -57,6 +57,9 @@ class Actions(Protocol):
     def edit_value(self, what: str) -> None:
         """Type a value: one of `changes.EDITS`."""
 
+    def prefer_next(self) -> None:
+        """Another preferred device, or none."""
+
     def suppose(self) -> None:
         """A card more, or one less."""
 

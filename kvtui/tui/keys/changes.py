@@ -87,6 +87,17 @@ def with_preset(request: Request, number: int) -> Change:
     return with_pair(request, type_k, type_v, f"{name}: {type_k}/{type_v}")
 
 
+def with_next_preferred(request: Request) -> Change:
+    """The next device that may be used is the preferred one; after the last, none is."""
+    names = [d.name for d in request.machine.devices if d.name not in request.excluded]
+    if len(names) < 2:
+        return Change(request, "there is no choice of devices")
+    order = [None, *names]
+    chosen = order[(order.index(request.preferred) + 1) % len(order)] if request.preferred in order else None
+    said = "no device is preferred" if chosen is None else f"{chosen} is preferred: alone where all fits there, else opened first"
+    return Change(replace(request, preferred=chosen), said)
+
+
 def _context(request: Request, text: str) -> Request:
     count = tokens(text.strip() or "max")
     return replace(request, context=replace(request.context, n_ctx=count))

@@ -19,20 +19,23 @@ from kvtui.server.http.client import ServerClient, ServerError, completion
 from kvtui.server.http.stress import StressResult, stress
 from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
-from kvtui.server.measure.dry_run import Cancelled, dry_run
+from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
 from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.server.process.holding import held_by, own_by
 from kvtui.server.process.preflight import Address, Preflight, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
 from kvtui.server.process.settling import settled
 from kvtui.server.process.start import ServerProcess, survivors
+from kvtui.tasks.checking import CHECK_SECONDS
 from kvtui.tasks.history import NotLearned, keep
 from kvtui.tasks.launch import ask_first, needs_of, record_plan
 from kvtui.tasks.measuring import take_measurement
+from kvtui.tui.dry_runs import key_of
 from kvtui.tui.server.messages import (
     AnswerHeard,
     DevicesListed,
     DryRunDone,
+    DryRunHeard,
     LaunchChecked,
     LaunchWaits,
     Measured,
@@ -141,6 +144,19 @@ def dry_run_of(binary: ServerBinary, path: Path, plan: Plan, kept: Measurement |
     except Cancelled:
         return None
     return DryRunDone(record_plan(plan, path), kept, answer)
+
+
+def hear_dry_run(binary: ServerBinary, path: Path, plan: Plan, cancel: threading.Event) -> Message:
+    """What the server says of a plan that nobody asked it about."""
+    names = [d.name for d in plan.request.machine.devices if not d.endpoint]
+    key = key_of(binary, plan)
+    try:
+        answer = dry_run(binary, path, plan.argv, CHECK_SECONDS, devices=names, env=dict(plan.env), cancel=cancel)
+    except Cancelled:
+        return DryRunHeard(key, None)
+    except OSError as e:
+        answer = DryRun(binary.build, impossible=f"it cannot be started: {e.strerror or e}")
+    return DryRunHeard(key, answer)
 
 
 def stress_pass(

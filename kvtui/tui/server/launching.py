@@ -20,12 +20,14 @@ from kvtui.tasks.last_request import asked_of
 from kvtui.tasks.launch import record_plan
 from kvtui.tasks.making_room import told, with_room
 from kvtui.tasks.running import machine_before, request_that_runs, runs_model
-from kvtui.tui.desk import RETRY_SECONDS, Desk
+from kvtui.tui.desk import RETRY_SECONDS
 from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
+from kvtui.tui.dry_runs import key_of
 from kvtui.tui.keys.asking import Countdown, Question
 from kvtui.tui.log_view import LogView
 from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
+from kvtui.tui.server.checking import CheckingDesk
 from kvtui.tui.server.messages import (
     JobFailed,
     LaunchChecked,
@@ -45,7 +47,7 @@ LOG_SECONDS = 0.25
 NONE_FOUND = "no llama-server found: name one with --llama-server"
 
 
-class LaunchDesk(Desk):
+class LaunchDesk(CheckingDesk):
     """The desk with a server: `server` is the one at hand, `state` says what is shown of it."""
 
     def __init__(self, session: Session, state: State | None = None) -> None:
@@ -96,6 +98,7 @@ class LaunchDesk(Desk):
         self.become(replace(self.state, binaries=usable, declined=declined, build="" if usable else "no llama-server found"))
         if usable:
             self.use_build(usable[0])
+            self.ask_soon()
         if message.launch and usable:
             self.launch_server()
         elif message.launch:
@@ -135,6 +138,7 @@ class LaunchDesk(Desk):
             self.call_next(self.launch_server)
 
     def _check(self, binary: ServerBinary, plan: Plan, path: Path) -> None:
+        self.call_off()
         address, stopped_at, off = self.session.address, self.server.stopped_at, self.server.new_check()
         self.notice("looking at the port, the memory that is free now, and the dry run")
         job = partial(jobs.check, binary, plan, path, address, stopped_at, off, self.post_message)
@@ -156,6 +160,8 @@ class LaunchDesk(Desk):
         binary, plan, found, answer = message.binary, message.plan, message.found, message.answer
         waited = isinstance(self.state.asking, Countdown)
         self.become(replace(self.state, notice="", asking=None if waited else self.state.asking))
+        if answer is not None:
+            self.become(replace(self.state, dry_runs=self.state.dry_runs.plus(key_of(binary, plan), answer)))
         if found.missing:
             self.notice(f"{binary.build or binary.path} has no {', '.join(found.missing)}: B chooses another llama-server")
             return

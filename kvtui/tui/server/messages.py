@@ -19,6 +19,7 @@ from kvtui.server.measure.measured import Measurement
 from kvtui.server.process.preflight import Preflight
 from kvtui.server.process.record import Ended, ServerRecord
 from kvtui.server.process.start import ServerProcess, StopReport
+from kvtui.tui.dry_runs import Key
 
 
 @dataclass
@@ -155,6 +156,14 @@ class DryRunDone(Message):
     plan: Mapping[str, object]
     kept: Measurement | None
     answer: DryRun
+
+
+@dataclass
+class DryRunHeard(Message):
+    """What llama-server says of one plan, asked in the background; None where that was called off."""
+
+    key: Key
+    answer: DryRun | None
 
 
 @dataclass
