@@ -80,7 +80,7 @@ def folded_line(content: Line, width: int) -> list[Line]:
             stop += 1
         if stop < len(text):
             space = text.rfind(" ", start + 1, stop + 1)
-            if text[start:space].strip():
+            if space > start and text[start:space].strip():
                 stop = space
         spans: list[Span] = [(indent, "text")] if lines else []
         for character, style in zip(text[start:stop], styles[start:stop], strict=True):

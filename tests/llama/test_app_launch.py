@@ -14,6 +14,8 @@ from kvtui.hardware.ram import host_memory
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
 from kvtui.server.http.client import ServerClient
+from kvtui.server.process.ports import free_port
+from kvtui.server.process.preflight import Address
 from kvtui.server.program.marks import process_identity
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
@@ -30,7 +32,8 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: floa
 def session(gemma: Path, server_path: Path) -> Session:
     machine = Machine((), host_memory())
     request = Request(load_model(gemma), ContextParams(n_ctx=2048, n_parallel=1), machine)
-    return Session(path=gemma, request=request, machine=machine, simulated=False, server=str(server_path))
+    address = Address(free_port(0).port)
+    return Session(gemma, request, machine, simulated=False, server=str(server_path), address=address)
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,12 @@ def drawn(spans: tuple[tuple[str, str], ...]) -> str:
     return "".join(text for text, _ in spans)
 
 
+def test_a_word_longer_than_the_line_is_cut_and_goes_on() -> None:
+    parts = [drawn(part).strip() for part in folded_line(line("  ", ("/a/" + "b" * 30, "dim")), 16)]
+    assert "".join(parts) == "/a/" + "b" * 30
+    assert len(parts) == 3
+
+
 def test_a_bar_is_solid_to_an_eighth_of_a_cell_or_letters() -> None:
     parts = {"weights": 25, "kv": 25, "free": 40, "margin": 10}
     assert drawn(bar(parts, 100, 10, solid=True)) == "██▌██    ░"

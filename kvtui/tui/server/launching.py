@@ -238,14 +238,14 @@ class LaunchDesk(Desk):
         state, view = self.state, replace(self.state.server, controlled_by=process.other_app)
         if fresh:
             state = replace(state, log=state.log.with_new(fresh))
-        if message.ended is None and not self.server.stopping:
+        if message.ended is None and view.running and not self.server.stopping:  # a read that comes late says nothing
             ready = self.server.progress.ready
             if ready and not view.ready:
                 self.server.measure(self.devices_of(process))
             view = replace(view, text=self.server.stage, ready=ready)
         if fresh or view != state.server:
             self.become(replace(state, server=view))
-        if message.ended is not None:
+        if message.ended is not None and view.running:
             self._ended(process, message.ended)
 
     def _ended(self, process: ServerProcess, ended: Ended) -> None:
