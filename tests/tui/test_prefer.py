@@ -30,12 +30,12 @@ async def test_one_device_after_the_other_and_back(tmp_path: Path, headers: Head
     async with app.run_test(size=(130, 40)) as pilot:
         await pilot.press("1")
         for name, other in (("CUDA0", "CUDA1"), ("CUDA1", "CUDA0")):
-            await pilot.press("f")
+            await pilot.press("N")
             assert "preferred" in row(name)
             assert "preferred" not in row(other)
             await until(pilot, lambda: app.state.plan is not None and app.state.working != "searching")
             assert opened() == name
-        await pilot.press("f")
+        await pilot.press("N")
         assert app.state.request.preferred is None
         assert "no device is preferred" in app.screen_text()
         await pilot.press("u")

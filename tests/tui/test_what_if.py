@@ -83,7 +83,7 @@ async def test_a_supposed_machine_is_neither_launched_nor_kept_in_a_profile(app:
         assert "this machine is simulated: its plan cannot be launched here" in flat(app)
         await pilot.press("P", "enter", *"mine", "enter")
         assert profiles()["mine"].options.margin is None
-        assert app.state.asked_here.machine == app.session.machine
+        assert app.state.here(app.state.request).machine == app.session.machine
 
 
 async def test_figures_of_another_machine_are_passed_over_and_a_silent_driver_is_told(app: KvtuiApp) -> None:

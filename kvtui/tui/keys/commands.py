@@ -108,12 +108,12 @@ COMMANDS = (
     Command("b", lambda a: a.edit_value("ubatch"), "ubatch", "type the physical batch", footer="b ubatch", rank=6),
     Command("m", lambda a: a.edit_value("margin"), "margin", "type the memory to leave free: 1GiB", footer="m margin", rank=4),
     Command(
-        "f",
+        "N",
         lambda a: a.prefer_next(),
         "prefer",
         "the next device is the preferred one: alone where all fits there, else opened first; after the last, none",
         MEMORY,
-        "f prefer",
+        "N prefer",
         rank=4,
     ),
     Command(
