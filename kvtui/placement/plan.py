@@ -82,9 +82,23 @@ class Plan:
 
 
 def quick_plan(request: Request) -> Plan:
-    """The first answer, by search alone."""
+    """The first answer, by search alone, with the physical batch that was asked for, or that fits."""
     problem, first, notes = _searched(request)
     return plan_of(problem, first, proven=False, notes=notes)
+
+
+def searched_plan(request: Request) -> Plan:
+    """The best plan by search alone."""
+    return with_batch(quick_plan(request))
+
+
+def with_batch(plan: Plan) -> Plan:
+    """`plan`, or the one with a larger physical batch that serves prompts better: some more searches."""
+    chosen = enlarged(build_problem(plan.request), plan.found)
+    if chosen is None:
+        return plan
+    problem, found, notes = chosen
+    return plan_of(problem, found, proven=False, notes=(*plan.notes, *notes))
 
 
 def make_plan(
@@ -101,6 +115,8 @@ def make_plan(
     from kvtui.placement.solve.exact import A_LITTLE, AT_ONCE, PROVE, solve
 
     problem, first, notes = _searched(request)
+    problem, first, batched = enlarged(problem, first) or (problem, first, ())
+    notes = (*notes, *batched)
     if prove or deadline is not None:
         effort = replace(PROVE, deadline=deadline)
     else:
@@ -119,7 +135,7 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     problem, found = _without_blocks_in_ram(problem, found)
     problem, found, ordered = (problem, found, preferred) if preferred else _in_order(problem, found)
     about_pins = (*about_pins, *left)
-    problem, found, batched = fitted(problem, found) or enlarged(problem, found) or (problem, found, ())
+    problem, found, batched = fitted(problem, found) or (problem, found, ())
     return problem, found, (*about_pins, *about_context, *ordered, *batched)
 
 
