@@ -29,6 +29,7 @@ from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
 from kvtui.placement.speed import Speed, no_ram_bandwidth, placed_speed
 from kvtui.placement.ubatch import enlarged, fitted
+from kvtui.placement.unused import not_opened, without_unused
 
 _NOTABLE_GAP = 0.01
 _NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
@@ -235,10 +236,11 @@ def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:
 
 def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Finding, ...] = ()) -> Plan:
     """The plan of a placement."""
-    request, candidate = problem.request, found.best
-    assignment = problem.assignment(candidate.homes, candidate.places)
+    request = problem.request
+    opened, candidate = without_unused(problem, found.best)
+    assignment = opened.assignment(candidate.homes, candidate.places)
     flags = placement_flags(request.model, assignment, request.machine)
-    rooms = [cap - use.working_bytes for cap, use in zip(request.capacities, candidate.estimate.devices, strict=True)]
+    rooms = [cap - use.working_bytes for cap, use in zip(request.capacities, found.best.estimate.devices, strict=True)]
     least = bound(problem, rooms)
     gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
     fits = candidate.over_bytes == 0
@@ -258,8 +260,11 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     elif gap > _NOTABLE_GAP and problem.movables:
         findings.append(_left_over(problem, candidate, gap))
     memory = with_ceilings(request, candidate.estimate)
-    findings += [f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(request, candidate)) if f is not None]
+    findings += [
+        f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(opened.request, candidate)) if f is not None
+    ]
     findings += no_ram_bandwidth(request, assignment)
+    findings += not_opened(problem, opened)
     load_mode = request.load_mode or _load_mode(candidate, fits)
     findings += ram_notes(request.machine.ram, memory.host, request.model.weights_bytes, load_mode)
     return Plan(
