@@ -44,7 +44,7 @@ def one_buffer_findings(
         tensor, place = max(refused, key=lambda x: x[0].n_bytes)
         text = f"{tensor.name} ({mib(tensor.n_bytes)}) is larger than {_limit(devices[place])}: it cannot be kept there"
         found.append(Finding(ONE_BUFFER, "error", text))
-    moved = [t for t, place in placed if t.loaded and place == CPU and _belongs_on(t, assignment, limit)]
+    moved = [t for t, place in placed if t.loaded and place == CPU and _belongs_on(t, assignment, limit, devices)]
     if moved:
         largest = max(t.n_bytes for t in moved)
         count = f"{len(moved)} tensors of up to {mib(largest)} are" if len(moved) > 1 else f"{moved[0].name} ({mib(largest)}) is"
@@ -63,8 +63,8 @@ def _limit(device: Device) -> str:
     return f"{device.name}'s largest buffer ({mib(device.max_buffer_bytes or 0)})"
 
 
-def _belongs_on(tensor: Tensor, assignment: Assignment, limit: int) -> bool:
-    return tensor.n_bytes > limit and default_place(tensor, assignment.layer_devices) != CPU
+def _belongs_on(tensor: Tensor, assignment: Assignment, limit: int, devices: Sequence[Device]) -> bool:
+    return tensor.n_bytes > limit and default_place(tensor, assignment.layer_devices, devices) != CPU
 
 
 def _largest_cache(layout: CacheLayout, assignment: Assignment, devices: Sequence[Device]) -> tuple[int, str, int, Device] | None:
