@@ -16,7 +16,7 @@ from kvtui.report.as_json import speed_json
 from kvtui.report.as_text import speed_line
 from kvtui.server.http.client import Slot
 from kvtui.server.measure.served import Idle, ServedRate, served_since
-from kvtui.server.measure.speeds import MeasuredSpeed, keep_speed, kept_rates
+from kvtui.server.measure.speeds import MeasuredSpeed, keep_rate, keep_speed, kept_rates
 from kvtui.server.process.record import ServerRecord
 from kvtui.tasks.demo import demo_request
 from kvtui.tasks.launch import record_plan
@@ -111,7 +111,8 @@ def test_exactly_the_plan_that_ran_has_its_own_speed(plan: Plan, tmp_path: Path)
     assert keep_served(record(plan, tmp_path), (DECODE, PROMPT), tmp_path)
     known = known_rates(tmp_path)
     own = with_own_speed(plan, (), known)
-    assert own.speed is not None and plan.speed is not None
+    assert own.speed is not None
+    assert plan.speed is not None
     assert own.speed.source == MEASURED_HERE
     assert own.speed.prompt_tokens_per_second == 200.0
     assert replace(own, speed=plan.speed) == plan
@@ -126,7 +127,7 @@ def test_exactly_the_plan_that_ran_has_its_own_speed(plan: Plan, tmp_path: Path)
     assert with_own_speed(own, (), ()).speed == plan.speed
 
 
-def test_it_is_forgotten_where_a_condition_is_another(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_forgotten_where_a_condition_is_another(plan: Plan, tmp_path: Path) -> None:
     keep_served(record(plan, tmp_path), (DECODE, PROMPT), tmp_path)
     known = known_rates(tmp_path)
     request = plan.request
@@ -140,8 +141,9 @@ def test_it_is_forgotten_where_a_condition_is_another(plan: Plan, tmp_path: Path
     for other in others:
         assert with_own_speed(other, (), known) == other
     assert with_own_speed(plan, ("-t", "8"), known) == plan
-    driven = tuple(replace(r, setting=replace(r.setting, driver="999.99")) for r in kept_rates(tmp_path))
-    assert driven and not [r for r in known if r.setting == driven[0].setting]
+    keep_rate(replace(known[0], setting=replace(known[0].setting, driver="999.99")), tmp_path / "driver")
+    assert len(kept_rates(tmp_path / "driver")) == 1
+    assert known_rates(tmp_path / "driver") == ()
     more = tmp_path / "more"
     keep_served(record(plan, tmp_path, ("-t", "8")), (DECODE,), more)
     assert with_own_speed(plan, (), known_rates(more)) == plan

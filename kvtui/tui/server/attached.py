@@ -50,7 +50,7 @@ class Attached:
         self._counters: Mapping[str, float] | None = None
         self._generated: tuple[float, float] | None = None  # tokens, and time.monotonic() of that look
         self._held: Mapping[str, int] = {}  # at the first look at it as ready
-        self._idle: Idle | None = None  # the last look at which nothing ran
+        self.idle: Idle | None = None  # the last look at which nothing ran
 
     @property
     def running(self) -> bool:
@@ -90,7 +90,7 @@ class Attached:
         self.cancel()
         self.process, self.progress = process, progress
         self.measurement, self._counters, self._last_line = None, None, 0
-        self._generated, self._held, self._idle = None, {}, None
+        self._generated, self._held, self.idle = None, {}, None
         self._busy.clear()
 
     def answers(self) -> None:
@@ -181,10 +181,10 @@ class Attached:
 
     def learn_speed(self, status: StatusRead) -> None:
         """What its requests show of its speed, whoever asked them; kept by the kvtui that controls it."""
-        process, before = self.process, self._idle
+        process, before = self.process, self.idle
         if process is None or status.counters is None or any(s.busy for s in status.slots):
             return
-        self._idle = Idle(status.counters, status.slots)
+        self.idle = Idle(status.counters, status.slots)
         served = served_since(before, status.counters, status.slots) if before is not None else ()
         if served and not process.read_only:
             self.start("keeping what was measured", lambda: jobs.keep_rates(process.record, served))
