@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kvtui.base.clock import as_measured
 from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, gib, mib
 from kvtui.hardware.device import CPU, HostMemory, Machine
@@ -80,10 +81,12 @@ def plan_lines(plan: Plan, address: ModelAddress, *, explain: bool) -> list[str]
 
 
 def speed_line(speed: Speed) -> str:
-    """The range, and what is expected."""
+    """The range, what is expected, and what of it was measured here."""
     expected = f"{speed.tokens_per_second:.3g} expected at full context, {speed.tokens_per_second_empty:.3g} at an empty one"
     prompt = f"prompts {'at most ' if speed.prompt_at_most else ''}{speed.prompt_tokens_per_second:,.0f} ({speed.prompt_bound})"
-    return f"{speed.low:.3g} to {speed.high:.3g} tokens a second: {expected}; {prompt}"
+    prompt += as_measured(speed.prompt_measured_at)
+    here = as_measured(speed.measured_at)
+    return f"{speed.low:.3g} to {speed.high:.3g} tokens a second{here}: {expected}; {prompt}"
 
 
 def _proof(optimality: Optimality) -> str:

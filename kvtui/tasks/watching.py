@@ -11,16 +11,18 @@ from typing import Any
 
 from kvtui.hardware.device import Device
 from kvtui.hardware.nvidia import nvml
-from kvtui.server.http.client import ServerClient, ServerError, decode_rate
+from kvtui.server.http.client import ServerClient, ServerError, Slot, decode_rate
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.comparison import compare, comparison_json, parts_of, predicted_parts
 from kvtui.server.measure.measured import Measurement
+from kvtui.server.measure.served import Idle, served_since
 from kvtui.server.process.foreground import PASSED_ON
 from kvtui.server.process.holding import held_by
 from kvtui.server.process.record import Ended
 from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.history import NotLearned
 from kvtui.tasks.measuring import take_measurement
+from kvtui.tasks.own_speed import keep_served
 
 SCHEMA = 1
 LOOK_SECONDS = 0.2  # how soon its log and its end are heard
@@ -36,6 +38,7 @@ class Watch:
         self._progress = LoadProgress()
         self._counters: Mapping[str, float] | None = None
         self._measurement: Measurement | None = None
+        self._idle: Idle | None = None
 
     @property
     def state(self) -> str:
@@ -91,12 +94,20 @@ class Watch:
         if self.state != "ready":
             return nothing
         try:
-            slots, counters = self._client.slots(), self._client.metrics()
+            counters, slots = self._client.metrics(), self._client.slots()  # in this order: see http/figures.py
         except ServerError:
             return nothing
+        self._learn_speed(counters, slots)
         before, self._counters = self._counters, counters
         rate = decode_rate(before, counters) if before else None
         return {"tokens_per_second": rate, "slots": [asdict(s) for s in slots], "counters": counters}
+
+    def _learn_speed(self, counters: Mapping[str, float], slots: tuple[Slot, ...]) -> None:
+        if any(s.busy for s in slots):
+            return
+        before, self._idle = self._idle, Idle(counters, slots)
+        if before is not None and (served := served_since(before, counters, slots)):
+            keep_served(self._process.record, served)
 
 
 def watch(process: ServerProcess, devices: Sequence[Device], every_seconds: float, emit: Callable[[Json], None]) -> int:

@@ -180,7 +180,7 @@ class LaunchDesk(CheckingDesk):
         assert path is not None
         argv = [*plan.argv, *self.session.address.args]
         key = new_key() if found.is_open else None
-        kept = record_plan(plan, path, answer)
+        kept = record_plan(plan, path, answer, self.session.address.args)
         try:
             process = ServerProcess.launch(binary, path, argv, found.port.port, found.host, key, dict(plan.env), kept)
         except OSError as e:
