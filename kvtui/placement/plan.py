@@ -12,6 +12,8 @@ from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.expert_cache import expert_cache_findings
+from kvtui.memory.large_work import too_large_to_compute
+from kvtui.memory.left_to_cpu import left_to_cpu
 from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.ram_notes import ram_notes
 from kvtui.memory.refusals import refusals
@@ -255,6 +257,8 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     findings += expert_cache_findings(request.model, assignment, request.machine, request.context.expert_cache_mib)
     offload, devices = request.context.offload_kqv, request.machine.devices
     findings += one_buffer_findings(request.model, problem.layout, assignment, devices, offload_kqv=offload)
+    findings += too_large_to_compute(problem.compute, assignment, candidate.estimate.devices, devices)
+    findings += left_to_cpu(request.model, assignment, devices)
     if not fits:
         findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kvtui.base.findings import Finding
+from kvtui.hardware.device import CPU
 from kvtui.memory.estimate import DeviceMemory
 from kvtui.placement.prompt import prompt_of
 from kvtui.placement.solve.candidate import PROMPT_WORTH, Candidate, evaluate
@@ -17,13 +18,12 @@ def without_unused(problem: Problem, candidate: Candidate) -> tuple[Problem, Can
     request = problem.request
     opened = problem.order if request.opened is None else request.opened
     holding = tuple([d for d in opened if _holds(candidate.estimate.devices[d])])
-    before = None
+    if len(holding) == len(opened):
+        return problem, candidate
+    before = _prompt_seconds(problem, candidate)
     for kept in _choices(opened, holding, in_order=bool(request.order)):
-        closed = replace(
-            problem, request=replace(request, order=kept)
-        )  # the machine, and with it all else of the problem, is the same
+        closed = replace(problem, request=replace(request, order=kept))  # all else of it is of the machine
         trial = evaluate(closed, candidate.homes, candidate.places)
-        before = _prompt_seconds(problem, candidate) if before is None else before
         if trial.over_bytes <= candidate.over_bytes and _prompt_seconds(closed, trial) * PROMPT_WORTH <= before:
             return closed, trial
     return problem, candidate
@@ -54,6 +54,9 @@ def _holds(use: DeviceMemory) -> bool:
 
 
 def _prompt_seconds(problem: Problem, candidate: Candidate) -> float:
+    """0 where nothing is in RAM: no device takes anything from there, whichever is opened first."""
     request = problem.request
+    if CPU not in (*candidate.homes, *candidate.places):
+        return 0.0
     assignment = problem.assignment(candidate.homes, candidate.places)
     return prompt_of(request.model, request.context, assignment, request.machine).seconds

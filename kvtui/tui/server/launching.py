@@ -289,6 +289,7 @@ class LaunchDesk(CheckingDesk):
         self.server.cancel()
         process.leave()
         self.view(replace(self.state.server, text=ended_text(ended), running=False, ready=False, job=""))
+        self.ask_soon()  # its memory is free again, and what was changed while it ran was not asked about
         if not ended.stopped and ended.exit_code != 0:
             self.open_page("llama-server ended", ended_page(process.record, ended, self.size.width))
             self._answer_no_room(process)
