@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtui.server.process.ports import free_port
+from kvtui.server.process.preflight import Address
+
 MIB = 2**20
 HELP = """\
 -c,    --ctx-size N                    context
@@ -88,3 +91,8 @@ def stub_server(folder: Path, code: int | None = None) -> Stub:
     stub.path.write_text(text)
     stub.path.chmod(0o755)
     return stub
+
+
+def free_address() -> Address:
+    """Where nothing listens: whatever else runs on this machine has its own."""
+    return Address(free_port(0).port)
