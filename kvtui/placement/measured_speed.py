@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from kvtui.placement.pace import pace
 from kvtui.placement.speed import MEASURED_HERE, Speed
 
-RUN_TO_RUN = 0.05  # of a speed: what a reply differs from the one before it by, on one machine with one command
+RUN_TO_RUN = 0.05  # of a speed, to either side: chosen; a reply is short, and something else may run beside it
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from kvtui.memory.beside import Part
 from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
+from kvtui.memory.remembered import remembered
 from kvtui.placement.plan import Optimality, Plan
 from kvtui.placement.speed import Speed
 from kvtui.report.columns import NONE
@@ -123,6 +124,7 @@ def inventory_lines(found: Inventory) -> list[str]:
         rate += f", link {d.link / 1e9:,.1f} GB/s" if d.link else ""
         pool = (", one pool with RAM" if d.shared else "") + (", draws the desktop" if d.display else "")
         lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
+    lines += [f"note: {f.message}" for f in remembered(found.machine)]
     lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]
     lines.append(_ram_line(found.machine.ram))
     if len(found.nodes) > 1:
