@@ -64,7 +64,8 @@ else:
     if {talks}:
         threading.Thread(target=talk, daemon=True).start()
     port = int(sys.argv[sys.argv.index("--port") + 1])
-    HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
+    threading.Thread(target=HTTPServer(("127.0.0.1", port), Healthy).serve_forever, daemon=True).start()
+    time.sleep(600)
 """
 READY = "0.00.100.000 I main: model loaded\n"
 
