@@ -42,6 +42,8 @@ class Emulated:
         for code, character in re.findall(r"\x1b\[([0-9;]*[A-Za-z])|(.)", text, re.DOTALL):
             if character == "\r":
                 self.x = 0
+            elif character == "\b":
+                self.x -= 1
             elif character:
                 self._draw(character)
             else:
@@ -60,6 +62,10 @@ class Emulated:
             self.style = ",".join(f"{k}={v}" for k, v in sorted(_after(shown, numbers).items()))
         elif letter == "H":
             self.y, self.x = count - 1, (numbers[1] if len(numbers) > 1 else 1) - 1
+        elif letter == "X":
+            behind = ",".join(p for p in self.style.split(",") if p.startswith("48"))
+            for x in range(self.x, min(self.x + count, WIDTH)):
+                self.cells[self.y][x] = (" ", behind)
         else:
             self.x += {"C": count, "D": -count}.get(letter, 0)
             self.y += {"B": count, "A": -count}.get(letter, 0)
@@ -103,7 +109,10 @@ def drawn(random_: random.Random) -> list[list[Segment]]:
         while left:
             size = min(random_.randint(1, 9), left)
             text = "".join(random_.choice("ab  █1") for _ in range(size))
-            if size > 3 and random_.random() < 0.3:
+            if random_.random() < 0.2:
+                text = " " * min(random_.randint(8, 30), left)
+                size = len(text)
+            if size > 3 and text.strip() and random_.random() < 0.3:
                 text = text[:-2] + "宽"
             line.append(Segment(text, random_.choice(STYLES)))
             left -= size

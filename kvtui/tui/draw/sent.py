@@ -3,6 +3,7 @@
 Textual sends a changed line again from the left edge of its widget, each run of a style with all its codes, and draws the
 whole screen anew several times while it starts (textual/_compositor.py, ChopsUpdate and LayoutUpdate)."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -12,10 +13,11 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
 
 from kvtui.base.text import columns
-from kvtui.tui.draw.sgr import PLAIN, blank, blank_over, codes
+from kvtui.tui.draw.sgr import PLAIN, blank, blank_over, codes, marks
 
 Cell = tuple[str, Style]  # what follows a wide character is an empty cell
 At = tuple[int, int]  # column, line
+_GAP = re.compile(" {11,}")  # longer than the codes that erase it
 _FURTHEST = 6  # cells that are never worth it
 
 
@@ -55,7 +57,8 @@ class _Piece:
 class Terminal:
     """The cells that were sent, where the cursor is, and the style in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, erases: bool = True) -> None:
+        self.erases = erases  # whether what it erases takes the background in force (terminfo's bce)
         self._rows: dict[int, list[Cell]] = {}
         self._at: At | None = None
         self._style: Style | None = None
@@ -87,7 +90,10 @@ class Terminal:
         at, style = self._at, self._style
         for piece in pieces:
             wanted = blank_over(style, piece.style) if piece.spaces else piece.style
-            out += (_move(at, (piece.x, piece.y)), codes(style, wanted, system), *piece.texts)
+            text = "".join(piece.texts)
+            if self.erases and not marks(wanted):
+                text = _GAP.sub(_erased, text)
+            out += (_move(at, (piece.x, piece.y)), codes(style, wanted, system), text)
             style = wanted
             at = (piece.stop, piece.y) if piece.stop < width else None  # at the edge a terminal may wait to go on
         return "".join(out), at, style
@@ -181,17 +187,28 @@ def _runs(row: list[Cell], cells: list[Cell], x: int) -> list[tuple[int, int]]:
     return whole
 
 
+def _erased(gap: re.Match[str]) -> str:
+    """ECMA-48 ECH and CUF."""
+    return f"\x1b[{len(gap[0])}X\x1b[{len(gap[0])}C"
+
+
 def _move(at: At | None, to: At) -> str:
-    """The shortest of ECMA-48's CUP, CUF, CUB, CUU, CUD and a carriage return; CUP where the cursor is nobody knows where."""
+    """The shortest of ECMA-48's ways; CUP, from the upper left corner, where the cursor is nobody knows where."""
     if at == to:
         return ""
-    ways = [f"\x1b[{to[1] + 1};{to[0] + 1}H" if to[0] else f"\x1b[{to[1] + 1}H"]
-    if at is not None and at[1] == to[1]:
-        ways += ["\r"] if to[0] == 0 else [_by(to[0] - at[0], "C", "D")]
-    elif at is not None and at[0] == to[0]:
-        ways.append(_by(to[1] - at[1], "B", "A"))
-    return min(ways, key=len)
+    whole = f"\x1b[{to[1] + 1};{to[0] + 1}H" if to[0] else f"\x1b[{to[1] + 1}H"
+    if at is None:
+        return whole
+    part = _by(to[1] - at[1], "B", "A") + _across(at[0], to[0])
+    return min(whole, part, key=len)
+
+
+def _across(at: int, to: int) -> str:
+    """Within a line: a return, backspaces, CUF, CUB."""
+    if to == 0 < at:
+        return "\r"
+    return min("\b" * (at - to), _by(to - at, "C", "D"), key=len) if at > to else _by(to - at, "C", "D")
 
 
 def _by(count: int, forward: str, backward: str) -> str:
-    return f"\x1b[{abs(count) if abs(count) > 1 else ''}{forward if count > 0 else backward}"
+    return f"\x1b[{abs(count) if abs(count) > 1 else ''}{forward if count > 0 else backward}" if count else ""

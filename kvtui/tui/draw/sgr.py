@@ -34,18 +34,19 @@ def codes(before: Style | None, wanted: Style, system: ColorSystem) -> str:
 @lru_cache(maxsize=4096)
 def blank(style: Style) -> Style:
     """What can be seen of a space in this style."""
-    return style if _marks(style) else Style(bgcolor=style.bgcolor)
+    return style if marks(style) else Style(bgcolor=style.bgcolor)
 
 
 @lru_cache(maxsize=4096)
 def blank_over(before: Style | None, wanted: Style) -> Style:
     """The style nearest to `before` in which a space looks as in `wanted`, which `blank` has made."""
-    if before is None or _marks(before) or _marks(wanted):
+    if before is None or marks(before) or marks(wanted):
         return wanted
     return Style(color=before.color, bgcolor=wanted.bgcolor, bold=before.bold, dim=before.dim, italic=before.italic)
 
 
-def _marks(style: Style) -> bool:
+def marks(style: Style) -> bool:
+    """Whether it shows on a space by more than its background."""
     return any(getattr(style, name) for name in _SEEN_ON_A_BLANK)
 
 

@@ -1,5 +1,6 @@
 """What is sent to the terminal, and when: a frame a change, the newest where the terminal is behind."""
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -55,7 +56,7 @@ class SparingApp(App[Result]):
 
     def __init__(self, *, ansi_color: bool, lean: bool = False) -> None:
         super().__init__(ansi_color=ansi_color)
-        self.terminal = Terminal()
+        self.terminal = Terminal(erases=not os.environ.get("TERM", "").startswith("screen"))  # GNU screen erases to its own
         self.lean = lean
         self.pace = Pace(LEAN.rate, LEAN.least) if lean else Pace()
         self._waits = False  # for its turn: the newest of all frames until then
