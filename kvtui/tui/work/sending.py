@@ -66,7 +66,8 @@ class SparingApp(App[Result]):
         return _sparing(super().get_driver_class())
 
     def on_mount(self) -> None:
-        """After a pause (Ctrl+Z) a shell has written over it."""
+        """The first screen does not wait. After a pause (Ctrl+Z) a shell has written over it."""
+        self.pressed()
         self.app_resume_signal.subscribe(self, lambda _: self.terminal.forget(), immediate=True)
 
     def on_resize(self, _: Resize) -> None:
@@ -74,7 +75,7 @@ class SparingApp(App[Result]):
         self.terminal.forget()
 
     def pressed(self) -> None:
-        """A key: its answer does not wait. Called by the thread that reads the terminal."""
+        """A key, or the start: the answer does not wait. Called by the thread that reads the terminal."""
         self.pace.asked(time.monotonic())
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
