@@ -169,7 +169,10 @@ class Bench:
                     sent = len(screen.read(LOG_SECONDS)) / LOG_SECONDS
                     said(size, f"a log of {LOG_LINES} lines/s, alone on the screen", sent, LOG_MOST, "bytes/s")
                 finally:
-                    screen.press("x", 4)
+                    stopping = time.monotonic()
+                    screen.press("x")
+                    while not is_free(port, "127.0.0.1") and time.monotonic() - stopping < LAUNCH_MOST:
+                        screen.read(0.5)
 
 
 def said(size: tuple[int, int], what: str, found: float, most: float | None, unit: str, digits: int = 0) -> None:
