@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtui.server.process.ports import free_port
+from kvtui.server.process.preflight import Address
+
 MIB = 2**20
 HELP = """\
 -c,    --ctx-size N                    context
@@ -31,7 +34,7 @@ HELP = """\
 
 _PROGRAM = """\
 #!{python}
-import sys, threading, time
+import sys, time
 if "--help" in sys.argv:
     print({help!r})
 elif "--version" in sys.argv:
@@ -64,8 +67,7 @@ else:
     if {talks}:
         threading.Thread(target=talk, daemon=True).start()
     port = int(sys.argv[sys.argv.index("--port") + 1])
-    threading.Thread(target=HTTPServer(("127.0.0.1", port), Healthy).serve_forever, daemon=True).start()
-    time.sleep(600)
+    HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
 """
 READY = "0.00.100.000 I main: model loaded\n"
 
@@ -99,3 +101,8 @@ def stub_server(folder: Path, code: int | None = None, talks: int = 0) -> Stub:
     stub.path.write_text(text)
     stub.path.chmod(0o755)
     return stub
+
+
+def free_address() -> Address:
+    """Where nothing listens: whatever else runs on this machine has its own."""
+    return Address(free_port(0).port)

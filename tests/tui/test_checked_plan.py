@@ -14,7 +14,7 @@ from kvtui.placement.request import Request
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 from tests.conftest import HeaderArchive
-from tests.tui.stub_server import MIB, READY, Stub, stub_server
+from tests.tui.stub_server import MIB, READY, Stub, free_address, stub_server
 from tests.tui.waiting import until
 
 TOTAL, FREE = 12288, 12000  # MiB of the card
@@ -49,7 +49,7 @@ def app_with(tmp_path: Path, request: Request, *, simulated: bool = False) -> tu
     stub.path.write_text(program.replace("--metrics", "--fit [on|off]  fit\\n--metrics", 1))
     stub.have([("CUDA0", TOTAL, FREE)])
     path = tmp_path / "gemma3-dense.gguf"
-    return KvtuiApp(Session(path, request, request.machine, simulated, server=str(stub.path))), stub
+    return KvtuiApp(Session(path, request, request.machine, simulated, server=str(stub.path), address=free_address())), stub
 
 
 def answer(request: Request, more_mib: int) -> list[str]:
