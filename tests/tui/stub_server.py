@@ -34,7 +34,7 @@ HELP = """\
 
 _PROGRAM = """\
 #!{python}
-import sys, time
+import sys, threading, time
 if "--help" in sys.argv:
     print({help!r})
 elif "--version" in sys.argv:
