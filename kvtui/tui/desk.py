@@ -41,7 +41,7 @@ from kvtui.tui.work.messages import (
 from kvtui.tui.work.pairs import square
 from kvtui.tui.work.planning import answer, lesson
 
-LIVE_SECONDS = 1.0
+LIVE_SECONDS, LEAN_LIVE_SECONDS = 1.5, 4.5
 _MATTER = ("half the cache", "largest context", "launch", "help", "commands")  # what the first run names
 RETRY_SECONDS = 60.0  # what is done all the time and broke is tried again after so long
 
@@ -56,7 +56,7 @@ class Desk(GuardedApp[State]):
         self.themes, self.broken_themes = load_themes()
         self.taste = Taste(hinted=True) if session.demo else known_taste()
         self.look = chosen_theme(self.themes, session.theme, os.environ, self.taste.theme)
-        super().__init__(ansi_color=self.look.ansi)
+        super().__init__(ansi_color=self.look.ansi, lean=session.is_lean(os.environ))
         self.session = session
         assert session.request is not None
         plain = state or State(session.request, simulated=session.simulated, model_flags=session.model_flags)
@@ -79,7 +79,7 @@ class Desk(GuardedApp[State]):
         self.use_look()
         self._take(self.state.request, self.broken_themes[0] if self.broken_themes else self.state.notice or self._first_hint())
         if not self.session.simulated and not self.session.demo:
-            self._live_timer = self.set_interval(LIVE_SECONDS, self._poll_live)
+            self._live_timer = self.set_interval(LEAN_LIVE_SECONDS if self.lean else LIVE_SECONDS, self._poll_live)
             self.work("reading what was measured", lambda: RatesKnown(known_rates()))
 
     def _first_hint(self) -> str:
@@ -283,7 +283,8 @@ class Desk(GuardedApp[State]):
         """Memory in use now, of the devices on the screen."""
         if message.devices != self.state.request.machine.devices:
             return
-        self.become(self.state.with_live(message.live, message.problem))
+        state = self.state.with_live(message.live, message.problem)
+        self.become(replace(state, history=()) if self.lean else state)  # no sparklines there
 
     def on_live_failed(self, message: LiveFailed) -> None:
         """Figures of the start are shown until it can be read again."""

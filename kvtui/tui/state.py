@@ -24,7 +24,7 @@ from kvtui.tui.table_view import TableView
 from kvtui.tui.watched import Watched
 
 SEARCHING, IMPROVING = "searching", "improving"
-HISTORY_SAMPLES = 60  # of the memory in use: a minute at one a second
+HISTORY_SAMPLES = 40  # of the memory in use: a minute
 
 
 @dataclass(frozen=True)

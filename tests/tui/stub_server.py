@@ -34,7 +34,7 @@ HELP = """\
 
 _PROGRAM = """\
 #!{python}
-import sys, time
+import sys, threading, time
 if "--help" in sys.argv:
     print({help!r})
 elif "--version" in sys.argv:
@@ -57,6 +57,15 @@ else:
             self.wfile.write(b'{{"status": "ok"}}' if found else b"")
         def log_message(self, *args):
             pass
+    def talk():
+        began = time.monotonic()
+        for i in range(1 << 62):
+            time.sleep(max(began + i / {talks} - time.monotonic(), 0))
+            clock = f"{{i // 6000}}.{{i // 100 % 60:02}}.{{i % 100 * 10:03}}.000"
+            print(f"{{clock}} I slot update_slots: id {{i % 4:2}} | task {{i * 7919 % 1000}} | "
+                  f"prompt processing progress, n_tokens = {{i * 64 % 9973}}, progress = {{i % 97 / 97:.6f}}", flush=True)
+    if {talks}:
+        threading.Thread(target=talk, daemon=True).start()
     port = int(sys.argv[sys.argv.index("--port") + 1])
     HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
 """
@@ -81,13 +90,14 @@ class Stub:
         self.devices.write_text(f"Available devices:\n{rows}")
 
 
-def stub_server(folder: Path, code: int | None = None) -> Stub:
-    """One that is ready at once and stays; with `code` it ends by that after its lines."""
+def stub_server(folder: Path, code: int | None = None, talks: int = 0) -> Stub:
+    """One that is ready at once and stays; with `code` it ends by that after its lines. `talks`: lines a second from then on."""
     folder.mkdir(parents=True, exist_ok=True)
     stub = Stub(folder / "llama-server", folder / "devices.txt", folder / "lines.txt")
     stub.lines.write_text(READY)
     stub.have(())
-    text = _PROGRAM.format(python=sys.executable, help=HELP, devices=str(stub.devices), lines=str(stub.lines), code=code)
+    files = {"devices": str(stub.devices), "lines": str(stub.lines)}
+    text = _PROGRAM.format(python=sys.executable, help=HELP, code=code, talks=talks, **files)
     stub.path.write_text(text)
     stub.path.chmod(0o755)
     return stub
