@@ -9,6 +9,7 @@ from kvtui.flags.context import ContextParams
 from kvtui.hardware.arithmetic import operations_a_second
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment, opened_of
+from kvtui.memory.compute.rules import RULES
 from kvtui.model.spec import Layer, ModelSpec
 from kvtui.placement.solve.problem import seconds_per_byte
 from kvtui.placement.solve.yardstick import UNKNOWN_LINK
@@ -29,12 +30,11 @@ class Prompt:
 
 def prompt_of(model: ModelSpec, context: ContextParams, assignment: Assignment, machine: Machine, share: float = 1.0) -> Prompt:
     """Once a ubatch each place reads all that is on it, and computes for each of its tokens; weights in RAM cross the link of the
-    device opened first, which computes them (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur). `share`: of the
-    context that is in use."""
+    device that computes with them (`stager`). `share`: of the context that is in use."""
     speed = seconds_per_byte(machine)
     n_ubatch = max(physical_batch(model, context), 1)
     opened = opened_of(assignment.opened, len(machine.devices))
-    stages = opened[0] if opened and context.op_offload else CPU
+    stages = stager(machine, opened, context)
     reading, operations, link = [0.0] * len(speed), [0.0] * len(speed), 0.0
     for t, place in zip(model.tensors, assignment.tensor_devices, strict=True):
         if not t.loaded or t.kind == "input":
@@ -51,6 +51,13 @@ def prompt_of(model: ModelSpec, context: ContextParams, assignment: Assignment, 
         reading[home] += share * cells.cache_bytes * speed[home]
         operations[home] += _attention(layer, n_ubatch)
     return _bounded(reading, operations, link, machine, n_ubatch)
+
+
+def stager(machine: Machine, opened: Sequence[int], context: ContextParams) -> int:
+    """The device that computes with weights in RAM for large batches: of those `opened` the first whose back end takes them; CPU
+    where none does (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur; ggml-rpc.cpp has no offload_op)."""
+    rules = ((d, RULES.get(machine.devices[d].backend)) for d in opened)
+    return next((d for d, r in rules if r is not None and r.stages and context.op_offload), CPU)
 
 
 def _attention(layer: Layer, n_ubatch: int) -> float:

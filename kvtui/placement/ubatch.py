@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from kvtui.base.findings import Finding
 from kvtui.hardware.device import CPU
-from kvtui.placement.prompt import Prompt, prompt_of
+from kvtui.placement.prompt import Prompt, prompt_of, stager
 from kvtui.placement.solve.candidate import NEAR, PROMPT_WORTH, Candidate
 from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
@@ -39,7 +39,7 @@ def enlarged(problem: Problem, found: Found) -> Chosen | None:
     spills = any(
         place == CPU and problem.model.tensors[m.tensor].expert for m, place in zip(problem.movables, best.places, strict=True)
     )
-    if not request.ubatch_open or best.over_bytes or not spills or not context.op_offload or not problem.order:
+    if not request.ubatch_open or best.over_bytes or not spills or stager(request.machine, problem.order, context) == CPU:
         return None
     before = _prompt(problem, best)
     for ubatch in _LARGER:

@@ -31,7 +31,7 @@ HELP = """\
 
 _PROGRAM = """\
 #!{python}
-import sys, time
+import sys, threading, time
 if "--help" in sys.argv:
     print({help!r})
 elif "--version" in sys.argv:
@@ -55,7 +55,8 @@ else:
         def log_message(self, *args):
             pass
     port = int(sys.argv[sys.argv.index("--port") + 1])
-    HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
+    threading.Thread(target=HTTPServer(("127.0.0.1", port), Healthy).serve_forever, daemon=True).start()
+    time.sleep(600)
 """
 READY = "0.00.100.000 I main: model loaded\n"
 

@@ -68,12 +68,12 @@ def test_every_command_is_found_by_its_name_and_its_key() -> None:
 
 async def test_a_config_gives_a_command_another_key(tmp_path: Path) -> None:
     config = tmp_path / "kvtui.json"
-    config.write_text(json.dumps({"keys": {"half": "H", "next V type": "I", "help": "F9"}}))
+    config.write_text(json.dumps({"keys": {"half": "H", "next V type": "Q", "help": "F9"}}))
     app = demo(keys_of(str(config)))
     async with app.run_test(size=(160, 45)) as pilot:
         await until(pilot, lambda: bool(app.state.rows))
         assert "H half" in app.screen_text()
-        assert "k/I types" in app.screen_text()
+        assert "k/Q types" in app.screen_text()
         assert "F9 help" in app.screen_text()
         await pilot.press("h")
         assert app.state.request.context.type_k == "f16"

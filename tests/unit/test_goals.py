@@ -31,7 +31,7 @@ def said(request: Request) -> str:
 
 def test_a_turn_is_its_new_tokens_and_its_answer_at_the_fill_it_meets() -> None:
     """1,000 new tokens at 500 a second, 100 at half fill: between 50 and 25 tokens a second in time, 0.03 s each."""
-    speed = Speed(0.04, 25.0, 50.0, 20.0, 60.0, 500.0)
+    speed = Speed(0.04, 25.0, 50.0, 20.0, 60.0, 500.0, "link", False)
     assert turn_seconds(speed, Turn(4000, 3000, 192), 8192) == pytest.approx(2.0 + 192 * 0.03)
 
 

@@ -15,7 +15,7 @@ TEMPLATE = re.compile(START + r"(?:\w+: ){1,2}chat template, (?:chat_template|ex
 _TEMPLATE_ENDS = re.compile(START + r"(?:\w+: ){1,2}chat template, thinking = \d+$")
 # tools/server/server.cpp, llama_server (main in older builds)
 READY = re.compile(START + r"(?:llama_server|main): (?:model loaded$|(?:server is )?listening on )")
-_EXIT = re.compile(START + r"(?:llama_server|main): (?:\w+: )?cleaning up before exit")
+_EXIT = re.compile(START + r"(?:llama_server|main|operator\(\)): (?:[\w()]+: )?cleaning up before exit")
 _AT_EXIT = re.compile(START + r"\w*memory_breakdown_print: ")
 
 
