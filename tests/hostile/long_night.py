@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,8 +40,8 @@ from tests.tui.stub_server import HELP
 from tests.tui.waiting import until
 
 MOST_GROWN_BYTES = 5 * 2**20
-KEYS_SECONDS = 300  # between two visits of a person
-VISITS = (("k",), ("e", "escape"), ("v",), ("question_mark", "escape"), ("c", "1", "0", "2", "4", "enter"), ("u",), ("4", "up", "end", "2"))
+KEYS_SECONDS = 30  # between two visits of a person
+VISITS = (("k",), ("e", "escape"), ("v",), ("question_mark", "escape"), ("c", *"1024", "enter"), ("u",), ("4", "up", "end", "2"))
 MODELS = ("gemma3-dense", "qwen3-dense")
 MACHINE = Machine((), HostMemory(2**36, 2**36, bandwidth=5e10))
 SERVER = """\
@@ -62,7 +63,8 @@ else:
             global said
             if self.path == "/slots":
                 for said in range(said + 1, said + 1 + {lines}):
-                    print(f"0.00.001.000 I slot update_slots: id  0 | task {{said}} | new prompt, n_ctx_slot = 512, task.n_tokens = {{said % 500}} " + 60 * "x")
+                    words = f"new prompt, n_ctx_slot = 512, task.n_tokens = {{said % 500}} " + "x" * 60
+                    print(f"0.00.001.000 I slot update_slots: id  0 | task {{said}} | {{words}}")
                 sys.stdout.flush()
                 body = b'[{{"id":0,"n_ctx":512,"n_prompt_tokens":%d,"is_processing":true}}]' % (said % 500)
             elif self.path == "/metrics":
@@ -81,24 +83,31 @@ else:
 
 @dataclass(frozen=True)
 class Length:
-    """`hours` of so many seconds each; after those in `reopened` the person chooses a model from the list. `lines`: of the
-    log at each look, so many that all of it that is kept is full before the first hour ends."""
+    """`hours` of so many seconds each. Often in the first and the last of them the person chooses a model from the list; between
+    them one app stays open. `lines`: of the log at each look, so many that what is kept of it is full by the first hour's end."""
 
     hours: int
     hour_seconds: int
-    reopened: tuple[int, ...]
     lines: int
 
+    @property
+    def ends(self) -> list[int]:
+        """The seconds at which an app is left."""
+        step = self.hour_seconds // (REOPENED + 1)
+        last = (self.hours - 1) * self.hour_seconds
+        return [begin + i * step for begin in (0, last) for i in range(1, REOPENED + 1)] + [self.hours * self.hour_seconds]
 
-NIGHT = Length(8, 3600, (5, 6, 7), 16)
-SHORT = Length(4, 300, (2, 3), 140)
+
+REOPENED = 6  # times in an hour
+NIGHT, SHORT = Length(8, 3600, 16), Length(4, 300, 140)
 
 
 @dataclass(frozen=True)
 class Mark:
     """How the program is at the end of an hour. `press_ms`: of a key, until the screen shows it, the median."""
 
-    resident_bytes: int
+    traced_bytes: int  # of Python's objects, by tracemalloc
+    resident_bytes: int  # with what the allocator keeps of what was given back
     descriptors: int
     threads: Counter[str]
     press_ms: float
@@ -126,20 +135,18 @@ class Night:
     marks: list[Mark] = field(default_factory=list)
     seconds: int = 0  # by its own clock
     visits: int = 0
+    _presses: list[float] = field(default_factory=list)  # of the hour, ms each
 
     def run(self) -> None:
         """All of it: an app, the list, an app, each in an event loop of its own as in a terminal."""
         archive = HeaderArchive(DATA / "headers.tar.xz")
         paths = [archive.write(name, self.folder) for name in MODELS]
-        first = Session(path=paths[0], request=self._open(str(paths[0])), machine=MACHINE, simulated=False, opener=self._open)
-        ends = [*self.length.reopened, self.length.hours]
-        session, began = first, 0
+        session = Session(path=paths[0], request=self._open(str(paths[0])), machine=MACHINE, simulated=False, opener=self._open)
         try:
-            for number, end in enumerate(ends):
-                asyncio.run(self._hours(session, began, end))
-                began = end
-                if end != self.length.hours:
-                    session = asyncio.run(self._choose(session, paths[(number + 1) % 2]))
+            for number, end in enumerate(self.length.ends):
+                if number:
+                    session = asyncio.run(self._choose(session, paths[number % 2]))
+                asyncio.run(self._until(session, end))
         finally:
             for record in self._servers():
                 ServerProcess.attach(record).stop()
@@ -155,23 +162,22 @@ class Night:
     def _open(name: str) -> Request:
         return Request(load_model(Path(name)), ContextParams(n_ctx=512, n_parallel=1), MACHINE)
 
-    async def _hours(self, session: Session, began: int, end: int) -> None:
+    async def _until(self, session: Session, end: int) -> None:
         app = TimedApp(session, first_state(session))
         async with app.run_test(size=(120, 36)) as pilot:
             await until(pilot, lambda: app.state.plan is not None and bool(app.state.binaries) and not app.state.working)
-            if began == 0:
+            if not self.seconds:
                 await self._launch(app, pilot)
             await until(pilot, lambda: app.server.process is not None)
-            for _ in range(began, end):
-                presses: list[float] = []
-                for _ in range(self.length.hour_seconds):
-                    await self._second(app, pilot)
-                    if self.seconds % KEYS_SECONDS == KEYS_SECONDS // 2:
-                        await self._visit(app, pilot, presses)
-                assert app.state.server.ready, app.screen_text()
-                self._mark(presses)
-            await pilot.press("o" if end != self.length.hours else "q", *(() if end != self.length.hours else ("l",)))
-            await until(pilot, lambda: not app.is_running or app._exit)
+            while self.seconds < end:
+                await self._second(app, pilot)
+                if self.seconds % KEYS_SECONDS == KEYS_SECONDS // 2:
+                    await self._visit(app, pilot)
+                if self.seconds % self.length.hour_seconds == 0:
+                    assert app.state.server.ready, app.screen_text()
+                    self._mark()
+            await pilot.press("o")
+            await until(pilot, lambda: app.return_value is not None)
 
     async def _launch(self, app: KvtuiApp, pilot: Pilot[Any]) -> None:
         await pilot.press("L")
@@ -189,13 +195,13 @@ class Night:
         assert app.is_running, app.failure
         await pilot.pause(0)
 
-    async def _visit(self, app: TimedApp, pilot: Pilot[Any], presses: list[float]) -> None:
+    async def _visit(self, app: TimedApp, pilot: Pilot[Any]) -> None:
         keys = VISITS[self.visits % len(VISITS)]
         self.visits += 1
         for key in keys:
             began = time.perf_counter()
             await pilot.press(key)
-            presses.append(1000 * (time.perf_counter() - began))
+            self._presses.append(1000 * (time.perf_counter() - began))
         await until(pilot, lambda: app.state.plan is not None and not app.state.working)
 
     async def _choose(self, session: Session, path: Path) -> Session:
@@ -208,19 +214,25 @@ class Night:
         assert app.return_value.path == path
         return app.return_value
 
-    def _mark(self, presses: list[float]) -> None:
+    def _mark(self) -> None:
         gc.collect()
-        process = psutil.Process()
-        threads = Counter(t.name for t in threading.enumerate())
-        self.marks.append(Mark(process.memory_info().rss, process.num_fds(), threads, median(presses)))
+        process, threads = psutil.Process(), Counter(t.name for t in threading.enumerate())
+        traced = tracemalloc.get_traced_memory()[0]
+        presses, self._presses = self._presses, []
+        self.marks.append(Mark(traced, process.memory_info().rss, process.num_fds(), threads, median(presses)))
 
     @property
     def faults(self) -> list[str]:
         """What is not as after the first hour; [] where all is."""
         first, last = self.marks[0], self.marks[-1]
         found = []
-        if last.resident_bytes - first.resident_bytes > MOST_GROWN_BYTES:
-            found.append(f"memory grew by {(last.resident_bytes - first.resident_bytes) / 2**20:.1f} MiB")
+        one_app = self.marks[-2]  # what the allocator keeps of apps that have gone is no leak
+        for what, grown in {
+            "objects": last.traced_bytes - first.traced_bytes,
+            "resident memory of one app": one_app.resident_bytes - first.resident_bytes,
+        }.items():
+            if grown > MOST_GROWN_BYTES:
+                found.append(f"{what} grew by {grown / 2**20:.1f} MiB")
         if last.descriptors > first.descriptors:
             found.append(f"{last.descriptors} descriptors, {first.descriptors} after the first hour")
         if leaked := of_nobody(last.threads) - of_nobody(first.threads):
@@ -231,11 +243,13 @@ class Night:
 
     def __str__(self) -> str:
         first, last = self.marks[0], self.marks[-1]
-        sizes = ", ".join(f"{m.resident_bytes / 2**20:.1f}" for m in self.marks)
+        traced = ", ".join(f"{m.traced_bytes / 2**20:.1f}" for m in self.marks)
+        resident = ", ".join(f"{m.resident_bytes / 2**20:.0f}" for m in self.marks)
         return (
-            f"{self.seconds:,} seconds of its clock, {self.visits} visits, {len(self.length.reopened)} models reopened: {sizes} MiB at the "
-            f"end of each hour; {last.descriptors} descriptors ({first.descriptors}), {last.threads.total()} threads "
-            f"({first.threads.total()}), a key {last.press_ms:.0f} ms ({first.press_ms:.0f})"
+            f"{self.seconds:,} seconds of its clock, {self.visits:,} visits, {len(self.length.ends) - 1} models reopened: "
+            f"{traced} MiB of objects at each hour's end ({resident} resident), {last.descriptors} descriptors "
+            f"({first.descriptors} after the first hour), {last.threads.total()} threads ({first.threads.total()}), "
+            f"a key {last.press_ms:.0f} ms ({first.press_ms:.0f})"
         )
 
 
@@ -249,6 +263,7 @@ def of_nobody(threads: Counter[str]) -> Counter[str]:
 
 def main() -> int:
     """1 where something is not as after the first hour."""
+    tracemalloc.start()
     began = time.monotonic()
     length = SHORT if "--short" in sys.argv else NIGHT
     with tempfile.TemporaryDirectory() as name:
