@@ -38,7 +38,6 @@ from kvtui.server.process.rpc import named
 from kvtui.server.program.marks import LAUNCH_VARIABLE, Marked, marked, name_of, process_identity
 from kvtui.server.program.short_lived import kill, kill_group
 
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 # llama-server loses a SIGINT that comes between "listening on" and its main loop, and ends at once at the second
 # signal (tools/server/server.cpp, llama_server and signal_handler): so each step is given up in its time.
 STOP_STEPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
