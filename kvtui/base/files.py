@@ -7,10 +7,11 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from kvtui.base.findings import UsageError
+from kvtui.base.locks import open_folder, try_lock
 
 PRIVATE = 0o700  # mode of every folder of ours
 LOCK_SECONDS = 10.0  # a writer takes milliseconds: whoever holds the lock longer has been stopped
@@ -100,32 +101,27 @@ def replace_locked(path: Path, content: bytes, mode: int = 0o600, *, clean: bool
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Be the only writer in `folder`; the kernel lets go of the lock of who dies. Gives False where the system has no
-    such locks. OSError where the lock isn't to be had."""
+    """Be the only writer in `folder`; the kernel lets go of the lock of who dies. Gives False where the file system has
+    no such locks. OSError where the lock isn't to be had."""
+    descriptor = open_folder(folder)
     try:
-        import fcntl
-    except ImportError:
-        yield False
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield _wait_for_lock(fcntl.flock, fcntl.LOCK_EX | fcntl.LOCK_NB, descriptor, folder)
+        yield _wait_for_lock(descriptor, folder)
     finally:
         os.close(descriptor)
 
 
-def _wait_for_lock(flock: Callable[[int, int], None], how: int, descriptor: int, folder: Path) -> bool:
+def _wait_for_lock(descriptor: int, folder: Path) -> bool:
     deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            flock(descriptor, how)
-            return True
-        except BlockingIOError:
+    try:
+        while not try_lock(descriptor):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{folder}: another kvtui has been writing there for {LOCK_SECONDS:.0f} s") from None
+                break
             time.sleep(_LOCK_POLL_SECONDS)
-        except OSError:
-            return False  # a file system without locks
+        else:
+            return True
+    except OSError:
+        return False
+    raise TimeoutError(f"{folder}: another kvtui has been writing there for {LOCK_SECONDS:.0f} s")
 
 
 def _remove_left_over(folder: Path) -> None:

@@ -34,7 +34,7 @@ def export(form: str, models: tuple[str, ...], options: Options) -> None:
     models, each planned in the memory that those before it leave.
     """
     from kvtui.server.binary.find import choose_server
-    from kvtui.tasks.exporting import ALL_FORMATS, ROUTER, exported, exported_router
+    from kvtui.tasks.exporting import ALL_FORMATS, ROUTER, exported, exported_router, unguarded
     from kvtui.tasks.together import plans_together
 
     wanted = next(f for f in ALL_FORMATS if f.word == form)
@@ -56,4 +56,6 @@ def export(form: str, models: tuple[str, ...], options: Options) -> None:
         text = exported_router(plans, address, binary)
     else:
         text = exported(wanted, plan, path, address, binary)
+    if said := unguarded(wanted, address):
+        say(said)
     click.echo(text.rstrip("\n"))

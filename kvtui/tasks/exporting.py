@@ -21,7 +21,7 @@ from kvtui.server.binary.exports import (
     systemd_unit,
 )
 from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.process.preflight import Address
+from kvtui.server.process.preflight import Address, is_open
 from kvtui.server.process.start import command_of
 
 
@@ -71,6 +71,16 @@ COMPOSE = Format(
 ROUTER = Format("router", "llama-server router", ".ini", "several models that live together")
 FORMATS = (COMMAND, SCRIPT, UNIT, SWAP, PRESET, ENVIRONMENT, COMPOSE)  # of one plan
 ALL_FORMATS = (*FORMATS, ROUTER)
+
+
+_OWN_KEY = ("--api-key", "--api-key-file")
+
+
+def unguarded(form: Format, address: Address) -> str:
+    """What is to be said of a form that listens where other machines reach it: no form carries a key. "" where it is not so."""
+    if form == PRESET or not is_open(address.host) or any(word.partition("=")[0] in _OWN_KEY for word in address.args):
+        return ""
+    return f"{address.host} is open to the network, and no export carries an API key: set LLAMA_API_KEY where it runs"
 
 
 def slug(text: str) -> str:

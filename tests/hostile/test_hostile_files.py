@@ -14,11 +14,12 @@ import pytest
 from kvtui.base.fields import Fields
 from kvtui.base.files import FileError, private_folder, read_regular, write_atomically
 from kvtui.base.findings import KvtuiError, UsageError
+from kvtui.base.locks import LOCK_FILE
 from kvtui.base.parse import ParseError, parse_json, parse_toml
 from kvtui.base.stored import Kept, NewerFileError, set_aside
 from kvtui.server.binary.chosen import FILE, remember_choice, remembered_choice
 from kvtui.server.measure.measured import Measurement, damaged, measurements, recall, remember
-from kvtui.server.process.record import RECORD, ServerRecord, load, new_folder, save
+from kvtui.server.process.record import RECORD, LaunchLock, ServerRecord, load, new_folder, save
 from kvtui.tasks.config import read_config
 
 COUNT: Kept[int] = Kept(1, lambda fields: fields.whole("count"), lambda count: {"count": count})
@@ -146,22 +147,59 @@ def test_records_and_choices_are_checked_field_by_field(tmp_path: Path) -> None:
     assert (tmp_path / f"{FILE}.damaged").exists()
 
 
+WINDOWS = """
+import fcntl, os, sys, types
+def locking(descriptor, how, count):
+    try:
+        fcntl.lockf(descriptor, how, count, os.lseek(descriptor, 0, os.SEEK_CUR))
+    except BlockingIOError as e:
+        raise PermissionError(*e.args) from None
+sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=fcntl.LOCK_EX | fcntl.LOCK_NB)
+here, sys.platform = sys.platform, "win32"
+import kvtui.base.locks
+sys.platform = here
+"""
 ADD = """
 import sys
 from pathlib import Path
 from kvtui.base.stored import Kept
 count = Kept(1, lambda fields: fields.whole("count"), lambda n: {"count": n})
-for _ in range(25):
+for _ in range(int(sys.argv[2])):
     count.update(Path(sys.argv[1]), lambda before: (before or 0) + 1)
 """
 
 
-def test_a_hundred_writes_of_four_processes_all_survive(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("system", "processes", "left"), [("", 4, []), (WINDOWS, 2, [LOCK_FILE])], ids=["here", "windows"])
+def test_two_hundred_saves_at_once_all_survive(system: str, processes: int, left: list[str], tmp_path: Path) -> None:
+    """`windows`: its branch and its lock file, over locks of a byte as this system has them."""
     path = tmp_path / "state" / "count.json"
-    writers = [subprocess.Popen([sys.executable, "-c", ADD, str(path)]) for _ in range(4)]
-    assert [w.wait(timeout=120) for w in writers] == [0] * 4
-    assert COUNT.load(path) == 100
-    assert [f.name for f in path.parent.iterdir()] == ["count.json"]
+    command = [sys.executable, "-c", system + ADD, str(path), str(200 // processes)]
+    writers = [subprocess.Popen(command) for _ in range(processes)]
+    assert [w.wait(timeout=120) for w in writers] == [0] * processes
+    assert COUNT.load(path) == 200
+    assert sorted(f.name for f in path.parent.iterdir()) == sorted([*left, "count.json"])
+
+
+def test_one_app_has_a_server_until_it_dies(tmp_path: Path) -> None:
+    hold = f"{WINDOWS}\nfrom pathlib import Path\nfrom kvtui.server.process.record import LaunchLock\n" + (
+        "lock = LaunchLock(Path(sys.argv[1]))\nprint(lock.take(), flush=True)\nsys.stdin.read()"
+    )
+
+    def holder() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    first = holder()
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "True\n"
+        assert LaunchLock(tmp_path).holder() == first.pid
+        assert holder().communicate()[0] == "False\n"
+    finally:
+        first.kill()
+        first.communicate()
+    assert holder().communicate()[0] == "True\n"
 
 
 CRASH = """

@@ -67,6 +67,14 @@ def test_each_form_carries_the_model_and_its_context(form: str, server: Path, mo
     assert "2048" in done.stdout
 
 
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "preset"])
+def test_an_open_address_without_a_key_is_told(form: str, server: Path, models: tuple[Path, Path]) -> None:
+    done = run(server, form, models[0], "-c", "2048", "--host", "0.0.0.0")
+    assert done.exit_code == 0, done.output
+    assert "open to the network, and no export carries an API key" in done.stderr
+    assert "API key" not in run(server, form, models[0], "-c", "2048").stderr
+
+
 def test_a_port_is_where_it_can_be_given_or_refused(server: Path, models: tuple[Path, Path]) -> None:
     for form in (f for f in FORMATS if f not in ("preset", "llama-swap")):
         assert "18474" in run(server, form, models[0], "-c", "512", "--port", "18474").stdout

@@ -72,7 +72,7 @@ def test_the_load_is_told_after_any_cut(log: Path, writer: int) -> None:
     cut(log)
     os.write(writer, lines(0, 3))
     cut(log)
-    assert first_lines(log)[0] == "llama_context: n_ctx = 4096"
+    assert next(first_lines(log)) == "llama_context: n_ctx = 4096"
     assert beginning(log).stat().st_size == FIRST_LIMIT_BYTES
     assert all(path.stat().st_mode & 0o077 == 0 for path in log.parent.iterdir())
 

@@ -115,6 +115,15 @@ def test_a_key_is_in_a_private_file_only(launch: Launch) -> None:
     assert ServerProcess.attach(server.record).api_key == "sesame-1234"
 
 
+def test_cells_that_a_log_does_not_tell_are_not_looked_for_all_night(launch: Launch) -> None:
+    server = launch("print('older', flush=True); time.sleep(60)")
+    until_says(server, "older")
+    assert [server.cells() for _ in range(4)] == [None] * 4
+    with server.record.log.open("a") as log:
+        log.write("llama_context: n_ctx = 4096\nllama_context: kv_unified = true\n")
+    assert server.cells() is None
+
+
 def test_what_ignores_sigint_gets_sigterm(launch: Launch) -> None:
     server = launch("signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)")
     until_says(server, "up")

@@ -21,6 +21,7 @@ _PART = {"model": "model", "LoRA": "model", "compute": "compute"}  # everything 
 _CONTEXT = re.compile(START + r"llama_context: constructing llama_context")
 _INFO = re.compile(START + r"print_info: (?!file (?:format|type|size)\s)")
 _ARCH = re.compile(START + r"print_info: arch\s*= ")
+_PLAIN_LINES = 3  # arch, vocab_only, no_alloc
 _LOADER = re.compile(START + r"llama_model_loader: ")
 _USING = re.compile(START + r"\w+: using device (\S+) \((.*)\) \([^()]*\) - (" + COUNT + r") MiB free")
 _TABLE = re.compile(START + r"\w*memory_breakdown_print: \| memory breakdown \[MiB\]")
@@ -98,6 +99,12 @@ def genuine(lines: Iterable[str]) -> tuple[list[str], bool]:
         else:
             since.append(line)
     return kept + since, foreign
+
+
+def before_strings(lines: Iterable[str]) -> bool:
+    """Whether print_info has said no string of the model's yet: of what it says, the architecture comes first."""
+    said = [line for line in lines if _INFO.search(line)][-_PLAIN_LINES:]
+    return any(_ARCH.search(line) for line in said)
 
 
 def logged_memory(said: Iterable[str]) -> LoggedMemory:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -71,14 +71,15 @@ def _unwrapped(text: str) -> tuple[Level | None, str]:
         return None, text
 
 
-def first_lines(path: Path, limit_bytes: int = FIRST_LIMIT_BYTES) -> tuple[str, ...]:
-    """Printable lines of a log's beginning, where the load is told; () if it cannot be read."""
+def first_lines(path: Path, limit_bytes: int = FIRST_LIMIT_BYTES) -> Iterator[str]:
+    """Printable lines of a log's beginning, where the load is told, one by one; none if it cannot be read."""
     try:
         with beginning(path).open("rb") as file:
-            data = file.read(limit_bytes)
+            while limit_bytes > 0 and (raw := file.readline(limit_bytes)):
+                limit_bytes -= len(raw)
+                yield parse_line(raw).text
     except OSError:
-        return ()
-    return tuple(parse_line(raw).text for raw in data.split(b"\n"))
+        return
 
 
 def matching(lines: Iterable[LogLine], least: Level = "debug", words: str = "") -> list[LogLine]:

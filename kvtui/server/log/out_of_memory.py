@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, genuine, logged_memory
+from kvtui.server.log.own import FAILED, of_failed_load
 from kvtui.server.log.own import MIB as _MIB
-from kvtui.server.log.own import START, of_load
 
 Part = Literal["model", "context", "compute"]
 RAM = "RAM"
 MIB = 2**20
 
 # ggml-cuda.cu, ggml_backend_cuda_buffer_type_alloc_buffer; HIP builds say the same
-_CUDA = re.compile(START + r"\w+: allocating (" + _MIB + r") MiB on device ([0-9]{1,3}): cudaMalloc failed: out of memory")
+_CUDA = re.compile(FAILED + r"\w+: allocating (" + _MIB + r") MiB on device ([0-9]{1,3}): cudaMalloc failed: out of memory")
 # ggml-alloc.c, ggml_gallocr_reserve_n; ggml-backend.cpp, ggml_backend_buft_alloc_buffer
-_BUFFER = re.compile(START + r"\w+: failed to allocate (\S+) buffer of size ([0-9]{1,18})(?![\d.])")
+_BUFFER = re.compile(FAILED + r"\w+: failed to allocate (\S+) buffer of size ([0-9]{1,18})(?![\d.])")
 # What was under way, by what the caller says of it. src/llama-model.cpp, load_tensors; llama-kv-cache*.cpp and
 # llama-memory-recurrent.cpp, their constructors; ggml-alloc.c; llama-context.cpp, sched_reserve
-_SAID = START + r"(?:\w+: )+(?:error loading model: |failed to initialize the context: )?"
+_SAID = FAILED + r"(?:\w+: )+(?:error loading model: |failed to initialize the context: )?"
 _PARTS: tuple[tuple[re.Pattern[str], Part], ...] = (
     (re.compile(_SAID + r"unable to allocate \S+ buffer"), "model"),
     (re.compile(_SAID + r"failed to allocate buffer for (?:kv cache|rs cache|DSV4)"), "context"),
-    (re.compile(START + r"ggml_gallocr_reserve_n|" + _SAID + r"failed to allocate compute"), "compute"),
+    (re.compile(FAILED + r"ggml_gallocr_reserve_n|" + _SAID + r"failed to allocate compute"), "compute"),
 )
 
 
@@ -57,7 +57,7 @@ def out_of_memory(lines: Sequence[str]) -> OutOfMemory | None:
     memory: LoggedMemory | None = None
     asked: tuple[str, int] | None = None
     part: Part | None = None
-    own = of_load(genuine(lines)[0])
+    own = of_failed_load(genuine(lines)[0])
     for line in own:
         if found := _CUDA.search(line):
             asked, part = (f"CUDA{found[2]}", round(float(found[1]) * MIB)), None

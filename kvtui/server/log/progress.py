@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kvtui.server.log.own import READY, START
 
+LOADED = 0.99  # the share of a load that its log tells
 # Where each stage begins (their functions: tools/server/server-context.cpp, load_model; src/llama-model-loader.cpp;
 # src/llama-model.cpp, load_tensors; src/llama-context.cpp; common/common.cpp, common_init_from_params). The shares
 # are of a load where weights take nearly all the time.
@@ -16,7 +17,7 @@ STAGES: tuple[tuple[re.Pattern[str], str, float], ...] = (
     (re.compile(START + r"\w+: constructing llama_context"), "making the context", 0.85),
     (re.compile(START + r"(?:sched_reserve: reserving|\w*reserve_worst_case)"), "reserving compute buffers", 0.90),
     (re.compile(START + r"\w+: warming up the model"), "warming up", 0.93),
-    (READY, "loaded", 0.99),
+    (READY, "loaded", LOADED),
 )
 _DOTS = re.compile(r"^\.+$")  # older builds print one for each hundredth of the weights (src/llama.cpp)
 WEIGHTS = 2
@@ -44,6 +45,8 @@ class LoadProgress:
         if now.ready:
             return now
         for line in lines:
+            if now.fraction >= LOADED:
+                break  # no line tells more
             if _DOTS.match(line):
                 begin, end = STAGES[WEIGHTS][2], STAGES[WEIGHTS + 1][2]
                 fraction = begin + (end - begin) * min(len(line), 100) / 100

@@ -19,10 +19,20 @@ from kvtui.header.split_set import split_part
 from kvtui.server.binary.abilities import adapt_argv, split_options
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary, list_devices, stamp
-from kvtui.server.log.breakdown import MIB, Breakdown, LoggedMemory, Parts, device_of_buffer, genuine, is_table, logged_memory
+from kvtui.server.log.breakdown import (
+    MIB,
+    Breakdown,
+    LoggedMemory,
+    Parts,
+    before_strings,
+    device_of_buffer,
+    genuine,
+    is_table,
+    logged_memory,
+)
 from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
+from kvtui.server.log.own import FAILED, START
 from kvtui.server.log.own import MIB as LOGGED_MIB
-from kvtui.server.log.own import START
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.measure.trust import unannounced
 from kvtui.server.process.ports import free_port
@@ -38,7 +48,9 @@ FIT_OPTIONS = ("-fit", "--fit", "-fitt", "--fit-target", "-fitc", "--fit-ctx")
 _LAYER = re.compile(START + r"load_tensors: layer\s+(\d{1,6}) assigned to device ([^\s,]+)")
 _MMPROJ = re.compile(START + r"(?:\w+: )?\[mtmd\] adding (" + LOGGED_MIB + r") MiB to fit_params_target for device (\S+)")
 # After these it goes on to load for real: common/fit.cpp, common_fit_params; src/llama-model.cpp, print_info.
-_TOO_FAR = re.compile(r"encountered an error while trying to fit params|failed to fit params|no_alloc\s+= 0$")
+_GIVES_UP = re.compile(FAILED + r"(?:\w+: )+(?:encountered an error while trying|failed) to fit params")
+_LOADS = re.compile(START + r"print_info: no_alloc\s+= 0$")
+_FOREIGN = "text of the model stands among the server's own lines: its figures cannot be told apart"
 
 
 @dataclass(frozen=True)
@@ -120,11 +132,13 @@ LISTEN_ON_SECONDS = 0.1  # after the answer; print_info says all of a model's st
 
 @dataclass(frozen=True)
 class _Heard:
-    """The log up to where the answer is complete; the exit code if it ended by itself, `None` if it was stopped."""
+    """The log up to where the answer is complete, or to the line after which it loads for real (`too_far`); the exit code if
+    it ended by itself, `None` if it was stopped."""
 
     lines: Sequence[LogLine]
     code: int | None = None
     too_much: bool = False
+    too_far: bool = False
     after: Sequence[LogLine] = ()  # what came just after the answer: a model's name of several lines shows by it
 
 
@@ -132,28 +146,27 @@ def _first_words(command: Sequence[str], env: Mapping[str, str], timeout: float,
     lines: list[LogLine] = []
     after: list[LogLine] = []
     rest = b""
-    in_table = complete = False
+    in_table = complete = too_far = False
     with ShortLived(command, env, timeout) as program:
         for data in program.pieces(OUTPUT_LIMIT_BYTES, cancel):
             *whole, rest = (rest + data).split(b"\n")
             rest = rest[: 4 * LINE_LIMIT]
             for raw in filter(None, whole):
                 line = parse_line(raw)
-                if complete:
+                if complete or too_far:
                     after.append(line)
                     continue
                 lines.append(line)
-                if _TOO_FAR.search(line.text):
-                    return _Heard(lines)
+                too_far = any(p.search(line.text) for p in (_GIVES_UP, _LOADS))
                 if len(lines) >= LINES_LIMIT:
                     return _Heard(lines, too_much=True)
                 row = " - " in line.text and "|" in line.text
                 complete = in_table and not row
                 in_table = is_table(line.text) or (in_table and row)
-                if complete:
+                if complete or too_far:
                     program.listen_on(LISTEN_ON_SECONDS)
-    if complete:
-        return _Heard(lines, after=after)
+    if complete or too_far:
+        return _Heard(lines, too_far=too_far, after=after)
     if rest:
         lines.append(parse_line(rest))
     return _Heard(lines, program.returncode if program.ended else None, program.too_much)
@@ -165,13 +178,15 @@ def _read(build: str, heard: _Heard, timeout: float) -> DryRun:
     memory = logged_memory([line.text for line in lines])
     if memory.table is None:
         said = explain(lines, code) or next((line.text for line in telling(lines, 1)), None)
-        if code is None and not any(_TOO_FAR.search(t) for t in texts[-1:]):
+        if heard.too_far and not _goes_on_to_load(lines, heard.after):
+            return DryRun(build, impossible=_FOREIGN)
+        if code is None and not heard.too_far:
             if heard.too_much:
                 return DryRun(build, impossible="it says more than a dry run does, and no answer in it")
             return DryRun(build, impossible=f"no answer within {timeout:.0f} s")
         return DryRun(build, refused=said or "it ended without a word")
     if memory.foreign or genuine([line.text for line in (*lines, *heard.after)])[1]:
-        return DryRun(build, impossible="text of the model stands among the server's own lines: its figures cannot be told apart")
+        return DryRun(build, impossible=_FOREIGN)
     if strange := unannounced(memory.table, memory):
         return DryRun(build, impossible=f"the log is not to be believed: {strange}")
     layers = {int(found[1]): found[2] for text in texts if (found := _LAYER.search(text))}
@@ -185,6 +200,15 @@ def _read(build: str, heard: _Heard, timeout: float) -> DryRun:
         mmproj,
         tuple(layers[i] for i in range(len(layers))) if set(layers) == set(range(len(layers))) else (),
     )
+
+
+def _goes_on_to_load(lines: Sequence[LogLine], after: Sequence[LogLine]) -> bool:
+    """Whether the last of the lines, after which it would load for real, is its own by what came next."""
+    texts = [line.text for line in lines]
+    if _LOADS.search(texts[-1]) and not before_strings(texts):
+        return False
+    kept = genuine([*texts, *(line.text for line in after)])[0]
+    return any(text is texts[-1] for text in kept) and not any(is_table(line.text) for line in after)
 
 
 def _finer(table: Breakdown, memory: LoggedMemory) -> Breakdown:

@@ -21,6 +21,11 @@ LIST_SECONDS = 10.0  # an RPC server that serves somebody else does not answer a
 KEY_BYTES = 24
 
 
+def is_open(host: str) -> bool:
+    """Whether other machines can reach what listens there."""
+    return host not in LOCAL_HOSTS
+
+
 @dataclass(frozen=True)
 class Shortage:
     """A device (or RAM) that has less free than the plan needs; `held`: (name, pid, bytes) of who holds it."""
@@ -49,7 +54,7 @@ class Preflight:
     @property
     def is_open(self) -> bool:
         """Whether other machines can reach it."""
-        return self.host not in LOCAL_HOSTS
+        return is_open(self.host)
 
     @property
     def questions(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from kvtui.base.fields import Fields
 from kvtui.base.files import PRIVATE, private_folder, state_folder
+from kvtui.base.locks import try_lock
 from kvtui.base.stored import Kept
 from kvtui.server.log.bounds import LIMIT_BYTES, cut
 from kvtui.server.program.marks import LAUNCH_VARIABLE, marked, process_identity
@@ -184,12 +185,12 @@ class LaunchLock:
 
     def take(self) -> bool:
         """Try to be the one; False if another app is."""
-        import fcntl
-
         file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            taken = try_lock(file.fileno())
+        except OSError:  # a file system without locks
+            taken = False
+        if not taken:
             file.close()
             return False
         file.truncate(0)

@@ -38,11 +38,11 @@ from kvtui.server.process.rpc import named
 from kvtui.server.program.marks import LAUNCH_VARIABLE, Marked, marked, name_of, process_identity
 from kvtui.server.program.short_lived import kill, kill_group
 
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 # llama-server loses a SIGINT that comes between "listening on" and its main loop, and ends at once at the second
 # signal (tools/server/server.cpp, llama_server and signal_handler): so each step is given up in its time.
 STOP_STEPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
 POLL_SECONDS = 0.02
+_CELLS_LOOKS = 3  # at the log's beginning, up to 4 MiB: what it does not tell of a server that is ready it never will
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ class ServerProcess:
         self._seen_alive = child is not None
         self._log_lock = threading.Lock()
         self._cells: CacheCells | None = None
+        self._cells_looks = _CELLS_LOOKS
         self.read_only = False
         key = record.key_file
         keys = tuple(key.read_text().split()) if key else ()
@@ -188,8 +189,9 @@ class ServerProcess:
             return new
 
     def cells(self) -> CacheCells | None:
-        """What its slots share, once its log tells it."""
-        if self._cells is None:
+        """What its slots share, once it is ready; None where its log does not tell it."""
+        if self._cells is None and self._cells_looks:
+            self._cells_looks -= 1
             self._cells = cache_cells(first_lines(self.record.log))
         return self._cells
 

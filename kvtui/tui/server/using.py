@@ -13,7 +13,7 @@ from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.comparison import compare, dry_parts, parts_json, parts_of, predicted_parts
 from kvtui.server.measure.measured import Measurement, recall
 from kvtui.server.process.start import ServerProcess
-from kvtui.tasks.exporting import FORMATS, Format
+from kvtui.tasks.exporting import FORMATS, Format, unguarded
 from kvtui.tasks.history import filed_under, gpus_of, request_key, with_stress
 from kvtui.tasks.launch import record_plan
 from kvtui.tui.draw.server_pages import about_page, answer_page, comparison_page, stress_page
@@ -245,6 +245,7 @@ class ServerDesk(LaunchDesk):
         if done.path is None:
             self.copy_to_clipboard(done.text)
         self.open_page(done.said, done.page(self.size.width))
+        self.notice(unguarded(form, self.session.address))
 
 
 def _said(devices: tuple[Device, ...] | None) -> str:
