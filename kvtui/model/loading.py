@@ -171,19 +171,20 @@ class Loading:
         common = {"token_embd.weight": (embd, self._vocabulary()), "output_norm.weight": (embd,), "output_norm.bias": (embd,)}
         for il in range(self.n_layer):
             common |= {f"blk.{il}.{name}.weight": (embd,) for name in _NORMS}
-            common |= {f"blk.{il}.{name}.weight": (embd, 0) for name in self._headless(il)}
+            common |= {f"blk.{il}.{name}.weight": (embd, 0) for name in self._empty(il)}
         for name, want in common.items():
             wrong = wrong_shape(name, want, self._there[name]) if name in self._there else None
             if wrong:
                 yield "wrong-shape", wrong
 
-    def _headless(self, il: int) -> Sequence[str]:
-        """Products with the attention of a block that has no heads: such a tensor would have no rows."""
+    def _empty(self, il: int) -> Sequence[str]:
+        """Tensors of a block that would have no rows: the router of a model without experts, attention without heads."""
         layer = self.layers[il]
+        routers = () if self._number("expert_count") else ("ffn_gate_inp",)
         if layer.is_recurrent:  # linear attention has sizes of its own
-            return ()
+            return routers
         queries = () if layer.n_head else ("attn_q", "attn_qkv")
-        return queries if layer.n_head_kv else (*queries, "attn_k", "attn_v")
+        return (*routers, *queries, *(() if layer.n_head_kv else ("attn_k", "attn_v")))
 
     def _sizes(self) -> Sizes:
         first, n_all = self.layers[0], self._number("block_count")

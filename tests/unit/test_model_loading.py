@@ -121,3 +121,20 @@ def test_deepseek_needs_a_rank_of_q_unless_it_is_lite(headers: HeaderArchive) ->
     key = "deepseek2.attention.q_lora_rank"
     name = next(n for n in headers if n.endswith("-moe") and _architecture(headers[n]) == "deepseek2")
     assert _why(parsed(headers.head(name)).without(key), name) == f"the key {key} is missing"
+
+
+@pytest.mark.parametrize(
+    ("name", "dropped", "said"),
+    [
+        ("more-nomic-bert-moe", "attention.head_count", "tensor 'blk.0.attn_q.weight' has wrong shape; expected [256, 0]"),
+        ("more-deepseek2-ocr", "expert_count", "tensor 'blk.0.ffn_gate_inp.weight' has wrong shape; expected [256, 0]"),
+    ],
+)
+def test_a_tensor_that_would_have_no_rows_is_of_a_wrong_shape(headers: HeaderArchive, name: str, dropped: str, said: str) -> None:
+    architecture = str(headers[name].metadata["general.architecture"])
+    made = parsed(headers.head(name)).without(f"{architecture}.{dropped}")
+    for further in ("expert_used_count", "expert_group_count", "expert_group_used_count") if dropped == "expert_count" else ():
+        made = made.without(f"{architecture}.{further}")
+    model = model_from_header(read_header(HeaderBytes(made.head()[0], 2**40)), name)
+    assert model.refusal is not None
+    assert said in model.refusal.message
