@@ -117,6 +117,13 @@ class MissingTensorError(UsageError):
         super().__init__(said)
 
 
+class NoGraphError(UsageError):
+    """A number of the header is 0 where the architecture's graph divides by it: llama-server stops there too."""
+
+    def __init__(self, architecture: str) -> None:
+        super().__init__(f"a number of the header that a {architecture} graph divides by is 0")
+
+
 def weight_node(t: Tensor, home: Home) -> Node:
     """A tensor of the file."""
     dims = shape(*t.dims)

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.flags.context import ContextParams
-from kvtui.memory.compute.build import MissingTensorError, shapes
+from kvtui.memory.compute.build import MissingTensorError, NoGraphError, shapes
 from kvtui.memory.compute.collapse import kinds, representatives
 from kvtui.memory.compute.graphs import build_graph, covered
 from kvtui.model.spec import ModelSpec
@@ -22,6 +22,6 @@ def operations_a_block(model: ModelSpec) -> float:
     chosen = representatives([kind.shape for kind in kinds(model)])
     try:
         graph = build_graph(model, _SMALL, shapes(model, _SMALL, flash, False, True, DEFAULT_BUILD), chosen)
-    except MissingTensorError:  # such a file is refused: whatever is said of its speed
+    except (MissingTensorError, NoGraphError):  # such a file is refused: whatever is said of its speed
         return _USUAL
     return len(graph.work) / len(chosen)
