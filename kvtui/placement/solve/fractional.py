@@ -51,7 +51,7 @@ def bound(problem: Problem, capacities: Sequence[float]) -> float:
         return 0.0
     pinned = sum(r * s for r, s in zip(problem.pinned_read, problem.seconds_per_byte, strict=True))
     rooms = [max(c - p, 0.0) for c, p in zip(capacities, problem.pinned_bytes, strict=False)]
-    return pinned + (_filled(problem, rooms) if problem.one_pace else _priced(problem, rooms))
+    return pinned + (_filled(problem, rooms) if problem.one_pace else max(_priced(problem, rooms), 0.0))
 
 
 def _filled(problem: Problem, rooms: Sequence[float]) -> float:
