@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from header_archive import HeaderArchive
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from kvtui.base.findings import DOES_NOT_FIT
@@ -68,6 +68,12 @@ def accepted(model: ModelSpec, context: ContextParams) -> bool:
 
 
 @ordinary
+@example(  # its bound, of devices too small for a block, was below nothing
+    name="falcon-dense",
+    sizes=[(1, 100), (19, 100)],
+    context=ContextParams(n_ctx=32768, n_parallel=2, type_k="q8_0", type_v="q5_1", kv_unified=False),
+    margin=1024,
+)
 @given(name=names, sizes=devices, context=contexts, margin=margins)
 def test_parts_sum_to_totals(
     models: dict[str, ModelSpec], name: str, sizes: list[tuple[int, int]], context: ContextParams, margin: int
