@@ -9,7 +9,16 @@ from kvtui.base.findings import UsageError
 
 _TEXT = re.compile(r"b?(\d{1,9})")
 
-Trait = Literal["kept_for_kernels", "mixed_input", "idle_inputs", "states_at_once", "expert_cache", "port_9931"]
+Trait = Literal[
+    "kept_for_kernels",
+    "mixed_input",
+    "idle_inputs",
+    "states_at_once",
+    "expert_cache",
+    "port_9931",
+    "early_rows",
+    "own_rows_first",
+]
 # The first build that is known to have each. Where the commit's own number is not known, that is the first that was
 # measured with it: builds before it are taken for the earlier measured one.
 SINCE: dict[Trait, int] = {
@@ -18,6 +27,8 @@ SINCE: dict[Trait, int] = {
     "idle_inputs": 11434,  # ggml-backend.cpp, ggml_backend_sched_split_graph: its sixth pass copies inputs that nothing reads
     "states_at_once": 11434,  # llama-graph.cpp, build_rs: one gather for all slots' states
     "expert_cache": 11549,  # llama-moe-cache.cpp, --moe-cache-mib
+    "early_rows": 11549,  # llama-graph.h, crop_before_nextn: without an MTP context all models drop rows in the last block
+    "own_rows_first": 11549,  # gemma4.cpp: blocks' own embeddings are looked up before all else, in RAM
     "port_9931": 11549,  # common/common.h, common_params::port
 }
 

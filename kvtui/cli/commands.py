@@ -95,6 +95,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     from kvtui.tasks.checking import CHECK_SECONDS, checked
     from kvtui.tasks.first_ram_speed import with_ram_speed
     from kvtui.tasks.history import with_proof
+    from kvtui.tasks.own_speed import known_rates, with_own_speed
     from kvtui.tasks.speeds_here import with_speed_here
 
     began = time.perf_counter()
@@ -105,7 +106,7 @@ def plan(model: str, options: Options, seconds: float | None, prove: bool, expla
     request = with_ram_speed(request_of(spec, options), say, deadline)
     made = with_proof(make_plan(request, deadline=deadline, prove=prove, progress=_say_progress if prove else None))
     planned = time.perf_counter()
-    made = with_speed_here(made, options.server_args)
+    made = with_own_speed(with_speed_here(made, options.server_args), options.server_args, known_rates())
     left = CHECK_SECONDS
     if seconds is not None and deadline is not None:
         left = min(left, deadline + seconds * _BEYOND - time.monotonic())

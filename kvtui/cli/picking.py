@@ -40,7 +40,7 @@ def table(
 ) -> None:
     """One row for each pair of K and V types, and one sentence of advice."""
     from kvtui.placement.advice import advice, advised
-    from kvtui.placement.plan import quick_plan
+    from kvtui.placement.plan import searched_plan
     from kvtui.placement.table import pair_rows
     from kvtui.report.as_json import table_json
     from kvtui.report.columns import column, filtered, sorted_by
@@ -51,7 +51,7 @@ def table(
         raise UsageError("--matrix is a picture of one column: leave out --sort and --json, whose rows have every figure")
     goal = parse_aim(options.goal).pair if options.goal is not None else GOALS[0]
     options = replace(options, goal=None)  # which of the pairs to take is what the table says
-    shown = quick_plan(request_of(load(named_model(model), options, fetched), options))
+    shown = searched_plan(request_of(load(named_model(model), options, fetched), options))
     contexts = figure is None or figure.slow
     evaluated = advised(pair_rows(shown, all_pairs=all_pairs or figure is not None, contexts=contexts))
     rows = filtered(evaluated, only, least)
@@ -77,9 +77,9 @@ def guide(model: str | None, options: Options, as_json: bool) -> None:
 
     plan = None
     if model is not None:
-        from kvtui.placement.plan import quick_plan
+        from kvtui.placement.plan import searched_plan
 
-        plan = quick_plan(request_of(load(named_model(model), options, fetched), options))
+        plan = searched_plan(request_of(load(named_model(model), options, fetched), options))
     made, formula = guide_of(plan)
     if as_json:
         print_json(guide_json(made))

@@ -75,7 +75,7 @@ def serve(model: str, options: Options, watched: bool, every: float | None) -> N
     argv = (*made.argv, *address.args)
     try:
         if watched:
-            code = _watch(server, path, made, argv, found, every or EVERY_SECONDS)
+            code = _watch(server, path, made, address.args, found, every or EVERY_SECONDS)
         else:
             code = run_foreground(server, path, argv, dict(made.env), address.host, port, found.is_open, say)
     except OSError as e:
@@ -84,7 +84,7 @@ def serve(model: str, options: Options, watched: bool, every: float | None) -> N
 
 
 def _watch(
-    server: "ServerBinary", path: Path, made: "Plan", argv: tuple[str, ...], found: "Preflight", every_seconds: float
+    server: "ServerBinary", path: Path, made: "Plan", more: tuple[str, ...], found: "Preflight", every_seconds: float
 ) -> int:
     from kvtui.server.process.preflight import new_key
     from kvtui.server.process.start import ServerProcess
@@ -92,10 +92,10 @@ def _watch(
     from kvtui.tasks.watching import signals_for, watch
 
     key = os.environ.get("LLAMA_API_KEY") or (new_key() if found.is_open else None)
-    kept = record_plan(made, path)
+    kept = record_plan(made, path, more=more)
 
     def launch() -> "ServerProcess":
-        return ServerProcess.launch(server, path, argv, found.port.port, found.host, key, dict(made.env), kept)
+        return ServerProcess.launch(server, path, (*made.argv, *more), found.port.port, found.host, key, dict(made.env), kept)
 
     with signals_for(launch) as process:
         for note in process.record.notes:

@@ -139,6 +139,7 @@ _CONTEXT_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "--spec-draft-n-max": ("n_draft", _draft_length),
     "--moe-cache-mib": ("expert_cache_mib", _cache_size),
 }
+_PER_SLOT = "--kv-unified-per-slot"
 _CONTEXT_SWITCHES: dict[str, tuple[str, bool]] = {
     "--swa-full": ("swa_full", True),
     **dict.fromkeys(("-kvu", "--kv-unified"), ("kv_unified", True)),
@@ -288,9 +289,12 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None, build: Bui
     beside: dict[str, Any] = {}
     overrides: list[Override] = list(flags.overrides)
     drafts: list[Override] = list(flags.beside.draft_overrides)
+    per_slot = 0
     ignored = []
     for flag, values in _checked(argv, build):
-        if flag in _CONTEXT_VALUES:
+        if flag == _PER_SLOT:
+            per_slot = _integer(flag, values[0])
+        elif flag in _CONTEXT_VALUES:
             name, read = _CONTEXT_VALUES[flag]
             context[name] = read(flag, values[0])
         elif flag in _CONTEXT_SWITCHES:
@@ -317,9 +321,12 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None, build: Bui
             overrides.append(Override(EXPERTS, "CPU"))
         else:
             ignored.append(flag)
+    asked = replace(flags.context, **context)
+    if per_slot > 0 and not asked.n_ctx and "n_ctx" not in context:  # tools/server/server.cpp, ctx_pool_auto_sized
+        asked = replace(asked, n_ctx=_context(_PER_SLOT, str(per_slot * asked.slots)))
     return replace(
         flags,
-        context=replace(flags.context, **context),
+        context=asked,
         overrides=tuple(overrides),
         beside=replace(flags.beside, **beside, draft_overrides=tuple(drafts)),
         ignored=tuple(ignored),

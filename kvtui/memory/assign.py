@@ -84,7 +84,7 @@ def tensor_devices(
     homes = [buffer_device(o.buffer, devices) for o in overrides]
     places = []
     for tensor, rule in zip(model.tensors, first_matches(model, tuple(o.pattern for o in overrides)), strict=True):
-        place = default_place(tensor, layers) if rule is None else homes[rule]
+        place = default_place(tensor, layers, devices) if rule is None else homes[rule]
         places.append(CPU if rule is None and beyond_one_buffer(tensor.n_bytes, place, devices) else place)
     return tuple(places)
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kvtui.hardware.device import CPU
+from kvtui.hardware.backends import backend_of
+from kvtui.hardware.device import CPU, Device
 from kvtui.model.spec import Tensor
 
 
@@ -43,9 +44,12 @@ def split_of(layer_devices: Sequence[int], opened: Sequence[int]) -> tuple[float
     return counts if len(counts) > 1 and any(counts) else ()
 
 
-def default_place(tensor: Tensor, layer_devices: Sequence[int]) -> int:
-    """Where a tensor is that no override names: RAM for what is only looked up, the output's device, or its block's
-    (src/llama-model-loader.cpp, create_tensor: buft_list_input, _output, _layer)."""
+def default_place(tensor: Tensor, layer_devices: Sequence[int], devices: Sequence[Device]) -> int:
+    """Where a tensor is that no override names: RAM for what is only looked up and for what the device has no kernel for, the
+    output's device, or its block's (src/llama-model-loader.cpp, create_tensor: buft_list_input, _output, _layer)."""
     if tensor.kind == "input":
         return CPU
-    return layer_devices[-1] if tensor.kind == "output" else layer_devices[tensor.block or 0]
+    place = layer_devices[-1] if tensor.kind == "output" else layer_devices[tensor.block or 0]
+    if not tensor.on_cuda and place != CPU and backend_of(devices[place].name).is_cuda:
+        return CPU
+    return place

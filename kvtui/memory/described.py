@@ -18,9 +18,12 @@ from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.flag_changes import FlagChanges, ncmoe_order
 from kvtui.memory.lacks import lack_sentences, nothing_mends
+from kvtui.memory.large_work import too_large_to_compute
+from kvtui.memory.left_to_cpu import left_to_cpu
 from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.ram_notes import ram_notes
 from kvtui.memory.refusals import refusals
+from kvtui.memory.remembered import remembered
 from kvtui.memory.standing import standing_of
 from kvtui.model.spec import ModelSpec
 
@@ -86,6 +89,9 @@ def describe_flags(
     found += others.findings
     layout = cache_layout(model, flags.context)
     found += one_buffer_findings(model, layout, assignment, machine.devices, offload_kqv=flags.context.offload_kqv)
+    compute = ComputeModel(model, flags.context, machine, build, fa_quants=fa_quants)
+    found += too_large_to_compute(compute, assignment, memory.devices, machine.devices)
+    found += left_to_cpu(model, assignment, machine.devices)
     found += expert_cache_findings(model, assignment, machine, flags.context.expert_cache_mib)
     found += standing_of(model, build)
     order = ncmoe_order(model, machine, flags, assignment)
@@ -103,6 +109,7 @@ def describe_flags(
                 "prompt-cache", "warning", f"a full prompt cache ({mib(memory.host.prompt_cache_bytes)}) would not fit in RAM"
             )
         )
+    found += remembered(machine)
     found += ram_notes(machine.ram, memory.host, model.weights_bytes, flags.load_mode)
     fits = not any(f.severity == "error" for f in found)
     return Described(model, machine, margins, build, flags, assignment, memory, fits, tuple(found), fa_quants)

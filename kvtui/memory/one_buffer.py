@@ -4,7 +4,8 @@ ggml-backend.cpp, ggml_backend_buft_alloc_buffer_n_plan, cuts what is allocated 
 ggml_backend_buft_get_max_size (1 GiB on Vulkan), so only a single tensor can be too large:
 - a weight: ggml-vulkan.cpp, ggml_backend_vk_device_supports_op, declines operations on it, and llama-model-loader.cpp,
   select_weight_buft, takes the next buffer type, RAM. An override is not asked: the allocation fails;
-- K or V of a block: ggml-vulkan-buffers.cpp, ggml_vk_create_buffer, throws, and llama-kv-cache.cpp ends the load."""
+- K or V of a block: ggml-vulkan-buffers.cpp, ggml_vk_create_buffer, throws, and llama-kv-cache.cpp ends the load;
+- what is computed: see large_work.py."""
 
 from collections.abc import Sequence
 
@@ -42,29 +43,30 @@ def one_buffer_findings(
     refused = [(t, place) for t, place in placed if t.loaded and beyond_one_buffer(t.n_bytes, place, devices)]
     if refused:
         tensor, place = max(refused, key=lambda x: x[0].n_bytes)
-        text = f"{tensor.name} ({mib(tensor.n_bytes)}) is larger than {_limit(devices[place])}: it cannot be kept there"
+        text = f"{tensor.name} ({mib(tensor.n_bytes)}) is larger than {limit_of(devices[place])}: it cannot be kept there"
         found.append(Finding(ONE_BUFFER, "error", text))
-    moved = [t for t, place in placed if t.loaded and place == CPU and _belongs_on(t, assignment, limit)]
+    moved = [t for t, place in placed if t.loaded and place == CPU and _belongs_on(t, assignment, limit, devices)]
     if moved:
         largest = max(t.n_bytes for t in moved)
         count = f"{len(moved)} tensors of up to {mib(largest)} are" if len(moved) > 1 else f"{moved[0].name} ({mib(largest)}) is"
-        names = ", ".join(_limit(d) for d in devices if d.max_buffer_bytes == limit)
+        names = ", ".join(limit_of(d) for d in devices if d.max_buffer_bytes == limit)
         found.append(Finding(ONE_BUFFER, "warning", f"{count} larger than {names}: llama-server keeps such weights in RAM"))
     cache = _largest_cache(layout, assignment, devices) if offload_kqv else None
     if cache is not None:
         block, part, n_bytes, device = cache
         most = layout.cells * (device.max_buffer_bytes or 0) // n_bytes // CELL_STEP * CELL_STEP
-        text = f"{part} of block {block} is one tensor of {mib(n_bytes)}, larger than {_limit(device)}"
+        text = f"{part} of block {block} is one tensor of {mib(n_bytes)}, larger than {limit_of(device)}"
         found.append(Finding(ONE_BUFFER, "error", f"{text}: a smaller type, or up to {most:,} cells in all, stays below it"))
     return tuple(found)
 
 
-def _limit(device: Device) -> str:
+def limit_of(device: Device) -> str:
+    """In words: the device's largest buffer and its size."""
     return f"{device.name}'s largest buffer ({mib(device.max_buffer_bytes or 0)})"
 
 
-def _belongs_on(tensor: Tensor, assignment: Assignment, limit: int) -> bool:
-    return tensor.n_bytes > limit and default_place(tensor, assignment.layer_devices) != CPU
+def _belongs_on(tensor: Tensor, assignment: Assignment, limit: int, devices: Sequence[Device]) -> bool:
+    return tensor.n_bytes > limit and default_place(tensor, assignment.layer_devices, devices) != CPU
 
 
 def _largest_cache(layout: CacheLayout, assignment: Assignment, devices: Sequence[Device]) -> tuple[int, str, int, Device] | None:

@@ -88,7 +88,7 @@ def _use(
         device="CPU" if home == CPU else machine.devices[home].name,
         tensors=len(mine),
         n_bytes=sum(t.n_bytes for t in mine),
-        there_anyway=sum(default_place(t, assignment.layer_devices) == home for t in mine),
+        there_anyway=sum(default_place(t, assignment.layer_devices, machine.devices) == home for t in mine),
         taken=len(lost),
         taken_by=tuple(said[owner][0] for owner in sorted(set(lost))),
         examples=tuple(t.name for t in mine[:_EXAMPLES]),

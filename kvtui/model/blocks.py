@@ -224,6 +224,8 @@ def read_blocks(keys: Keys, family: Family, n_all: int, n_trunk: int, mtp: bool)
 
 def _ratios(keys: Keys, n_all: int) -> tuple[int, ...]:
     """dsv4_compress_ratios (src/models/deepseek4.cpp): may be longer than the blocks."""
+    if "attention.compress_ratios" not in keys:
+        raise HeaderError(f"the key {keys.architecture}.attention.compress_ratios is missing")
     ratios = keys.array("attention.compress_ratios") or ()
     if len(ratios) < n_all:
         raise HeaderError(f"the key {keys.architecture}.attention.compress_ratios has {len(ratios)} entries for {n_all} blocks")

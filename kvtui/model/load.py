@@ -59,7 +59,7 @@ def model_from_header(header: Header, fallback_name: str, spec_types: Sequence[s
         n_swa=n_swa,
         top_k=top_k,
         layers=layers,
-        tensors=classify(header, family, n_layer, n_expert, used, mtp),
+        tensors=classify(keys, family, n_layer, n_expert, used, mtp),
         tied_output=not _has(header, "output.weight") and _has(header, "token_embd.weight"),
         mtp=mtp,
         is_causal=header.metadata.get(f"{architecture}.attention.causal", True) is not False,

@@ -8,6 +8,7 @@ from kvtui.base.findings import Finding
 from kvtui.header.reader import Header, HeaderError, SkippedArray
 from kvtui.model.families import FAMILIES
 from kvtui.model.keys import Keys
+from kvtui.model.required import required_keys
 from kvtui.model.spec import Layer
 from kvtui.model.tensor_rules import Dims, Sizes, has_rules, misfit, wrong_shape
 from kvtui.model.tensors import block_of
@@ -45,17 +46,10 @@ _ROPE_SCALING = ("none", "linear", "yarn", "longrope")  # src/llama-model.cpp, L
 # src/llama-vocab.cpp, llama_vocab::impl::load
 _NO_VOCABULARY = ("no_vocab", "none")
 _TOKENIZERS = (*_NO_VOCABULARY, "llama", "bert", "gpt2", "hybriddna", "whitespace", "t5", "rwkv", "test", "plamo2", "gemma4")
-# load_arch_hparams of src/models/*.cpp: which epsilon must be there; the root mean square's where nothing is said
-_LAYER_NORM = """
-bert bloom clef codeshell cohere2 command-r dbrx falcon gpt2 gptneox jais jais2 jina-bert-v2 jina-bert-v3 modern-bert mpt
-nemotron nomic-bert nomic-bert-moe olmo orion phi2 pockettts stablelm starcoder starcoder2 wavtokenizer-dec
-"""
-_NO_EPSILON = "rwkv6 rwkv6qwen2 rwkv7 arwkv7 cohere2moe nemotron_h nemotron_h_moe plamo3"
-_EPSILON = {
-    **dict.fromkeys(_LAYER_NORM.split(), "attention.layer_norm_epsilon"),
-    **dict.fromkeys(_NO_EPSILON.split(), ""),
-}
 _NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")  # of every architecture that has them
+# src/models/deepseek2.cpp, load_arch_hparams: the lite models have no low rank of Q
+_Q_LORA_UNLESS_LITE = ("deepseek2", "mistral4")
+_LITE_BLOCKS, _LITE_WITH_VOCABULARY = (26, 27), (48, 128256)
 _ROT_IS_HEAD = ("llama", "deci", "falcon", "llama-embed")  # src/llama-model.cpp, load_hparams: "invalid n_rot"
 
 
@@ -73,7 +67,7 @@ class Loading:
             return Finding(
                 UNKNOWN_ARCHITECTURE, "error", f"unknown model architecture: llama.cpp b11434 has no {self.architecture!r:.80}"
             )
-        checks = (self._types, self._experts, self._rope, self._tokenizer, self._blocks, self._tensors)
+        checks = (self._types, self._required, self._experts, self._rope, self._tokenizer, self._blocks, self._tensors)
         try:
             return next((Finding(code, "error", says) for check in checks for code, says in check()), None)
         except HeaderError as e:  # a key that only these checks read
@@ -98,9 +92,16 @@ class Loading:
             have = self.header.types.get(key, kind)
             if have != kind:
                 yield "wrong-key", f"key {key} has wrong type {have} but expected type {kind}"
-        epsilon = _EPSILON.get(self.architecture, "attention.layer_norm_rms_epsilon")
-        if epsilon and epsilon not in self.keys:
-            yield "missing-key", f"key not found in model: {self.architecture}.{epsilon}"
+
+    def _required(self) -> Iterator[tuple[str, str]]:
+        """load_hparams of src/llama-model.cpp, load_arch_hparams of src/models."""
+        wanted = list(required_keys(self.architecture))
+        lite = self.n_layer in _LITE_BLOCKS or (self.n_layer, self._vocabulary()) == _LITE_WITH_VOCABULARY
+        if self.architecture in _Q_LORA_UNLESS_LITE and not lite:
+            wanted.append(f"{self.architecture}.attention.q_lora_rank")
+        for key in wanted:
+            if key not in self.header.metadata:
+                yield "missing-key", f"the key {key} is missing"
 
     def _experts(self) -> Iterator[tuple[str, str]]:
         """src/llama-model.cpp, load_hparams: its assertions on experts."""
@@ -135,7 +136,7 @@ class Loading:
         """src/llama-vocab.cpp, llama_vocab::impl::load."""
         model = self.header.metadata.get("tokenizer.ggml.model")
         if model is None:
-            yield "missing-key", "key not found in model: tokenizer.ggml.model"
+            yield "missing-key", "the key tokenizer.ggml.model is missing"
         elif model not in _TOKENIZERS:
             yield "unknown-tokenizer", f"unknown tokenizer: {model!r:.80}"
         elif model not in _NO_VOCABULARY and "tokenizer.ggml.tokens" not in self.header.metadata:

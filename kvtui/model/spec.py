@@ -28,6 +28,7 @@ class Tensor:
     looked_up: bool  # only rows are read at each token: embeddings
     active: float  # share of the bytes read at each token: expert_used_count / expert_count for *_exps
     expert: bool = False  # one of a block's `_exps` tensors
+    on_cuda: bool = True  # False: CUDA has no kernel for what reads it (scans.py)
 
     @property
     def elements(self) -> int:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from kvtui.header.reader import Header
 from kvtui.model.families import Family
+from kvtui.model.keys import Keys
+from kvtui.model.scans import read_on_cuda
 from kvtui.model.spec import Tensor, TensorClass
 
 _BLOCK = re.compile(r"^(?:(?:enc|dec)\.)?(?:blk|convnext|posnet)\.(\d{1,9})\.")
@@ -42,7 +43,7 @@ def _kind(name: str, block: int | None, family: Family) -> TensorClass:
     return "input" if name in _INPUT else "output"
 
 
-def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: Sequence[int], mtp: bool) -> tuple[Tensor, ...]:
+def classify(keys: Keys, family: Family, n_layer: int, n_expert: int, used: Sequence[int], mtp: bool) -> tuple[Tensor, ...]:
     """All tensors of the file, in its order. `used`: experts a token takes, one for each block of the file; `mtp`: MTP
     blocks are loaded. A tensor of a block that the model lacks (loading.py refuses it) has no block and is not loaded."""
 
@@ -58,7 +59,7 @@ def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: 
         return family.mtp_head_kept and bool(_MTP_HEAD.search(name))
 
     tensors = []
-    for i, info in enumerate(header.tensors):
+    for i, info in enumerate(keys.header.tensors):
         block = block_of(info.name)
         astray = block is not None and block >= len(used)
         expert = "_exps." in info.name or "_chexps." in info.name
@@ -75,6 +76,7 @@ def classify(header: Header, family: Family, n_layer: int, n_expert: int, used: 
                 looked_up=info.name in _INPUT,
                 active=share(block) if expert else 1.0,
                 expert=expert,
+                on_cuda=read_on_cuda(keys, info.name, info.dims),
             )
         )
     return tuple(tensors)

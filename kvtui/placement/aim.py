@@ -8,7 +8,7 @@ from kvtui.flags.context import CELL_STEP, ContextParams
 from kvtui.placement.advice import RANKS, advised, recommended
 from kvtui.placement.context_search import largest_context
 from kvtui.placement.goals import Aim, Turn
-from kvtui.placement.plan import Plan, quick_plan
+from kvtui.placement.plan import Plan, searched_plan
 from kvtui.placement.request import Request
 from kvtui.placement.speed import Speed
 from kvtui.placement.table import pair_rows
@@ -39,7 +39,7 @@ def turn_seconds(speed: Speed, turn: Turn, cells: int) -> float:
 def _for_turns(request: Request, turn: Turn, given: frozenset[str]) -> Request:
     sizes = (request.context.n_ubatch,) if "ubatch" in given else _UBATCHES
     asked = [replace(request, context=_with_ubatch(request.context, n)) for n in sizes]
-    plans = [p for p in map(quick_plan, asked) if p.fits] or [quick_plan(request)]
+    plans = [p for p in map(searched_plan, asked) if p.fits] or [searched_plan(request)]
     took = [(_turn_of(p, turn), p) for p in plans]
     seconds, best = min(took, key=lambda t: t[0])
     first = took[0]
@@ -65,7 +65,7 @@ def _turn_of(plan: Plan, turn: Turn) -> float:
 def _for_context(request: Request, aim: Aim, given: frozenset[str]) -> Request:
     if "context" in given:
         raise UsageError(f"--goal {aim} chooses the context: leave out -c")
-    base = quick_plan(request)
+    base = searched_plan(request)
     if aim.least_speed and base.speed is None:
         raise UsageError(f"--goal {aim}: no speed is known without the bandwidths of the devices and of RAM")
     trained = request.model.n_ctx_train
@@ -81,7 +81,7 @@ def _for_context(request: Request, aim: Aim, given: frozenset[str]) -> Request:
     if not reach:
         why = f"at {aim.least_speed:g} tokens a second" if aim.least_speed else "here"
         raise UsageError(f"--goal {aim}: no context is possible {why}")
-    plan = quick_plan(replace(best, context=replace(best.context, n_ctx=reach)))
+    plan = searched_plan(replace(best, context=replace(best.context, n_ctx=reach)))
     text = f"{reach:,} tokens with {plan.request.context.type_k}/{plan.request.context.type_v}"
     more = reach - base.request.context.n_ctx
     if more > 0:
@@ -108,7 +108,7 @@ def _reach(request: Request, most: int, least_speed: float) -> int:
 def _keeps(request: Request, n_ctx: int, least_speed: float) -> bool:
     if n_ctx <= 0:
         return False
-    plan = quick_plan(replace(request, context=replace(request.context, n_ctx=n_ctx)))
+    plan = searched_plan(replace(request, context=replace(request.context, n_ctx=n_ctx)))
     return plan.fits and plan.speed is not None and plan.speed.tokens_per_second >= least_speed
 
 
@@ -122,12 +122,12 @@ def _good_pairs(base: Plan) -> Sequence[tuple[str, str]]:
 def _for_memory(request: Request, given: frozenset[str]) -> Request:
     if "types" in given:
         raise UsageError("--goal memory chooses the types of K and V: leave out -ctk and -ctv")
-    base = quick_plan(request)
+    base = searched_plan(request)
     row = recommended(advised(pair_rows(base, contexts=False)), "memory")
     if row is None or row.pair == (base.request.context.type_k, base.request.context.type_v):
         return _noted(request, "memory", "no pair that loses little takes less and is not beaten in speed and quality")
     context = replace(base.request.context, type_k=row.type_k, type_v=row.type_v)
-    plan = quick_plan(replace(base.request, context=context))
+    plan = searched_plan(replace(base.request, context=context))
     saved = sum(d.used_bytes for d in base.estimate.devices) - sum(d.used_bytes for d in plan.estimate.devices)
     text = f"{row.type_k}/{row.type_v} takes {row.saved_fraction:.0%} of the cache less"
     text += f", {saved / 2**30:.1f} GiB less on the devices" if saved > 0 else ""

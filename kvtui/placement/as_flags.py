@@ -49,7 +49,7 @@ def _overrides(model: ModelSpec, assignment: Assignment, machine: Machine) -> tu
     single: list[Override] = []
     for t in model.tensors:
         place = assignment.tensor_devices[t.index]
-        if not t.loaded or place == default_place(t, layers):
+        if not t.loaded or place == default_place(t, layers, machine.devices):
             continue
         match = _NAME.match(t.name)
         if match is None:

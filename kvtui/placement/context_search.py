@@ -1,14 +1,9 @@
-"""The largest context: with a placement as it is, and with nothing but the embeddings in RAM."""
+"""The largest context: with whatever placement fits, and with nothing but the embeddings in RAM."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.flags.context import CELL_STEP
-from kvtui.hardware.device import CPU
-from kvtui.memory.assignment import Assignment
-from kvtui.memory.compute import ComputeModel
-from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import spare_bytes
 from kvtui.placement.request import Request
 
@@ -26,52 +21,10 @@ def largest_context(request: Request, most: int) -> int | None:
             return -best.over_bytes
         return spare_bytes(request.machine, request.capacities, best.estimate, request.ram_capacity)
 
-    return _last(spare, most)
+    return last(spare, most)
 
 
-def largest_in_place(request: Request, assignment: Assignment, most: int) -> int | None:
-    """The most tokens up to `most` with everything where `assignment` has it."""
-    from kvtui.placement.solve.problem import beside_model
-
-    machine, model = request.machine, request.model
-
-    def spare(cells: int) -> int:
-        context = replace(request.context, n_ctx=cells)
-        layout: CacheLayout = cache_layout(model, context)
-        compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
-        memory = estimate(
-            model,
-            context,
-            assignment,
-            machine,
-            compute=compute,
-            layout=layout,
-            learned=request.learned,
-            beside=beside_model(replace(request, context=context)),
-        )
-        return spare_bytes(machine, request.capacities, memory, request.ram_capacity)
-
-    return _last(spare, most)
-
-
-def largest_on_devices(request: Request, most: int, known: int = 0) -> int | None:
-    """The most tokens up to `most` with nothing but the embeddings in RAM. `known`: tokens that are known to fit so."""
-    from kvtui.placement.solve.greedy import search
-    from kvtui.placement.solve.problem import build_problem
-
-    def spare(cells: int) -> int:
-        trial = replace(request, no_ram=True, context=replace(request.context, n_ctx=cells))
-        best = search(build_problem(trial))
-        if best.over_bytes:
-            return -best.over_bytes
-        if CPU in best.homes or CPU in best.places:
-            return -1
-        return sum(max(c - u.used_bytes, 0) for c, u in zip(request.capacities, best.estimate.devices, strict=True))
-
-    return _last(spare, most, known)
-
-
-def _last(spare: Callable[[int], int], most: int, known: int = 0) -> int | None:
+def last(spare: Callable[[int], int], most: int, known: int = 0) -> int | None:
     """The largest multiple of 256 up to `most` (or `most` itself) that has `spare` bytes of 0 or more; None if 256 lacks
     some. Memory grows almost evenly with the context: each next guess is on the line through what is known, every third
     halves what is left, so that no shape takes longer than bisection by much. `known`: tokens that are known to fit."""

@@ -12,9 +12,12 @@ from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.expert_cache import expert_cache_findings
+from kvtui.memory.large_work import too_large_to_compute
+from kvtui.memory.left_to_cpu import left_to_cpu
 from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.ram_notes import ram_notes
 from kvtui.memory.refusals import refusals
+from kvtui.memory.remembered import remembered
 from kvtui.memory.standing import standing_of
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
@@ -29,6 +32,7 @@ from kvtui.placement.solve.problem import Problem, build_problem
 from kvtui.placement.solve.search import Found, search
 from kvtui.placement.speed import Speed, no_ram_bandwidth, placed_speed
 from kvtui.placement.ubatch import enlarged, fitted
+from kvtui.placement.unused import not_opened, without_unused
 
 _NOTABLE_GAP = 0.01
 _NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
@@ -82,9 +86,23 @@ class Plan:
 
 
 def quick_plan(request: Request) -> Plan:
-    """The first answer, by search alone."""
+    """The first answer, by search alone, with the physical batch that was asked for, or that fits."""
     problem, first, notes = _searched(request)
     return plan_of(problem, first, proven=False, notes=notes)
+
+
+def searched_plan(request: Request) -> Plan:
+    """The best plan by search alone."""
+    return with_batch(quick_plan(request))
+
+
+def with_batch(plan: Plan) -> Plan:
+    """`plan`, or the one with a larger physical batch that serves prompts better: some more searches."""
+    chosen = enlarged(build_problem(plan.request), plan.found)
+    if chosen is None:
+        return plan
+    problem, found, notes = chosen
+    return plan_of(problem, found, proven=False, notes=(*plan.notes, *notes))
 
 
 def make_plan(
@@ -101,6 +119,8 @@ def make_plan(
     from kvtui.placement.solve.exact import A_LITTLE, AT_ONCE, PROVE, solve
 
     problem, first, notes = _searched(request)
+    problem, first, batched = enlarged(problem, first) or (problem, first, ())
+    notes = (*notes, *batched)
     if prove or deadline is not None:
         effort = replace(PROVE, deadline=deadline)
     else:
@@ -119,7 +139,7 @@ def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     problem, found = _without_blocks_in_ram(problem, found)
     problem, found, ordered = (problem, found, preferred) if preferred else _in_order(problem, found)
     about_pins = (*about_pins, *left)
-    problem, found, batched = fitted(problem, found) or enlarged(problem, found) or (problem, found, ())
+    problem, found, batched = fitted(problem, found) or (problem, found, ())
     return problem, found, (*about_pins, *about_context, *ordered, *batched)
 
 
@@ -219,10 +239,11 @@ def _with_context(request: Request) -> tuple[Request, tuple[Finding, ...]]:
 
 def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Finding, ...] = ()) -> Plan:
     """The plan of a placement."""
-    request, candidate = problem.request, found.best
-    assignment = problem.assignment(candidate.homes, candidate.places)
+    request = problem.request
+    opened, candidate = without_unused(problem, found.best)
+    assignment = opened.assignment(candidate.homes, candidate.places)
     flags = placement_flags(request.model, assignment, request.machine)
-    rooms = [cap - use.working_bytes for cap, use in zip(request.capacities, candidate.estimate.devices, strict=True)]
+    rooms = [cap - use.working_bytes for cap, use in zip(request.capacities, found.best.estimate.devices, strict=True)]
     least = bound(problem, rooms)
     gap = max(candidate.score.read_seconds / least - 1.0, 0.0) if least else 0.0
     fits = candidate.over_bytes == 0
@@ -237,14 +258,20 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     findings += expert_cache_findings(request.model, assignment, request.machine, request.context.expert_cache_mib)
     offload, devices = request.context.offload_kqv, request.machine.devices
     findings += one_buffer_findings(request.model, problem.layout, assignment, devices, offload_kqv=offload)
+    findings += too_large_to_compute(problem.compute, assignment, candidate.estimate.devices, devices)
+    findings += left_to_cpu(request.model, assignment, devices)
     if not fits:
         findings.append(does_not_fit(problem, candidate))
     elif gap > _NOTABLE_GAP and problem.movables:
         findings.append(_left_over(problem, candidate, gap))
     memory = with_ceilings(request, candidate.estimate)
-    findings += [f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(request, candidate)) if f is not None]
+    findings += [
+        f for f in (beyond_ram(request, memory) if fits else None, cost_of_slots(opened.request, candidate)) if f is not None
+    ]
     findings += no_ram_bandwidth(request, assignment)
+    findings += not_opened(problem, opened)
     load_mode = request.load_mode or _load_mode(candidate, fits)
+    findings += remembered(request.machine)
     findings += ram_notes(request.machine.ram, memory.host, request.model.weights_bytes, load_mode)
     return Plan(
         request=request,

@@ -1,6 +1,7 @@
 """Tokens a second of a placement: as measurements have it, and the yardstick that plans are compared by."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from kvtui.base.findings import Finding
 from kvtui.cache.support import runs_at
@@ -13,6 +14,9 @@ from kvtui.placement.request import Request
 from kvtui.placement.solve.problem import seconds_per_byte
 
 NO_RAM_BANDWIDTH = "no-ram-bandwidth"
+CALIBRATED: Literal["calibrated"] = "calibrated"
+MEASURED_HERE: Literal["measured here"] = "measured here"
+Source = Literal["calibrated", "measured here"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class Speed:
     """`decode_seconds_per_token`: the yardstick, at full context. Tokens a second as measurements have them: expected at full
     context, and at an empty one; from `low` (full) to `high` (empty) is where four of five measured machines would be.
     `prompt_bound`: what takes most of a prompt's time; `prompt_at_most`: no arithmetic is known of a place that computes it, so
-    that it is slower."""
+    that it is slower. `source`: of tokens a second; `prompt_source`: of the prompt's; `measured_at`: seconds since the epoch,
+    where it is this machine's own."""
 
     decode_seconds_per_token: float
     tokens_per_second: float
@@ -30,6 +35,10 @@ class Speed:
     prompt_tokens_per_second: float
     prompt_bound: Bound
     prompt_at_most: bool
+    source: Source = CALIBRATED
+    measured_at: float | None = None
+    prompt_source: Source = CALIBRATED
+    prompt_measured_at: float | None = None
 
 
 def placed_speed(request: Request, assignment: Assignment) -> Speed | None:

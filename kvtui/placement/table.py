@@ -16,10 +16,10 @@ from kvtui.memory.compute import ComputeModel
 from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import lacking
 from kvtui.memory.refusals import equal_types_needed, refusals
-from kvtui.placement.context_search import largest_in_place, largest_on_devices
 from kvtui.placement.decode import Still, still_of, work_of
 from kvtui.placement.plan import Plan
 from kvtui.placement.prompt import Prompt, prompt_of
+from kvtui.placement.reach import InPlace, OnDevices
 from kvtui.placement.solve.problem import beside_model, seconds_per_byte
 from kvtui.placement.speed import speed_of
 
@@ -105,6 +105,8 @@ class _Shared:
     seconds_per_byte: tuple[float, ...]
     attends: frozenset[int]  # devices that hold blocks with a cache
     beside: BesideModel  # its caches have types of their own
+    in_place: InPlace
+    on_devices: OnDevices
 
     @staticmethod
     def of(plan: Plan) -> "_Shared":
@@ -115,7 +117,7 @@ class _Shared:
         attends = frozenset(h for h, x in zip(homes, reference.layers, strict=False) if x.cache_bytes)
         prompt = prompt_of(request.model, request.context, plan.assignment, request.machine)
         still = still_of(request.model, plan.assignment, len(speeds))
-        return _Shared(reference, still, prompt, speeds, attends, beside_model(request))
+        return _Shared(reference, still, prompt, speeds, attends, beside_model(request), InPlace(plan.assignment), OnDevices())
 
 
 def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: bool) -> PairRow:
@@ -140,8 +142,10 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     work = work_of(model, context, shared.still, by_place, shared.seconds_per_byte)
     speed = speed_of(work, machine, shared.prompt)
     most = model.n_ctx_train * context.slots
-    in_place = largest_in_place(trial, plan.assignment, most) if contexts and accepted else None
+    in_place = shared.in_place.largest(trial, most, by_place) if contexts and accepted else None
     whole = CPU not in plan.homes and CPU not in plan.places and request.context.offload_kqv
+    known = in_place or 0 if whole else 0
+    on_devices = shared.on_devices.largest(trial, most, by_place, known) if contexts and accepted else None
     return PairRow(
         type_k=type_k,
         type_v=type_v,
@@ -149,7 +153,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
         device_bytes=sum(d.used_bytes for d in memory.devices),
         saved_fraction=1 - layout.cache_bytes / shared.reference.cache_bytes if shared.reference.cache_bytes else 0.0,
         max_context=in_place,
-        max_context_gpu=largest_on_devices(trial, most, in_place or 0 if whole else 0) if contexts and accepted else None,
+        max_context_gpu=on_devices,
         seconds_per_token=work.yardstick_seconds,
         tokens_per_second=None if speed is None else speed.tokens_per_second,
         tokens_per_second_empty=None if speed is None else speed.tokens_per_second_empty,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from kvtui.base.findings import Finding
+from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU
 from kvtui.placement.prompt import Prompt, prompt_of, stager
 from kvtui.placement.solve.candidate import NEAR, PROMPT_WORTH, Candidate
@@ -40,6 +41,8 @@ def enlarged(problem: Problem, found: Found) -> Chosen | None:
         place == CPU and problem.model.tensors[m.tensor].expert for m, place in zip(problem.movables, best.places, strict=True)
     )
     if not request.ubatch_open or best.over_bytes or not spills or stager(request.machine, problem.order, context) == CPU:
+        return None
+    if context.n_ubatch != ContextParams().n_ubatch:  # chosen before, or made smaller to fit
         return None
     before = _prompt(problem, best)
     for ubatch in _LARGER:

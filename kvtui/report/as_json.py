@@ -65,6 +65,7 @@ def devices_json(machine: Machine, margins: Sequence[int], estimate: Estimate) -
             "free_bytes": device.free_bytes,
             "margin_bytes": margin,
             "simulated": device.simulated,
+            "seen_at": device.seen_at,
             **values(use, OF_DEVICES),
         }
         for device, margin, use in zip(machine.devices, margins, estimate.devices, strict=True)
@@ -173,6 +174,7 @@ def inventory_json(found: Inventory) -> Json:
                 "link_bytes_per_second": d.link,
                 "pci_id": d.pci_id,
                 "endpoint": d.endpoint,
+                "seen_at": d.seen_at,
                 "shared": d.shared,
                 "simulated": d.simulated,
                 "display": d.display,

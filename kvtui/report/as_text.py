@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kvtui.base.clock import as_measured
 from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, gib, mib
 from kvtui.hardware.device import CPU, HostMemory, Machine
@@ -12,6 +13,7 @@ from kvtui.memory.beside import Part
 from kvtui.memory.described import Described
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
+from kvtui.memory.remembered import remembered
 from kvtui.placement.plan import Optimality, Plan
 from kvtui.placement.speed import Speed
 from kvtui.report.columns import NONE
@@ -80,10 +82,12 @@ def plan_lines(plan: Plan, address: ModelAddress, *, explain: bool) -> list[str]
 
 
 def speed_line(speed: Speed) -> str:
-    """The range, and what is expected."""
+    """The range, what is expected, and what of it was measured here."""
     expected = f"{speed.tokens_per_second:.3g} expected at full context, {speed.tokens_per_second_empty:.3g} at an empty one"
     prompt = f"prompts {'at most ' if speed.prompt_at_most else ''}{speed.prompt_tokens_per_second:,.0f} ({speed.prompt_bound})"
-    return f"{speed.low:.3g} to {speed.high:.3g} tokens a second: {expected}; {prompt}"
+    prompt += as_measured(speed.prompt_measured_at)
+    here = as_measured(speed.measured_at)
+    return f"{speed.low:.3g} to {speed.high:.3g} tokens a second{here}: {expected}; {prompt}"
 
 
 def _proof(optimality: Optimality) -> str:
@@ -120,6 +124,7 @@ def inventory_lines(found: Inventory) -> list[str]:
         rate += f", link {d.link / 1e9:,.1f} GB/s" if d.link else ""
         pool = (", one pool with RAM" if d.shared else "") + (", draws the desktop" if d.display else "")
         lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
+    lines += [f"note: {f.message}" for f in remembered(found.machine)]
     lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]
     lines.append(_ram_line(found.machine.ram))
     if len(found.nodes) > 1:

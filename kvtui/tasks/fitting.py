@@ -11,7 +11,7 @@ from kvtui.header.address import ModelAddress
 from kvtui.header.hub_name import HubName
 from kvtui.header.shelf import ShelfModel, shelf_models, usual_places
 from kvtui.placement.fitting import Fitting, Offer
-from kvtui.placement.plan import quick_plan
+from kvtui.placement.plan import searched_plan
 from kvtui.tasks.history import with_learned
 from kvtui.tasks.hub import repository_of
 from kvtui.tasks.opening import load, request_of
@@ -51,7 +51,7 @@ def fittings(offers: Sequence[Offer], options: Options, watch: Callable[[int], N
             spec = load(offer.address, options, watch)
             # the machine is looked at for the first alone
             base = request_of(spec, options) if base is None else with_learned(replace(base, model=spec))
-            yield Fitting(offer, quick_plan(base))
+            yield Fitting(offer, searched_plan(base))
         except KvtuiError as e:
             yield Fitting(offer, problem=str(e))
 

@@ -1,5 +1,6 @@
 """From a plan to a launch: what it needs free right now, and what is kept of it beside the running server."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,12 +28,14 @@ def needs_of(plan: Plan) -> Needs:
     return Needs(machine.devices, tuple(u.used_bytes for u in memory.devices), host.used_bytes - mapped, endpoints)
 
 
-def record_plan(plan: Plan, path: Path, answer: DryRun | None = None) -> dict[str, Any]:
-    """The plan's own JSON, the request behind it, what the dry run said, and what a measurement of it is filed under."""
+def record_plan(plan: Plan, path: Path, answer: DryRun | None = None, more: Sequence[str] = ()) -> dict[str, Any]:
+    """The plan's own JSON, the request behind it, what the dry run said, and what a measurement of it is filed under. `more`:
+    arguments that a config gives the server."""
     said = parts_json(dry_parts(answer)) if answer is not None else {}
     kept = {
         "asked": asked_json(asked_of(plan.request)),
         "dry_run": said,
+        "more": list(more),
         "conditions": {**conditions_json(plan), "dry_run": said},
     }
     return {**plan_json(plan, str(path), {}), **kept}

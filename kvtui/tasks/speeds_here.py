@@ -1,12 +1,12 @@
 """Speeds that were measured on this machine, for a request: under which conditions, and what they say of a plan."""
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from kvtui.base.build import build_in
+from kvtui.base.clock import when
 from kvtui.base.findings import Finding
 from kvtui.base.shell import shell_line
 from kvtui.flags.read import split_argv
@@ -38,7 +38,7 @@ def asked_digest(request: Request, more: Sequence[str] = ()) -> str:
 def with_speed_here(plan: Plan, more: Sequence[str] = (), state: Path | None = None) -> Plan:
     """`plan` with what was measured of it among its findings, and whether another plan of the same request was faster.
     `more`: arguments that a config gives the server."""
-    known = [s for s in kept_speeds(state) if _is_of(s.setting, plan.request)]
+    known = [s for s in kept_speeds(state) if measured_with(s.setting, plan.request)]
     if known:
         driver = nvml.poll().driver or ""
         known = [s for s in known if s.setting.driver == driver]
@@ -50,7 +50,7 @@ def with_speed_here(plan: Plan, more: Sequence[str] = (), state: Path | None = N
     return replace(plan, findings=(*plan.findings, *found, *damaged_speeds(state)))
 
 
-def _is_of(setting: SpeedSetting, request: Request) -> bool:
+def measured_with(setting: SpeedSetting, request: Request) -> bool:
     """Measured with this very server; where none is known, with any of this build."""
     if setting.model != request_key(request) or setting.gpus != gpus_of(request.machine):
         return False
@@ -87,10 +87,3 @@ def _difference(argv: Sequence[str], other: Sequence[str]) -> str:
     own = [w for name, values in split_argv(argv) if (name, *values) not in has for w in (name, *values)]
     line = shell_line(own)
     return line if own and len(line) <= _MOST_CHARACTERS else "other homes of its tensors"
-
-
-def when(at: float) -> str:
-    """14:05 of today, with its date of another day."""
-    then = time.localtime(at)
-    today = time.strftime("%Y%j") == time.strftime("%Y%j", then)
-    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)

@@ -11,16 +11,21 @@ from typing import Any
 
 from kvtui.hardware.device import Device
 from kvtui.hardware.nvidia import nvml
-from kvtui.server.http.client import ServerClient, ServerError, decode_rate
+from kvtui.server.http.client import ServerClient, ServerError, Slot, decode_rate
+from kvtui.server.http.figures import cache_share, draft_share
 from kvtui.server.log.progress import LoadProgress
+from kvtui.server.log.serving import Serving
 from kvtui.server.measure.comparison import compare, comparison_json, parts_of, predicted_parts
+from kvtui.server.measure.grown import grown
 from kvtui.server.measure.measured import Measurement
+from kvtui.server.measure.served import Idle, served_since
 from kvtui.server.process.foreground import PASSED_ON
-from kvtui.server.process.holding import held_by
+from kvtui.server.process.holding import RAM, held_by, own_by
 from kvtui.server.process.record import Ended
 from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.history import NotLearned
 from kvtui.tasks.measuring import take_measurement
+from kvtui.tasks.own_speed import keep_served
 
 SCHEMA = 1
 LOOK_SECONDS = 0.2  # how soon its log and its end are heard
@@ -36,6 +41,9 @@ class Watch:
         self._progress = LoadProgress()
         self._counters: Mapping[str, float] | None = None
         self._measurement: Measurement | None = None
+        self._idle: Idle | None = None
+        self._serving = Serving()
+        self._held_ready: Mapping[str, int] = {}  # at the first look at it as ready
 
     @property
     def state(self) -> str:
@@ -48,6 +56,7 @@ class Watch:
         """Hear its log, and ask it whether it is ready: only its own answer says so."""
         while lines := self._process.read_log():
             self._progress = self._progress.after(line.text for line in lines)
+            self._serving = self._serving.after(line.text for line in lines)
         if not self._progress.ready and self._client.health().state == "ready":
             self._progress = self._progress.answered()
 
@@ -67,6 +76,9 @@ class Watch:
             "stage": self._progress.stage,
             "progress": self._progress.fraction,
             **self._served(),
+            "prompts": list(self._serving.prompts),
+            "checkpoints": self._serving.checkpoints,
+            "grew": self._grew() if state == "ready" else [],
             "memory": comparison_json(rows),
             "held": {"CPU" if name == "RAM" else name: n_bytes for name, n_bytes in held.items()},
         }
@@ -87,16 +99,37 @@ class Watch:
 
     def _served(self) -> Json:
         """Slots and rates; of a server that is loading, or busy with a long batch, nothing."""
-        nothing: Json = {"tokens_per_second": None, "slots": [], "counters": None}
+        nothing: Json = {"tokens_per_second": None, "slots": [], "counters": None, "cache_share": None, "draft_share": None}
         if self.state != "ready":
             return nothing
         try:
-            slots, counters = self._client.slots(), self._client.metrics()
+            counters, slots = self._client.metrics(), self._client.slots()  # in this order: see http/figures.py
         except ServerError:
             return nothing
+        self._learn_speed(counters, slots)
         before, self._counters = self._counters, counters
         rate = decode_rate(before, counters) if before else None
-        return {"tokens_per_second": rate, "slots": [asdict(s) for s in slots], "counters": counters}
+        return {
+            "tokens_per_second": rate,
+            "slots": [asdict(s) for s in slots],
+            "counters": counters,
+            "cache_share": cache_share(counters),
+            "draft_share": draft_share(counters),
+        }
+
+    def _grew(self) -> list[Json]:
+        """What each device and RAM took since it was ready, beside what the plan said would grow; bytes."""
+        now = own_by(self._process.record.pid, self._devices, nvml.poll().gpus)
+        self._held_ready = self._held_ready or now
+        rows = grown(self._process.record.plan or {}, self._held_ready, now)
+        return [{**asdict(g), "name": "CPU" if g.name == RAM else g.name} for g in rows]
+
+    def _learn_speed(self, counters: Mapping[str, float], slots: tuple[Slot, ...]) -> None:
+        if any(s.busy for s in slots):
+            return
+        before, self._idle = self._idle, Idle(counters, slots)
+        if before is not None and (served := served_since(before, counters, slots)):
+            keep_served(self._process.record, served)
 
 
 def watch(process: ServerProcess, devices: Sequence[Device], every_seconds: float, emit: Callable[[Json], None]) -> int:

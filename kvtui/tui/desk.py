@@ -13,6 +13,7 @@ from kvtui.placement.request import Request
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.tasks.last_request import keep_last
+from kvtui.tasks.own_speed import known_rates, with_own_speed
 from kvtui.tui.draw.body import in_sight, page_room, screen
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.draw.matrix import ALL_PAIRS, needs_rows, square_column
@@ -26,11 +27,21 @@ from kvtui.tui.taste import Taste, known_taste, remember_taste
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp
 from kvtui.tui.work.live import poll_live
-from kvtui.tui.work.messages import LessonReady, LiveFailed, LivePolled, Notice, PlanFailed, PlanReady, RowsReady, SquareReady
+from kvtui.tui.work.messages import (
+    LessonReady,
+    LiveFailed,
+    LivePolled,
+    Notice,
+    PlanFailed,
+    PlanReady,
+    RatesKnown,
+    RowsReady,
+    SquareReady,
+)
 from kvtui.tui.work.pairs import square
 from kvtui.tui.work.planning import answer, lesson
 
-LIVE_SECONDS = 1.0
+LIVE_SECONDS, LEAN_LIVE_SECONDS = 1.5, 4.5
 _MATTER = ("half the cache", "largest context", "launch", "help", "commands")  # what the first run names
 RETRY_SECONDS = 60.0  # what is done all the time and broke is tried again after so long
 
@@ -45,7 +56,7 @@ class Desk(GuardedApp[State]):
         self.themes, self.broken_themes = load_themes()
         self.taste = Taste(hinted=True) if session.demo else known_taste()
         self.look = chosen_theme(self.themes, session.theme, os.environ, self.taste.theme)
-        super().__init__(ansi_color=self.look.ansi)
+        super().__init__(ansi_color=self.look.ansi, lean=session.is_lean(os.environ))
         self.session = session
         assert session.request is not None
         plain = state or State(session.request, simulated=session.simulated, model_flags=session.model_flags)
@@ -68,7 +79,8 @@ class Desk(GuardedApp[State]):
         self.use_look()
         self._take(self.state.request, self.broken_themes[0] if self.broken_themes else self.state.notice or self._first_hint())
         if not self.session.simulated and not self.session.demo:
-            self._live_timer = self.set_interval(LIVE_SECONDS, self._poll_live)
+            self._live_timer = self.set_interval(LEAN_LIVE_SECONDS if self.lean else LIVE_SECONDS, self._poll_live)
+            self.work("reading what was measured", lambda: RatesKnown(known_rates()))
 
     def _first_hint(self) -> str:
         """The keys that matter, the first time."""
@@ -205,10 +217,19 @@ class Desk(GuardedApp[State]):
     def on_plan_ready(self, message: PlanReady) -> None:
         """A plan; an old one is dropped."""
         if message.generation == self.state.generation:
-            self.become(self.state.with_plan(message.plan, message.final))
+            plan = with_own_speed(message.plan, self.session.address.args, self.state.rates)
+            self.become(self.state.with_plan(plan, message.final))
             self.refresh_page(TWO_PLANS, tuple(two_plans_lines(self.state, self.page_room())))
             if message.final:
                 self._look_for_lesson()
+
+    def on_rates_known(self, message: RatesKnown) -> None:
+        """The plan that ran has its own speed from now on: it moves no tensor, so it shows at once."""
+        state = replace(self.state, rates=message.rates)
+        if state.plan is not None:
+            plan = with_own_speed(state.plan, self.session.address.args, message.rates)
+            state = state.with_plan(plan, state.working == "")
+        self.become(state)
 
     def on_rows_ready(self, message: RowsReady) -> None:
         """Rows of the table."""
@@ -262,7 +283,8 @@ class Desk(GuardedApp[State]):
         """Memory in use now, of the devices on the screen."""
         if message.devices != self.state.request.machine.devices:
             return
-        self.become(self.state.with_live(message.live, message.problem))
+        state = self.state.with_live(message.live, message.problem)
+        self.become(replace(state, history=()) if self.lean else state)  # no sparklines there
 
     def on_live_failed(self, message: LiveFailed) -> None:
         """Figures of the start are shown until it can be read again."""

@@ -1,6 +1,6 @@
 """What the command line hands to the app."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,10 @@ class Session:
     opener: Callable[[str], Request] | None = None
     options: Options = field(default_factory=Options)  # of the command line, a config and a profile: what profiles keep
     given: frozenset[str] = frozenset()  # parts of a request that the command line decides: names of tasks.last_request.PARTS
+
+    def is_lean(self, env: Mapping[str, str]) -> bool:
+        """Few bytes, as asked, else where sshd says that there is a line to another machine (sshd(8), ENVIRONMENT)."""
+        return bool(env.get("SSH_CONNECTION")) if self.lean is None else self.lean
 
     @property
     def model(self) -> str | None:

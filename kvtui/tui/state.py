@@ -9,6 +9,7 @@ from kvtui.placement.table import PairRow
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.log.out_of_memory import OutOfMemory
 from kvtui.server.measure.measured import Measurement
+from kvtui.server.measure.speeds import SeenRate
 from kvtui.tasks.last_request import LastRequest
 from kvtui.tasks.lessons import Lesson
 from kvtui.tui.dry_runs import DryRuns
@@ -23,7 +24,7 @@ from kvtui.tui.table_view import TableView
 from kvtui.tui.watched import Watched
 
 SEARCHING, IMPROVING = "searching", "improving"
-HISTORY_SAMPLES = 60  # of the memory in use: a minute at one a second
+HISTORY_SAMPLES = 40  # of the memory in use: a minute
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class State:
     known: tuple[Measurement, ...] = ()  # what the plan counts
     newer: tuple[Measurement, ...] = ()  # the same and what was measured since
     lesson: Lesson | None = None  # what `newer` would change, once that is known
+    rates: tuple[SeenRate, ...] = ()  # what servers showed here, newest first
     generation: int = 0
     past: tuple[Asked, ...] = ()  # undo, the newest last
     future: tuple[Asked, ...] = ()  # redo, the next one last

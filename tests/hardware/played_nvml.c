@@ -4,6 +4,7 @@
 #include <string.h>
 #include <stdio.h>
 #include <unistd.h>
+#include <time.h>
 
 typedef struct { unsigned long long total, free, used; } Memory;
 typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char busId[32]; } Pci;
@@ -19,11 +20,16 @@ static int plays(const char *what) { const char *p = getenv("PLAY"); return p &&
 static int file_is_there(void) { const char *p = getenv("PLAY_FILE"); return p && !access(p, F_OK); }
 static int lost(const Card *c) { return plays("lost") && c->index == 1 && file_is_there(); }
 
+/* "busy": another figure each second on each card */
+static unsigned moving(const Card *c, unsigned least, unsigned most) {
+  unsigned x = (unsigned)time(NULL) * 2654435761u + c->index * 40503u;
+  return least + ((x >> 12) ^ (x >> 20)) % (most - least);
+}
 int nvmlInitWithFlags(unsigned flags) { return plays("mismatch") ? MISMATCH : plays("closed") ? NO_PERMISSION : OK; }
 int nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(int result) { static char text[32]; snprintf(text, sizeof text, "error %d", result); return text; }
 int nvmlSystemGetDriverVersion(char *out, unsigned n) { snprintf(out, n, "580.65.06"); return OK; }
-int nvmlDeviceGetCount_v2(unsigned *n) { *n = plays("eight") ? 8 : plays("lost") ? 3 : plays("mig") ? 2 : 1; return OK; }
+int nvmlDeviceGetCount_v2(unsigned *n) { *n = plays("eight") ? 8 : plays("busy") ? 4 : plays("lost") ? 3 : plays("mig") ? 2 : 1; return OK; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned i, Card **out) {
   *out = &cards[i][0]; (*out)->index = i; (*out)->instance = -1;
   return plays("lost-at-once") || lost(*out) ? LOST : OK;
@@ -48,6 +54,7 @@ int nvmlDeviceGetMemoryInfo(Card *c, Memory *m) {
   if (plays("hang")) while (!file_is_there()) usleep(1000);
   m->total = c->instance >= 0 ? 5 * GIB : plays("mig") ? 40 * GIB : 24 * GIB;
   m->used = plays("moves") && file_is_there() ? 9 * GIB : plays("leaves") && !file_is_there() ? 23 * GIB : 1 * GIB;
+  if (plays("busy")) m->used = moving(c, 9 * 1024, 15 * 1024) * (1ull << 20);
   m->free = m->total - m->used;
   return OK;
 }
@@ -74,3 +81,6 @@ int nvmlDeviceGetMigDeviceHandleByIndex(Card *c, unsigned i, Card **out) {
   *out = &cards[c->index][1 + i]; (*out)->index = c->index; (*out)->instance = i;
   return OK;
 }
+int nvmlDeviceGetUtilizationRates(Card *c, unsigned *rates) { if (!plays("busy")) return NOT_SUPPORTED; rates[0] = rates[1] = moving(c, 0, 101); return OK; }
+int nvmlDeviceGetTemperature(Card *c, int sensor, unsigned *t) { if (!plays("busy")) return NOT_SUPPORTED; *t = moving(c, 40, 86); return OK; }
+int nvmlDeviceGetPowerUsage(Card *c, unsigned *milliwatt) { if (!plays("busy")) return NOT_SUPPORTED; *milliwatt = moving(c, 60, 350) * 1000; return OK; }

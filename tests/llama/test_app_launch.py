@@ -140,6 +140,34 @@ async def test_a_server_at_work_is_watched(gemma: Path, server_path: Path, size:
 
 
 @pytest.mark.usefixtures("computes")
+async def test_a_reply_moves_the_speed_of_its_own_plan(gemma: Path, server_path: Path) -> None:
+    asked = session(gemma, server_path)
+    assert asked.request is not None
+    machine = replace(asked.request.machine, ram=replace(asked.request.machine.ram, bandwidth=5e9))
+    asked = replace(asked, request=replace(asked.request, machine=machine), machine=machine)
+    app = KvtuiApp(asked)
+    async with app.run_test(size=(130, 40)) as pilot:
+        await until(pilot, lambda: app.state.plan is not None)
+        await pilot.press("L")
+        await until(pilot, lambda: app.state.server.ready and app.server.idle is not None)
+        process = app.server.process
+        assert process is not None
+        try:
+            client = ServerClient(app.state.server.url)
+            answer = await asyncio.to_thread(client.timed, client.tokens("The sea is wide and " * 120), 80, 120.0)
+            await until(pilot, lambda: " when full, as measured here, " in app.screen_text())
+            plan = app.state.plan
+            assert plan is not None
+            assert plan.speed is not None
+            assert plan.speed.low < answer.predicted_rate < plan.speed.high
+            assert plan.speed.prompt_tokens_per_second == pytest.approx(answer.prompt_rate, rel=0.1)
+            await pilot.press("k")  # another plan: what was said of it before
+            await until(pilot, lambda: app.state.working == "" and "as measured here" not in app.screen_text())
+        finally:
+            process.stop()
+
+
+@pytest.mark.usefixtures("computes")
 async def test_an_rpc_server_that_goes_away_is_named_on_the_screen(
     gemma: Path, server_path: Path, start_rpc: Callable[[], contextlib.AbstractContextManager[str]]
 ) -> None:

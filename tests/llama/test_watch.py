@@ -72,7 +72,16 @@ def test_its_state_is_told_and_sigterm_ends_it_in_order(watcher: Watcher, tmp_pa
     assert line["held"]["CPU"] > 0
     client = ServerClient(line["url"])
     assert client.complete("The sea", 16).predicted_tokens == 16
-    assert watcher.until(lambda seen: bool(seen.get("tokens_per_second")))["counters"]["tokens_predicted_total"] >= 16
+    served = watcher.until(lambda seen: bool(seen.get("tokens_per_second")))
+    assert served["counters"]["tokens_predicted_total"] >= 16
+    client.continued(client.tokens("The sea", special=True), 2, 60.0)  # from the cache, but for its last token
+    again = watcher.until(lambda seen: seen["state"] == "ready" and bool(seen["counters"]))
+    cached = again["counters"].get("prompt_tokens_cached_total")  # not every build counts it
+    assert (again["cache_share"] is None) == (cached is None)
+    assert (again["draft_share"], again["prompts"], again["checkpoints"]) == (None, [], 0)
+    (ram,) = again["grew"]
+    host = (next(iter(survivors(tmp_path / "kvtui"))).plan or {})["host"]
+    assert (ram["name"], ram["said_bytes"]) == ("CPU", host["prompt_cache_bytes"] + host["checkpoint_bytes"])
     (record,) = survivors(tmp_path / "kvtui")
     looking = ServerProcess.attach(record)  # as an app does that comes by
     assert (looking.read_only, looking.other_app, record.pid) == (True, watcher.child.pid, line["pid"])

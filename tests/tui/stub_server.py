@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtui.server.process.ports import free_port
+from kvtui.server.process.preflight import Address
+
 MIB = 2**20
 HELP = """\
 -c,    --ctx-size N                    context
@@ -54,9 +57,17 @@ else:
             self.wfile.write(b'{{"status": "ok"}}' if found else b"")
         def log_message(self, *args):
             pass
+    def talk():
+        began = time.monotonic()
+        for i in range(1 << 62):
+            time.sleep(max(began + i / {talks} - time.monotonic(), 0))
+            clock = f"{{i // 6000}}.{{i // 100 % 60:02}}.{{i % 100 * 10:03}}.000"
+            print(f"{{clock}} I slot update_slots: id {{i % 4:2}} | task {{i * 7919 % 1000}} | "
+                  f"prompt processing progress, n_tokens = {{i * 64 % 9973}}, progress = {{i % 97 / 97:.6f}}", flush=True)
+    if {talks}:
+        threading.Thread(target=talk, daemon=True).start()
     port = int(sys.argv[sys.argv.index("--port") + 1])
-    threading.Thread(target=HTTPServer(("127.0.0.1", port), Healthy).serve_forever, daemon=True).start()
-    time.sleep(600)
+    HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
 """
 READY = "0.00.100.000 I main: model loaded\n"
 
@@ -79,13 +90,19 @@ class Stub:
         self.devices.write_text(f"Available devices:\n{rows}")
 
 
-def stub_server(folder: Path, code: int | None = None) -> Stub:
-    """One that is ready at once and stays; with `code` it ends by that after its lines."""
+def stub_server(folder: Path, code: int | None = None, talks: int = 0) -> Stub:
+    """One that is ready at once and stays; with `code` it ends by that after its lines. `talks`: lines a second from then on."""
     folder.mkdir(parents=True, exist_ok=True)
     stub = Stub(folder / "llama-server", folder / "devices.txt", folder / "lines.txt")
     stub.lines.write_text(READY)
     stub.have(())
-    text = _PROGRAM.format(python=sys.executable, help=HELP, devices=str(stub.devices), lines=str(stub.lines), code=code)
+    files = {"devices": str(stub.devices), "lines": str(stub.lines)}
+    text = _PROGRAM.format(python=sys.executable, help=HELP, code=code, talks=talks, **files)
     stub.path.write_text(text)
     stub.path.chmod(0o755)
     return stub
+
+
+def free_address() -> Address:
+    """Where nothing listens: whatever else runs on this machine has its own."""
+    return Address(free_port(0).port)

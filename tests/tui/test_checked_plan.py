@@ -1,5 +1,6 @@
 """The plan on the screen is held to llama-server's dry run without a key: told in a line, once, and called off by a change."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from kvtui.hardware.simulated import parse_devices
 from kvtui.model.load import load_model
 from kvtui.placement.plan import make_plan
 from kvtui.placement.request import Request
+from kvtui.server.binary.inspect import inspect
+from kvtui.server.process.start import ServerProcess
+from kvtui.tasks.launch import record_plan
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 from tests.conftest import HeaderArchive
-from tests.tui.stub_server import MIB, READY, Stub, stub_server
+from tests.tui.stub_server import MIB, READY, Stub, free_address, stub_server
 from tests.tui.waiting import until
 
 TOTAL, FREE = 12288, 12000  # MiB of the card
@@ -49,7 +53,7 @@ def app_with(tmp_path: Path, request: Request, *, simulated: bool = False) -> tu
     stub.path.write_text(program.replace("--metrics", "--fit [on|off]  fit\\n--metrics", 1))
     stub.have([("CUDA0", TOTAL, FREE)])
     path = tmp_path / "gemma3-dense.gguf"
-    return KvtuiApp(Session(path, request, request.machine, simulated, server=str(stub.path))), stub
+    return KvtuiApp(Session(path, request, request.machine, simulated, server=str(stub.path), address=free_address())), stub
 
 
 def answer(request: Request, more_mib: int) -> list[str]:
@@ -107,3 +111,39 @@ async def test_a_simulated_machine_is_not_asked_about(tmp_path: Path, headers: H
     async with app.run_test(size=(130, 40)) as pilot:
         await until(pilot, lambda: app.state.plan is not None and app.state.working == "" and bool(app.state.binaries))
         assert app.question() is None
+
+
+class Watched(KvtuiApp):
+    """Tells for which state of the desk it thought of asking last."""
+
+    thought_of = -1
+
+    def _ask(self, generation: int) -> None:
+        super()._ask(generation)
+        self.thought_of = generation
+
+
+async def test_what_was_changed_while_a_server_ran_is_asked_about_once_it_ends(tmp_path: Path, headers: HeaderArchive) -> None:
+    request = request_of(tmp_path, headers)
+    plain, stub = app_with(tmp_path, request)
+    app = Watched(plain.session)
+    plan = make_plan(request)
+    process = ServerProcess.launch(
+        inspect(stub.path), app.session.path or tmp_path, plan.argv, 18397, plan=record_plan(plan, tmp_path)
+    )
+    process.leave()
+    stub.say(answer(request, 0))
+    try:
+        async with app.run_test(size=(130, 40)) as pilot:
+            await until(pilot, lambda: app.state.server.ready and app.state.plan is not None and app.state.working == "")
+            await pilot.press("k")
+            await until(pilot, lambda: app.state.plan is not None and app.state.plan.request.context.type_k != "f16")
+            await until(pilot, lambda: app.state.working == "" and app.thought_of == app.state.generation)
+            assert app.question() is None
+            assert not app.state.dry_runs.known
+            await pilot.press("x")
+            await until(pilot, lambda: not app.state.server.running)
+            await until(pilot, lambda: "dry run: " in app.screen_text() or "dry run agrees" in app.screen_text())
+    finally:
+        with suppress(PermissionError):
+            process.stop()

@@ -15,7 +15,7 @@ from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
 from tests.conftest import HeaderArchive
-from tests.tui.stub_server import MIB, READY, stub_server
+from tests.tui.stub_server import MIB, READY, free_address, stub_server
 from tests.tui.waiting import until
 
 FREE_MIB = 12000
@@ -38,7 +38,9 @@ def session(tmp_path: Path, headers: HeaderArchive) -> Session:
     request = Request(load_model(model), ContextParams(n_ctx=16000), Machine((CARD,), RAM))
     stub = stub_server(tmp_path / "llama-b11434")
     stub.have([("CUDA0", 12288, FREE_MIB)])
-    return Session(path=model, request=request, machine=request.machine, simulated=False, server=str(stub.path))
+    return Session(
+        path=model, request=request, machine=request.machine, simulated=False, server=str(stub.path), address=free_address()
+    )
 
 
 def settled(app: KvtuiApp) -> bool:

@@ -12,7 +12,7 @@ from kvtui.placement.request import Request
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 from tests.conftest import HeaderArchive
-from tests.tui.stub_server import MIB, stub_server
+from tests.tui.stub_server import MIB, free_address, stub_server
 from tests.tui.waiting import until
 
 CARD = Device("CUDA0", 12000 * MIB, 12288 * MIB, bandwidth=9e11, link=1.3e10, description="RTX 3090")
@@ -42,7 +42,9 @@ async def test_the_next_plan_is_one_key_and_says_what_moved(tmp_path: Path, head
     stub.have([("CUDA0", 12288, 12000)])
     stub.say(LOG)
     request = Request(load_model(model), ContextParams(n_ctx=16000), MACHINE)
-    app = KvtuiApp(Session(path=model, request=request, machine=MACHINE, simulated=False, server=str(stub.path)))
+    app = KvtuiApp(
+        Session(path=model, request=request, machine=MACHINE, simulated=False, server=str(stub.path), address=free_address())
+    )
 
     def settled() -> bool:
         return app.state.plan is not None and app.state.working == ""

@@ -20,7 +20,7 @@ from kvtui.tasks.launch import record_plan
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session
 from tests.conftest import HeaderArchive
-from tests.tui.stub_server import stub_server
+from tests.tui.stub_server import free_address, stub_server
 from tests.tui.waiting import until
 
 PASTED = """\
@@ -105,7 +105,9 @@ def left_running(headers: HeaderArchive, tmp_path: Path, monkeypatch: pytest.Mon
     argv, port = plan.argv, free_port(0).port
     process = ServerProcess.launch(inspect(stub.path), model, argv, port, plan=record_plan(plan, model))
     process.leave()
-    session = Session(path=model, request=request, machine=machine, simulated=False, unicode=True, server=str(stub.path))
+    session = Session(
+        path=model, request=request, machine=machine, simulated=False, unicode=True, server=str(stub.path), address=free_address()
+    )
     yield KvtuiApp(session), process.record.pid
     with suppress(PermissionError):
         process.stop()

@@ -13,6 +13,7 @@ from kvtui.model.load import load_model
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Pin, Request
 from kvtui.server.binary.inspect import inspect
+from kvtui.server.process.ports import free_port
 from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.last_request import keep_last, last_request
 from kvtui.tasks.launch import record_plan
@@ -20,7 +21,7 @@ from kvtui.tui.app import KvtuiApp
 from kvtui.tui.run import first_state
 from kvtui.tui.session import Session
 from tests.conftest import HeaderArchive
-from tests.tui.stub_server import MIB, Stub, stub_server
+from tests.tui.stub_server import MIB, Stub, free_address, stub_server
 from tests.tui.test_picker import picker
 from tests.tui.waiting import until
 
@@ -28,6 +29,8 @@ SIZE = (100, 30)
 CARD = Device("CUDA0", 3000 * MIB, 24576 * MIB, bandwidth=9e11, link=1.3e10, description="RTX 3090")
 BEFORE = replace(CARD, free_bytes=23000 * MIB)  # what was free when the server was launched
 RAM = HostMemory(64 * 2**30, 64 * 2**30, bandwidth=5e10)
+
+PORT = free_port(0).port
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +55,9 @@ def asked(model: Path, types: str, n_ctx: int, device: Device = CARD) -> Request
 
 
 def session(model: Path, request: Request, stub: Stub) -> Session:
-    return Session(path=model, request=request, machine=request.machine, simulated=False, server=str(stub.path))
+    return Session(
+        path=model, request=request, machine=request.machine, simulated=False, server=str(stub.path), address=free_address()
+    )
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def left_running(stub: Stub, model: Path) -> Iterator[ServerProcess]:
     """A server of an app that has gone: q8_0 at 32,000, one block pinned to RAM."""
     request = replace(asked(model, "q8_0", 32000, BEFORE), pins=(Pin(r"blk\.1\.ffn_up", "CPU"),))
     plan = quick_plan(request)
-    process = ServerProcess.launch(inspect(stub.path), model, plan.argv, 18391, plan=record_plan(plan, model))
+    process = ServerProcess.launch(inspect(stub.path), model, plan.argv, PORT, plan=record_plan(plan, model))
     process.leave()
     yield process
     with suppress(PermissionError):
@@ -75,7 +80,7 @@ async def test_the_running_plan_comes_back_and_the_other_is_a_key_away(
     app = KvtuiApp(here, first_state(here))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.state.server.ready and app.state.plan is not None and app.state.working == "")
-        assert "running: q8_0 32k, port 18391" in app.screen_text()
+        assert f"running: q8_0 32k, port {PORT}" in app.screen_text()
         assert "on screen: the same" in app.screen_text()
         assert "context 32,000" in app.screen_text()
         plan = app.state.plan
@@ -110,7 +115,7 @@ async def test_another_models_server_is_named_and_not_this_ones_state(
     async with app.run_test(size=(160, 40)) as pilot:
         await until(pilot, lambda: app.state.server.ready and app.state.plan is not None)
         head = app.screen_text().splitlines()[0]
-        assert head.startswith(" running gemma3-dense.gguf: q8_0 32k, port 18391, ready ")
+        assert head.startswith(f" running gemma3-dense.gguf: q8_0 32k, port {PORT}, ready ")
         assert f"on screen: {app.state.request.model.name} f16 16k" in head
         assert head.count("ready") == 1
         await pilot.press("J")
@@ -123,5 +128,5 @@ async def test_another_models_server_is_named_and_not_this_ones_state(
 async def test_the_list_of_models_names_what_runs(left_running: ServerProcess, tmp_path: Path) -> None:
     app = picker(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "running: gemma3-dense.gguf: q8_0 32k, port 18391" in app.pane.text())
+        await until(pilot, lambda: f"running: gemma3-dense.gguf: q8_0 32k, port {PORT}" in app.pane.text())
         await pilot.press("escape")

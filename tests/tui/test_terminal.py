@@ -27,18 +27,18 @@ app.KvtuiApp.next_theme = broken
 class Terminal:
     """`kvtui demo` on a pseudoterminal of its own, as the leader of a session."""
 
-    def __init__(self, folder: Path, before: str = "") -> None:
+    def __init__(self, folder: Path, before: str = "", *more: str, **env: str) -> None:
         self.master, self.slave = pty.openpty()
         termios.tcsetwinsize(self.slave, (24, 80))
         self.modes = termios.tcgetattr(self.slave)
         self.said = b""
         own = {name: str(folder / name) for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
         self.child = subprocess.Popen(
-            [sys.executable, "-c", f"{before}\nfrom kvtui.cli import main\nmain()", "demo"],
+            [sys.executable, "-c", f"{before}\nfrom kvtui.cli import main\nmain()", "demo", *more],
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
-            env={**os.environ, **own, "TERM": "xterm-256color"},
+            env={**os.environ, **own, "TERM": "xterm-256color", "COLORTERM": "truecolor", **env},
             start_new_session=True,
         )
 
@@ -85,6 +85,37 @@ def test_the_mouse_stays_the_terminals_own(tmp_path: Path) -> None:
     try:
         terminal.until(b"placement")
         assert not re.search(rb"\x1b\[\?(100[0235679]|101[56])h", terminal.said)
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("option", "line", "lean"),
+    [
+        ("--lean", "", True),
+        ("--no-lean", "10.0.0.1 50000 10.0.0.2 22", False),
+        ("", "10.0.0.1 50000 10.0.0.2 22", True),
+        ("", "", False),
+    ],
+)
+def test_fewer_colours_where_lean_was_asked_for_or_over_ssh(tmp_path: Path, option: str, line: str, lean: bool) -> None:
+    terminal = Terminal(tmp_path, "", *filter(None, [option]), SSH_CONNECTION=line)
+    try:
+        terminal.until(b"placement")
+        assert (b"38;5;" in terminal.said, b"38;2;" in terminal.said) == (lean, not lean)
+    finally:
+        terminal.close()
+
+
+def test_no_style_is_left_behind(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    try:
+        terminal.until(b"placement")
+        os.write(terminal.master, b"q")
+        assert terminal.end()[0] == 0
+        styles = re.findall(rb"\x1b\[([0-9;]*)m", terminal.said.rpartition(MAIN)[0])
+        assert len(styles) > 1
+        assert styles[-1] in (b"", b"0")
     finally:
         terminal.close()
 

@@ -124,3 +124,25 @@ def test_a_process_is_a_server_by_its_first_words(words: tuple[str, ...], starts
 
 def test_a_command_is_a_value() -> None:
     assert read_command(("A=1", "-c", "64")) == CommandLine(("-c", "64"), (("A", "1"),))
+
+
+@pytest.mark.parametrize(
+    ("argv", "n_ctx"),
+    [
+        (("--kv-unified-per-slot", "8192"), 32768),  # llama-server's own four slots
+        (("-np", "3", "--kv-unified-per-slot", "8192"), 24576),
+        (("--kv-unified-per-slot", "8192", "-c", "16384"), 16384),
+        (("-c", "0", "--kv-unified-per-slot", "8192"), 0),  # all that the model was trained for
+        (("--kv-unified-per-slot", "0"), 0),
+        (("--kv-unified-per-slot", "-5"), 0),
+    ],
+)
+def test_a_context_a_slot_sizes_the_cache_where_no_context_is_said(argv: tuple[str, ...], n_ctx: int) -> None:
+    flags = parse_flags(argv)
+    assert flags.context.n_ctx == n_ctx
+    assert flags.ignored == ()
+
+
+def test_a_context_a_slot_beyond_every_number_is_refused() -> None:
+    with pytest.raises(UsageError, match="--kv-unified-per-slot"):
+        parse_flags(("-np", "64", "--kv-unified-per-slot", "2000000000"))

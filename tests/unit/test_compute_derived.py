@@ -72,6 +72,23 @@ def test_blocks_that_stand_for_all_take_what_all_take(cases: list[Case]) -> None
     assert wrong == []
 
 
+def test_rpc_devices_are_sent_every_operation(headers: Mapping[str, Header]) -> None:
+    """ggml-rpc.cpp, ggml_backend_rpc_device_supports_op: scans that CUDA has no kernel for run there. Dry runs, whole MiB."""
+    rows = [json.loads(line) for line in (DATA / "dry-runs.jsonl").read_text().splitlines()]
+    held = [r for r in rows if r["model"] in ("mamba-dense", "jamba-dense", "plamo2-dense") and "refused" not in r]
+    assert len(held) > 15
+    wrong = []
+    for row in held:
+        devices = tuple(Device(f"RPC{i}", 24105 * MIB, 24105 * MIB) for i in range(len(row["devices"])))
+        machine, flags = Machine(devices, HostMemory(1 << 40, 1 << 40)), parse_flags(row["flags"][1:])
+        spec = model_from_header(headers[row["model"]], row["model"])
+        said = ComputeModel(spec, flags.context, machine).bytes(assign(spec, flags, machine))
+        host = sum(part["compute"] for part in row["host_parts"].values())
+        if [n // MIB for n in (*said.devices, said.host)] != [*(d["compute"] for d in row["devices"]), host]:
+            wrong.append((row["model"], row["flags"], [n / MIB for n in (*said.devices, said.host)]))
+    assert wrong == []
+
+
 def _terms(compute: ComputeModel, *flags: str) -> list[dict[str, tuple[float, int]]]:
     assignment = assign(compute.model, parse_flags(flags), compute.machine)
     return [{t.name: (t.n_bytes / MIB, t.count) for t in buffer} for buffer in compute.terms(assignment)]

@@ -1,4 +1,4 @@
-"""Graphs grown from three turns of a pattern against the same graphs built block by block, table by table."""
+"""Graphs grown from a few turns of a pattern against the same graphs built block by block, table by table."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from kvtui.memory.compute.build import shapes
 from kvtui.memory.compute.collapse import Run
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.graphs import build_graph, covered, families, graph_of
-from kvtui.memory.compute.grow import Seed, grow
+from kvtui.memory.compute.grow import TURNS, Seed, grow
 from kvtui.memory.compute.tape import F32, Node, Tape
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
@@ -75,7 +75,7 @@ def _seed(blocks: int, reads: int) -> Seed:
 
 def test_what_reads_further_back_than_one_block_is_not_grown() -> None:
     runs = (Run(0, 1, 1), Run(1, 1, 6), Run(7, 1, 1))
-    tables = grow(_seed(5, reads=1), runs)
+    tables = grow(_seed(TURNS + 2, reads=1), runs)
     assert tables is not None
     assert tables.sources == list(_seed(8, reads=1).graph.sources)
-    assert grow(_seed(5, reads=3), runs) is None
+    assert grow(_seed(TURNS + 2, reads=3), runs) is None

@@ -3,7 +3,7 @@
 import pytest
 
 from kvtui.flags.context import CELL_STEP as STEP
-from kvtui.placement.context_search import _last
+from kvtui.placement.context_search import last
 
 ROOMS = (-1, 0, 255, 256, 5_000, 70_001, 131_071, 131_072, 10**9)
 
@@ -37,11 +37,11 @@ def test_it_is_the_largest_that_fits(shape: object, most: int, room: int) -> Non
     expected = most if room >= most else room // STEP * STEP or None
     if room < 0:
         expected = None
-    assert _last(spare, most) == expected
+    assert last(spare, most) == expected
     assert len(looks) <= 40
     if expected is not None:
         for known in (expected, max(expected - 3 * STEP, 0), expected // 2):
-            assert _last(spare, most, known // STEP * STEP if known < most else known) == expected
+            assert last(spare, most, known // STEP * STEP if known < most else known) == expected
 
 
 def test_a_line_is_found_in_few_looks() -> None:
@@ -51,5 +51,5 @@ def test_a_line_is_found_in_few_looks() -> None:
         looks.append(cells)
         return linear(70_001, cells)
 
-    assert _last(spare, 1 << 20) == 70_001 // STEP * STEP
+    assert last(spare, 1 << 20) == 70_001 // STEP * STEP
     assert len(looks) <= 6

@@ -14,6 +14,7 @@ from kvtui.header.source import HeaderBytes
 from kvtui.memory.refusals import refusals
 from kvtui.model.families import FAMILIES
 from kvtui.model.load import load_model, model_from_header
+from kvtui.model.required import required_keys
 from kvtui.model.tensor_rules import has_all_rules, has_rules
 
 
@@ -79,3 +80,44 @@ def _architecture(header: Header) -> str:
 def _read(g: Gguf) -> Header:
     head, data = g.head()
     return read_header(HeaderBytes(head, len(head) + data + 1024))
+
+
+def test_every_required_key_is_missed(headers: HeaderArchive) -> None:
+    names = [n for n in headers if n.endswith(("-dense", "-moe")) and not n.startswith(("grown-", "mtp-"))]
+    tried = set()
+    for name in names:
+        architecture = _architecture(headers[name])
+        if architecture in tried:
+            continue
+        tried.add(architecture)
+        for key in required_keys(architecture):
+            assert _why(parsed(headers.head(name)).without(key), name) == f"the key {key} is missing", name
+    assert len(tried) > 90
+
+
+def _why(g: Gguf, name: str) -> str | None:
+    """Why a header is refused, when it is read or loaded."""
+    try:
+        refusal = model_from_header(_read(g), name).refusal
+    except HeaderError as e:
+        return str(e)
+    return refusal and refusal.message
+
+
+def test_a_key_without_the_architecture_is_missed(tmp_path: Path) -> None:
+    assert said(small("apertus").write(tmp_path / "odd.gguf")) == "the key xielu.alpha_n is missing"
+
+
+def test_keys_of_llama_cpp_are_named_as_it_names_them() -> None:
+    assert "xielu.alpha_n" in required_keys("apertus")  # without the architecture
+    assert "cohere2.logit_scale" in required_keys("cohere2")
+    assert "granite.residual_scale" not in required_keys("granite")
+    assert "ernie4_5.interleave_moe_layer_step" not in required_keys("ernie4_5")
+    assert "ernie4_5-moe.interleave_moe_layer_step" in required_keys("ernie4_5-moe")
+    assert "llama-embed.attention.layer_norm_rms_epsilon" in required_keys("llama-embed")  # as llama
+
+
+def test_deepseek_needs_a_rank_of_q_unless_it_is_lite(headers: HeaderArchive) -> None:
+    key = "deepseek2.attention.q_lora_rank"
+    name = next(n for n in headers if n.endswith("-moe") and _architecture(headers[n]) == "deepseek2")
+    assert _why(parsed(headers.head(name)).without(key), name) == f"the key {key} is missing"

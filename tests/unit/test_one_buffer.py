@@ -86,3 +86,17 @@ def test_a_weight_that_is_forced_there_is_refused() -> None:
 def test_a_limit_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="Vulkan0"):
         parse_device(f"Vulkan0=8GiB,maxbuf={text}")
+
+
+@pytest.mark.parametrize(("ubatch", "warned"), [(512, True), (64, False)])
+def test_a_tensor_of_the_graph_beyond_it_is_a_warning(headers: Mapping[str, Header], ubatch: int, warned: bool) -> None:
+    asked = request(headers, "1100MiB", flash_attn="off", n_ubatch=ubatch, n_batch=ubatch)
+    plan = quick_plan(asked)
+    words = [text for severity, text in said(plan) if severity == "warning"]
+    assert bool(words) is warned
+    assert plan.fits
+    if warned:
+        n_bytes = 131072 * 512 * 32 * 4  # cells, tokens, heads, f32
+        assert f"one tensor of {n_bytes // MIB:,} MiB, larger than Vulkan0's largest buffer (1,100 MiB)" in words[0]
+        described = describe_flags(asked.model, asked.machine, (0,), asked.build, ServerFlags(context=plan.request.context))
+        assert [text for severity, text in said(described) if severity == "warning"] == words

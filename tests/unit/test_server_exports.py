@@ -110,6 +110,7 @@ def test_unit_holds_every_argument(printer: Path, words: list[str]) -> None:
     variables = [systemd_words(v)[0] for v in re.findall(r"^Environment=(.*)$", unit, re.MULTILINE)]
     assert variables == [f"{k}={v}" for k, v in ENV.items()]
     assert len(re.findall(r"^Description=", unit, re.MULTILINE)) == 1
+    assert "KillSignal=SIGINT\nKillMode=mixed\n" in unit  # one signal to one process
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here: its own parser cannot be asked")

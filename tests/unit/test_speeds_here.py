@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from kvtui.base.build import parse_build
+from kvtui.base.clock import when
 from kvtui.placement.plan import Plan, make_plan
 from kvtui.server.measure.measured import conditions
 from kvtui.server.measure.speeds import MeasuredSpeed, SpeedSetting, keep_speed, kept_speeds, recall_speed
 from kvtui.tasks.demo import demo_request
-from kvtui.tasks.speeds_here import FASTER_HERE, SPEED_HERE, asked_digest, speed_setting, when, with_speed_here
+from kvtui.tasks.speeds_here import FASTER_HERE, SPEED_HERE, asked_digest, speed_setting, with_speed_here
 
 
 @pytest.fixture(scope="module")

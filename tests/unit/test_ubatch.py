@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kvtui.placement.plan import quick_plan
+from kvtui.placement.plan import make_plan, quick_plan, searched_plan, with_batch
 from kvtui.placement.request import Request
 from kvtui.tasks.demo import demo_request
 from kvtui.tui.keys.changes import apply_edit
@@ -17,7 +17,7 @@ def asked(**context: int) -> Request:
 
 
 def test_a_larger_batch_makes_prompts_faster_and_decode_hardly_slower() -> None:
-    chosen, plain = quick_plan(asked()), quick_plan(replace(asked(), ubatch_open=False))
+    chosen, plain = searched_plan(asked()), searched_plan(replace(asked(), ubatch_open=False))
     assert chosen.speed is not None
     assert plain.speed is not None
     assert chosen.fits
@@ -33,6 +33,19 @@ def test_a_larger_batch_makes_prompts_faster_and_decode_hardly_slower() -> None:
     assert f"{gain:.1f}x as fast" in said.message
 
 
+def test_the_first_answer_leaves_the_batch_and_every_later_plan_has_it() -> None:
+    request = asked()
+    first = quick_plan(request)
+    assert first.request.context.n_ubatch == 512
+    later = with_batch(first)
+    assert later.request.context.n_ubatch > 512
+    assert later == searched_plan(request)
+    assert with_batch(later) is later
+    made = make_plan(request)
+    assert made.request == later.request
+    assert [f for f in made.findings if f.code == "ubatch-chosen"] == [f for f in later.findings if f.code == "ubatch-chosen"]
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -43,7 +56,7 @@ def test_a_larger_batch_makes_prompts_faster_and_decode_hardly_slower() -> None:
     ids=["asked for", "no longer context", "no link crossed"],
 )
 def test_otherwise_it_stays(request_: Request) -> None:
-    plan = quick_plan(request_)
+    plan = searched_plan(request_)
     assert plan.request.context.n_ubatch == request_.context.n_ubatch
     assert not any(f.code == "ubatch-chosen" for f in plan.findings)
 

@@ -22,6 +22,7 @@ from kvtui.model.spec import ModelSpec
 MIB = 2**20
 DATA = Path(__file__).parent.parent / "data"
 FREE = 24105 * MIB
+PRINTED = 0.005 + 1e-6  # half of the last digit of "%8.2f MiB"
 
 Row = dict[str, Any]
 
@@ -60,6 +61,27 @@ def test_weights_and_layers_are_the_servers(headers: Mapping[str, Header]) -> No
         if layers != row["layer_devices"] or devices != row["devices"] or not near_host:
             wrong.append((row["model"], row["flags"], devices, row["devices"], held.host / MIB, row["host"]))
     assert wrong == []
+
+
+def test_what_cuda_has_no_kernel_for_stays_in_ram(loaded_headers: Mapping[str, Header]) -> None:
+    """Decays and convolutions of scans: tiny models have shapes that no kernel takes, others' stay on the card."""
+    model, wrong, left = _models(loaded_headers), [], set()
+    rows = [r for file in sorted(DATA.glob("cuda-loads*.jsonl")) for r in _read(file.name) if "weights" in r]
+    assert len(rows) > 40
+    for row in rows:
+        flags = parse_flags(row["flags"])
+        cards = tuple(Device(f"CUDA{i}", free * MIB, total * MIB) for i, (free, total) in enumerate(row["devices_mib"]))
+        machine, spec = Machine(cards, HostMemory(10**12, 10**12)), model(row["model"], flags.context.spec_types)
+        assignment = assign(spec, flags, machine)
+        held = [n / MIB for n in weights(spec, assignment, machine).devices]
+        places = zip(spec.tensors, assignment.tensor_devices, strict=True)
+        blocks = [(assignment.layer_devices[t.block], place) for t, place in places if t.block is not None]
+        left.update(row["model"] for block, place in blocks if place == CPU != block)
+        if any(abs(said - real) > PRINTED for said, real in zip(held, row["weights"], strict=True)):
+            wrong.append((row["model"], row["flags"], held, row["weights"]))
+    assert wrong == []
+    assert {"mamba-dense", "jamba-dense"} <= left
+    assert "mamba2-dense" not in left
 
 
 def test_refused_where_the_server_refuses_and_nowhere_else(headers: Mapping[str, Header]) -> None:

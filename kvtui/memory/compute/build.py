@@ -334,24 +334,34 @@ class Build(Tape):
         """After the last block's attention only the rows that are asked for go on."""
         return tuple([self.get_rows(x, out_ids) for x in rows]) if self.last(il) else rows
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether all rows go through the last block of a model that can have an MTP head (llama-graph.h, crop_before_nextn)."""
+        return self.model.mtp or not self.at.build.has("early_rows")
+
+    def outputs_unless_kept(self, il: int, out_ids: Node, *rows: Node) -> tuple[Node, ...]:
+        """`outputs_only` of such a model."""
+        return rows if self.keeps_rows else self.outputs_only(il, out_ids, *rows)
+
     def finish(self, cur: Node, kind: str = "rms", scaled: int = 0, capped: bool = False, out_ids: Node | None = None) -> None:
         """The output's norm and head; `scaled`: how many times the logits are scaled, `capped`: with a tanh between;
-        `out_ids`: rows that are asked for, where all are normed."""
+        `out_ids`: rows that are asked for, where all may be normed."""
         name = "token_embd_norm" if self.model.family.norm_named_embd else "output_norm"
         cur = self.build_norm(cur, self.weight(f"{name}.weight"), -1, self.weight(f"{name}.bias"), kind)
-        if out_ids is not None:
+        if out_ids is not None and self.keeps_rows:
             cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
             cur = self.get_rows(cur, out_ids)
         cur.name, cur.output = "result_norm", True
         self.head(cur, scaled, capped)
 
-    def finish_late(self, cur: Node, out_ids: Node) -> None:
-        """The same where all rows are normed, for an MTP head, and only then those that are asked for go on."""
+    def finish_late(self, cur: Node, out_ids: Node, capped: bool = False) -> None:
+        """The same where all rows may be normed, for an MTP head, and only then those that are asked for go on."""
         cur = self.build_norm(cur, self.weight("output_norm.weight"), -1)
         cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
-        cur = self.get_rows(cur, out_ids)
-        cur.output = True
-        self.head(cur)
+        if self.keeps_rows:
+            cur = self.get_rows(cur, out_ids)
+            cur.output = True
+        self.head(cur, capped=capped)
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:
         """The logits of rows that are normed already."""

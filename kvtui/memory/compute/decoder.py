@@ -64,7 +64,7 @@ class Decoder:
     scaled_parts: bool = False  # what is added to the residual is multiplied by a number
     routing: Routing = PLAIN
     network: Network = shared_or_dense
-    late_outputs: bool = False  # rows that nobody asked for go through all blocks (gpt-oss)
+    late_outputs: bool = False  # rows that nobody asked for may go through all blocks (gpt-oss; Build.keeps_rows)
     late_normed: bool = False  # and through the output's norm
     all_outputs: bool = False  # every row gets its logits, asked for or not
     scaled_logits: int = 0
@@ -80,7 +80,7 @@ def decode(g: Build, d: Decoder) -> None:
     scale = g.inp_attn_scale() if d.tempered_q else None
     attended = _attention(g, d)
     out_ids = g.inp_out_ids()
-    late = d.late_outputs or d.late_normed or d.all_outputs
+    late = d.all_outputs or ((d.late_outputs or d.late_normed) and g.keeps_rows)
     for il in g.blocks:
         residual = cur
         normed = g.normed(cur, d.attn_norm, il, d.norm) if d.attn_norm else cur
@@ -100,7 +100,8 @@ def decode(g: Build, d: Decoder) -> None:
         cur.name = f"l_out-{il}"
     if d.late_outputs:
         cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
-        cur = g.get_rows(cur, out_ids)
+        if late:
+            cur = g.get_rows(cur, out_ids)
     g.finish(cur, d.norm, d.scaled_logits, d.softcapped, out_ids if d.late_normed else None)
 
 

@@ -236,7 +236,9 @@ class Engine:
     def _refuses(self, g: Graph, device: int) -> frozenset[int]:
         """Operations that a device has no kernel for."""
         without = [i for (a, batch), ids in g.kernels.items() if not _has_kernel(self.cards[device], a, batch) for i in ids]
-        return g.left_to_cpu.union(without) if without else g.left_to_cpu
+        rules = RULES.get(self.machine.devices[device].backend)
+        left = g.left_to_cpu if rules is None or rules.refuses else frozenset[int]()
+        return left.union(without) if without else left
 
     def _pins(self, g: Graph, assignment: Assignment, tokens: int) -> list[tuple[int, int]]:
         """Norms that stay on their block's device."""
@@ -313,7 +315,4 @@ class Engine:
                 assert kind == CACHE
                 home = layers[number] if self.context.offload_kqv else CPU
             homes[i] = home % n
-        for i in g.weights_left:
-            if g.nodes[i].home.kind == WEIGHT:  # type: ignore[union-attr] # weights have one
-                homes[i] = n - 1
         return homes

@@ -81,12 +81,6 @@ class Graph:
                     found[s].append(i)
         return found
 
-    @cached_property
-    def weights_left(self) -> tuple[int, ...]:
-        """Weights that only such operations read: they stay in RAM (src/llama-model-loader.cpp, weight_buft_supported)."""
-        scans = [i for i in self.left_to_cpu if self.nodes[i].op in ("ssm_scan", "ssm_conv")]
-        return tuple([s for i in scans for s in self.sources[i] if self.nodes[s].home is not None])
-
 
 def freeze(tape: Tape, alibi: bool = False) -> Graph:
     """The graph of what `tape` expanded. `alibi`: attention is biased by distance."""

@@ -1,4 +1,4 @@
-"""Graphs of many blocks from a graph of few: a pattern of blocks that repeats is built three times and copied from there.
+"""Graphs of many blocks from a graph of few: a pattern of blocks that repeats is built four times and copied from there.
 
 What a block is built of does not depend on how many like it came before: its tensors read its own block's, those of the block
 before it, or what the first block of all made for everyone (masks, positions). So the tables of the next turn are those of the
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kvtui.memory.compute.collapse import Run
 from kvtui.memory.compute.graph import Graph, used
 
-TURNS = 3  # that are built: the first makes what all share, the last two are compared
+TURNS = 4  # that are built: the first makes what all share, the second still reads it, the last two are compared
 
 
 # a tensor that is there before the graph: what kind (tape.py, Home); its block's position among those that are built, -1 where
@@ -87,7 +87,7 @@ def grow(seed: Seed, runs: Sequence[Run]) -> Tables | None:
         behind = first + TURNS * run.period
         if behind >= len(seed.marks):
             return None
-        shared, before, last, end = (seed.marks[first + i * run.period] for i in range(TURNS + 1))
+        shared, *_, before, last, end = (seed.marks[first + i * run.period] for i in range(TURNS + 1))
         turns = _Turns(shared, before, last, end, behind - run.period, run.period, run.turns - TURNS)
         if not (_alike(seed, turns) and _repeat(t, turns)):
             return None

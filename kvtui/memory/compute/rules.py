@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rules:
-    """`stages`: takes operations on weights in RAM for large batches (offload_op); `fuses`: rearranges its part of a graph
+    """`refuses`: leaves operations that it has no kernel for to the CPU (supports_op; support.py has CUDA's); `stages`: takes
+    operations on weights in RAM for large batches (offload_op); `fuses`: rearranges its part of a graph
     so that experts' outputs live until they are summed, and lets attention keep f16 copies of K and V beside its output
     (ggml_backend_cuda_graph_optimize, ggml_cuda_flash_attn_ext_get_alloc_size); `said`: what the figures of a `build` rest on."""
 
+    refuses: bool
     stages: bool
     fuses: bool
     said: str
@@ -18,11 +20,11 @@ _MEASURED = "derived from the graph that {build} allocates"
 _BORROWED = _MEASURED + ", by the rules of CUDA, not measured on this back end"
 
 RULES = {
-    "CUDA": Rules(stages=True, fuses=True, said=_MEASURED),
-    "ROCm": Rules(stages=True, fuses=True, said=_BORROWED),
-    "MUSA": Rules(stages=True, fuses=True, said=_BORROWED),
-    "Vulkan": Rules(stages=True, fuses=False, said=_BORROWED),  # ggml_backend_vk_device_offload_op
-    "SYCL": Rules(stages=True, fuses=False, said=_BORROWED),  # ggml_backend_sycl_device_offload_op
-    "MTL": Rules(stages=True, fuses=False, said=_BORROWED),  # ggml_backend_metal_device_offload_op: products alone
-    "RPC": Rules(stages=False, fuses=False, said=_MEASURED),  # ggml-rpc.cpp: no offload_op
+    "CUDA": Rules(refuses=True, stages=True, fuses=True, said=_MEASURED),
+    "ROCm": Rules(refuses=True, stages=True, fuses=True, said=_BORROWED),
+    "MUSA": Rules(refuses=True, stages=True, fuses=True, said=_BORROWED),
+    "Vulkan": Rules(refuses=True, stages=True, fuses=False, said=_BORROWED),  # ggml_backend_vk_device_offload_op
+    "SYCL": Rules(refuses=True, stages=True, fuses=False, said=_BORROWED),  # ggml_backend_sycl_device_offload_op
+    "MTL": Rules(refuses=True, stages=True, fuses=False, said=_BORROWED),  # ggml_backend_metal_device_offload_op: products alone
+    "RPC": Rules(refuses=False, stages=False, fuses=False, said=_MEASURED),  # ggml-rpc.cpp: no offload_op, all ops
 }

@@ -2,12 +2,7 @@
 here can hold of them. Attention is asked for by kernel, elsewhere."""
 
 from kvtui.memory.compute.tape import Node
-
-_SCAN_STATES = (96, 128, 256)  # ssm-scan.cu: values of a head's state, with one decay a head
-_SCAN_HEADS = 16  # a head's values are a multiple
-_SCAN_STATE_OLD = 16  # the same with a decay a value (Mamba 1)
-_CHANNELS = 128  # ssm-conv.cu: channels of a block of threads
-
+from kvtui.model.scans import conv_on_cuda, scan_on_cuda
 
 INDEXED_VALUES, INDEXED_HEADS = 128, (64, 32, 4)  # lightning-indexer.cu: values and heads of Q
 
@@ -17,13 +12,11 @@ def on_cuda(n: Node) -> bool:
     src = n.src
     if n.op == "ssm_scan":
         s, a = src[0], src[3]
-        if a.ne[0] == 1:
-            return s.ne[0] in _SCAN_STATES and s.ne[1] % _SCAN_HEADS == 0
-        return s.ne[:2] == (_SCAN_STATE_OLD, 1) and s.ne[2] % _CHANNELS == 0 and src[4].ne[1] == 1
+        return scan_on_cuda(*s.ne[:3], src[4].ne[1], decay_a_head=a.ne[0] == 1)
     if n.op == "mul_mat_id":
         return not n.exact
     if n.op == "ssm_conv":
-        return src[0].ne[1] % _CHANNELS == 0
+        return conv_on_cuda(src[0].ne[1])
     if n.op == "unary":
         return src[0].contiguous
     if n.op == "im2col":

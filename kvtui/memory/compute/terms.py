@@ -10,6 +10,7 @@ from kvtui.memory.compute.tape import CACHE
 
 _F16_BYTES = 2
 HOLES = "free between tensors"
+STAGED = "staged: "  # a weight that is in RAM
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def _copied(g: Graph, source: int) -> str:
     root = node.view if node.view is not None else node
     if root.home is None:
         return g.names[source]
-    return f"copied: {root.name}" if root.home.kind == CACHE else f"staged: {root.name.removesuffix('.weight')}"
+    return f"copied: {root.name}" if root.home.kind == CACHE else STAGED + root.name.removesuffix(".weight")
 
 
 def _attention(g: Graph, i: int, n_bytes: int, add: Callable[[str, int], None]) -> None:

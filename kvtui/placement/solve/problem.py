@@ -88,7 +88,8 @@ class Problem:
 
     def assignment(self, homes: Sequence[int], places: Sequence[int]) -> Assignment:
         """`homes`: one device a block, output last; `places`: one a movable."""
-        devices = [default_place(t, homes) for t in self.model.tensors]
+        here = self.request.machine.devices
+        devices = [default_place(t, homes, here) for t in self.model.tensors]
         moved = False
         for m, place in zip(self.movables, places, strict=True):
             moved = moved or place != devices[m.tensor]

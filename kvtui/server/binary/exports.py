@@ -70,6 +70,7 @@ def systemd_unit(command: Sequence[str], env: Mapping[str, str], description: st
         *(f"Environment={_systemd(f'{name}={value}', dollar=False)}" for name, value in env.items()),
         "ExecStart=" + " \\\n    ".join(words),
         "KillSignal=SIGINT",
+        "KillMode=mixed",  # to the program alone: a second signal ends a llama-server at once (tools/server/server.cpp)
         "TimeoutStopSec=30",
         "Restart=on-failure",
         "RestartSec=5",

@@ -36,6 +36,7 @@ from kvtui.server.log.own import MIB as LOGGED_MIB
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.measure.trust import unannounced
 from kvtui.server.process.ports import free_port
+from kvtui.server.process.rpc import users_of
 from kvtui.server.program.short_lived import Cancelled as Cancelled
 from kvtui.server.program.short_lived import ShortLived
 
@@ -114,9 +115,12 @@ def _impossible(binary: ServerBinary, options: Sequence[tuple[str, tuple[str, ..
     values = {name: value[0] for name, value in options if value}
     if "tensor" in (values.get("-sm"), values.get("--split-mode")):
         return "with -sm tensor llama-server prints no memory breakdown"
+    rpc = tuple(filter(None, values.get("--rpc", "").split(",")))
+    if taken := users_of(rpc):
+        end, record = next(iter(taken.items()))
+        return f"the ggml-rpc-server at {end} answers one client at a time, and llama-server (pid {record.pid}) has it"
     if devices:
-        rpc = values.get("--rpc", "")
-        there = {d.name for d in list_devices(binary, tuple(filter(None, rpc.split(","))))}
+        there = {d.name for d in list_devices(binary, rpc)}
         missing = [name for name in devices if name not in there]
         if missing:
             return f"llama-server does not have {', '.join(missing)}: it cannot be asked about simulated devices"

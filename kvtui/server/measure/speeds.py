@@ -11,6 +11,7 @@ from kvtui.base.files import state_folder
 from kvtui.base.findings import Finding
 from kvtui.base.stored import Kept, set_aside
 from kvtui.server.measure.measured import conditions, gpu_pair
+from kvtui.server.measure.served import Kind, ServedRate
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,48 @@ def recall_speed(
 
 def kept_speeds(state: Path | None = None) -> tuple[MeasuredSpeed, ...]:
     """All of them, newest first."""
-    try:
-        files = [f for f in _folder(state).iterdir() if f.suffix == ".json"]
-    except OSError:
-        return ()
-    return tuple(sorted((s for f in files if (s := _SPEED.load(f))), key=lambda s: -s.at))
+    return tuple(sorted((s for f in _files(_folder(state)) if (s := _SPEED.load(f))), key=lambda s: -s.at))
 
 
 def damaged_speeds(state: Path | None = None) -> tuple[Finding, ...]:
     """A note on speeds that could not be read, as long as they lie there."""
-    return set_aside(_folder(state), "a measured speed")
+    return (*set_aside(_folder(state), "a measured speed"), *set_aside(_served_folder(state), "a measured speed"))
+
+
+@dataclass(frozen=True)
+class SeenRate:
+    """What a server's own requests showed, with the flags that decide it."""
+
+    setting: SpeedSetting
+    argv: tuple[str, ...]
+    at: float  # seconds since the epoch
+    served: ServedRate
+
+
+def keep_rate(seen: SeenRate, state: Path | None = None) -> None:
+    """In place of an earlier one of the same flags and a depth within the same power of two: no more than some twenty a plan."""
+    key = repr((seen.setting, seen.argv, seen.served.kind, seen.served.depth.bit_length()))
+    _SEEN.save_if_possible(_file(_served_folder(state), key), seen)
+
+
+def kept_rates(state: Path | None = None) -> tuple[SeenRate, ...]:
+    """All of them, newest first."""
+    return tuple(sorted((s for f in _files(_served_folder(state)) if (s := _SEEN.load(f))), key=lambda s: -s.at))
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [f for f in folder.iterdir() if f.suffix == ".json"]
+    except OSError:
+        return []
+
+
+def _served_folder(state: Path | None) -> Path:
+    return (state or state_folder()) / "served"
+
+
+def _file(folder: Path, key: str) -> Path:
+    return folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
 
 
 def _folder(state: Path | None) -> Path:
@@ -80,15 +113,27 @@ def _folder(state: Path | None) -> Path:
 
 
 def _path(setting: SpeedSetting, argv: Sequence[str], depth: tuple[int, int], state: Path | None) -> Path:
-    key = repr((setting, tuple(argv), depth))
-    return _folder(state) / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
+    return _file(_folder(state), repr((setting, tuple(argv), depth)))
+
+
+def _setting(fields: Fields) -> SpeedSetting:
+    s = Fields(fields.get("setting"))
+    gpus = tuple(gpu_pair(pair) for pair in s.items("gpus"))
+    return SpeedSetting(s.text("server"), s.text("model"), gpus, s.text("driver"))
+
+
+def _seen(fields: Fields) -> SeenRate:
+    s = Fields(fields.get("served"))
+    kind: Kind = "decode" if s.text("kind") == "decode" else "prompt"
+    served = ServedRate(kind, s.number("rate"), s.whole("tokens"), s.whole("depth"))
+    if s.text("kind") != kind or served.rate <= 0 or served.tokens < 1 or served.depth < 0:
+        raise ValueError("what was served is no rate")
+    return SeenRate(_setting(fields), fields.texts("argv"), fields.number("at"), served)
 
 
 def _speed(fields: Fields) -> MeasuredSpeed:
-    s = Fields(fields.get("setting"))
-    gpus = tuple(gpu_pair(pair) for pair in s.items("gpus"))
     found = MeasuredSpeed(
-        setting=SpeedSetting(s.text("server"), s.text("model"), gpus, s.text("driver")),
+        setting=_setting(fields),
         argv=fields.texts("argv"),
         at=fields.number("at"),
         prompt_tokens=fields.whole("prompt_tokens"),
@@ -103,3 +148,4 @@ def _speed(fields: Fields) -> MeasuredSpeed:
 
 
 _SPEED = Kept(1, _speed, asdict)
+_SEEN = Kept(1, _seen, asdict)

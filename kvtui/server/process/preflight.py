@@ -13,6 +13,8 @@ from kvtui.server.binary.inspect import ServerBinary, list_devices
 from kvtui.server.process.holding import RAM, holders, ram_holders
 from kvtui.server.process.leftovers import Leftover, leftovers
 from kvtui.server.process.ports import PortChoice, free_port
+from kvtui.server.process.record import ServerRecord
+from kvtui.server.process.rpc import users_of
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 LIST_SECONDS = 10.0  # an RPC server that serves somebody else does not answer at all
@@ -89,8 +91,10 @@ def preflight(binary: ServerBinary, needs: Needs, port: int, host: str) -> Prefl
     """Look at everything; seconds where a GPU driver starts or an RPC server is slow. OSError if `host` is no address
     of this machine."""
     unseen = [d for d, _ in needs.used if d.pci_id is None]
-    listed = {d.name: d.free_bytes for d in list_devices(binary, needs.rpc, LIST_SECONDS)} if unseen else {}
-    missing = [d.name for d in unseen if d.name not in listed]
+    taken = users_of(needs.rpc)
+    asked = () if taken else needs.rpc  # not the others alone either: they would be numbered from 0
+    listed = {d.name: d.free_bytes for d in list_devices(binary, asked, LIST_SECONDS)} if unseen else {}
+    missing = [_named(d, taken) for d in unseen if d.name not in listed]
     missing += [d.name for d, _ in needs.used if d.pci_id and d.backend not in binary.backends]
     return Preflight(
         free_port(port, host),
@@ -100,6 +104,11 @@ def preflight(binary: ServerBinary, needs: Needs, port: int, host: str) -> Prefl
         config_files(),
         leftovers(),
     )
+
+
+def _named(device: Device, taken: Mapping[str, ServerRecord]) -> str:
+    record = taken.get(device.endpoint or "")
+    return device.name if record is None else f"{device.name} (llama-server, pid {record.pid}, has it)"
 
 
 def shortages(needs: Needs, gpus: Sequence[nvml.Gpu], listed: Mapping[str, int], ram_free_bytes: int) -> tuple[Shortage, ...]:

@@ -3,8 +3,10 @@
 import socket
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from kvtui.server.log.reasons import RPC_WENT_AWAY
+from kvtui.server.process.record import ServerRecord, is_alive, records
 
 CONNECT_SECONDS = 1.0
 
@@ -13,6 +15,15 @@ def endpoints_of(command: Sequence[str]) -> tuple[str, ...]:
     """host:port of each server that a command line names with --rpc."""
     lists = [value for option, value in pairwise(command) if option == "--rpc"]
     return tuple(dict.fromkeys(e.strip() for entry in lists for e in entry.split(",") if e.strip()))
+
+
+def users_of(endpoints: Sequence[str], state: Path | None = None) -> dict[str, ServerRecord]:
+    """Of `endpoints` those that a server of ours uses now. Nobody else is to ask there: an RPC server answers one client at a
+    time, and one that has waited and gone away ends it, as it does not withstand SIGPIPE (ggml-rpc.cpp, send_data)."""
+    if not endpoints:
+        return {}
+    alive = (r for r in records(state) if r.ended is None and is_alive(r))
+    return {e: r for r in alive for e in endpoints_of(r.command) if e in endpoints}
 
 
 def silent(endpoints: Sequence[str], seconds: float = CONNECT_SECONDS) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from kvtui.tui.state import HISTORY_SAMPLES, State
 _NARROW, _WIDE = 72, 108  # columns inside from which figures are whole, and from which there is more than them
 _BESIDE = 37  # columns of predicted | actual
 _SELF_EVIDENT = ("other", "growth", "beside")
-_SPARK_STEP = 3  # samples a column: a minute takes 20
+_SPARK_STEP = 2  # samples a column: a minute takes 20
 _NOTHING = DeviceMemory(0, 0, 0, 0)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kvtui.base.clock import as_measured
 from kvtui.base.findings import Finding
 from kvtui.hardware.device import CPU
 from kvtui.placement.plan import Plan
@@ -157,7 +158,10 @@ def _legend(state: State, room: Room) -> list[Line]:
 def speed_text(plan: Plan) -> str:
     """Tokens a second: the range, and what is expected at a full context."""
     speed = plan.speed
-    return "" if speed is None else f"{speed.low:.3g} to {speed.high:.3g} tokens/s, {speed.tokens_per_second:.3g} when full"
+    if speed is None:
+        return ""
+    full = f"{speed.tokens_per_second:.3g} when full{as_measured(speed.measured_at)}"
+    return f"{speed.low:.3g} to {speed.high:.3g} tokens/s, {full}"
 
 
 def _said(findings: Sequence[Finding], room: Room, severities: tuple[str, ...]) -> list[Line]:

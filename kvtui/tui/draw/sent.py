@@ -3,61 +3,115 @@
 Textual sends a changed line again from the left edge of its widget, each run of a style with all its codes, and draws the
 whole screen anew several times while it starts (textual/_compositor.py, ChopsUpdate and LayoutUpdate)."""
 
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import TypeVar
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from rich.color import ColorSystem
-from rich.console import Console, RenderableType
 from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
-from textual.app import App
-from textual.events import Resize
-from textual.screen import Screen
 from textual.strip import Strip
 
 from kvtui.base.text import columns
+from kvtui.tui.draw.sgr import PLAIN, blank, blank_over, codes, marks
 
-Result = TypeVar("Result")
 Cell = tuple[str, Style]  # what follows a wide character is an empty cell
-_BRIDGED = 4  # equal cells between two changed ones that cost no more than moving the cursor over them
-_PLAIN = Style()
-_ON = {"bold": "1", "dim": "2", "italic": "3", "underline": "4", "reverse": "7", "strike": "9"}
-_OFF = {"bold": "22", "dim": "22", "italic": "23", "underline": "24", "reverse": "27", "strike": "29"}
+At = tuple[int, int]  # column, line
+_GAP = re.compile(" {11,}")  # longer than the codes that erase it
+_FURTHEST = 6  # cells that are never worth it
+
+
+@dataclass
+class _Piece:
+    """Neighbours that one style can draw. `style`: of the characters; of spaces alone, what is seen of them."""
+
+    y: int
+    x: int
+    stop: int
+    style: Style
+    spaces: bool
+    texts: list[str] = field(default_factory=list)
+
+    def takes(self, cells: Iterable[Cell]) -> bool:
+        """Whether these can stand in it too."""
+        style, spaces = self.style, self.spaces
+        for text, wanted in cells:
+            if text == " ":
+                if blank(style) != wanted:
+                    return False
+            elif spaces and blank(wanted) == style:
+                style, spaces = wanted, False
+            elif spaces or style != wanted:
+                return False
+        return True
+
+    def take(self, cells: Iterable[Cell]) -> None:
+        """They do."""
+        for text, wanted in cells:
+            if text and text != " " and self.spaces:
+                self.style, self.spaces = wanted, False
+            self.texts.append(text)
+            self.stop += 1
 
 
 class Terminal:
-    """The cells that were sent."""
+    """The cells that were sent, where the cursor is, and the style in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, erases: bool = True) -> None:
+        self.erases = erases  # whether what it erases takes the background in force (terminfo's bce)
         self._rows: dict[int, list[Cell]] = {}
+        self._at: At | None = None
+        self._style: Style | None = None
 
     def forget(self) -> None:
         """Something else wrote to the terminal, or its size changed: all is sent again."""
         self._rows.clear()
+        self._at = self._style = None
 
     def changes(self, update: CompositorUpdate, system: ColorSystem) -> str:
-        """The codes that make the terminal show `update`."""
-        out: list[str] = []
-        style: Style | None = None
-        at = (-1, -1)
-        for y, x, strip in _pieces(update):
+        """The codes that make the terminal show `update`: line by line, or style by style where that is shorter."""
+        pieces: list[_Piece] = []
+        for y, x, strip in _strips(update):
             row = self._rows.setdefault(y, [])
             cells = _cells(strip)
-            for start, stop in _runs(row, cells, x):
-                out.append(_move(at, (start, y)))
-                for text, wanted in cells[start - x : stop - x]:
-                    if text:
-                        out.append(codes(style, wanted, system))
-                        out.append(text)
-                        style = wanted
-                at = (stop, y)
-            row += [("", _PLAIN)] * (x + len(cells) - len(row))
+            pieces += _pieces(row, cells, x, y)
+            row += [("", PLAIN)] * (x + len(cells) - len(row))
             row[x : x + len(cells)] = cells
-        return "".join(out) + ("\x1b[0m" if style is not None else "")
+        if not pieces:
+            return ""
+        width = max(map(len, self._rows.values()))
+        drawn = [self._drawn(order, width, system) for order in (pieces, self._by_style(pieces, system))]
+        text, self._at, self._style = min(drawn, key=lambda d: len(d[0].encode()))
+        return text
+
+    def _drawn(self, pieces: Iterable[_Piece], width: int, system: ColorSystem) -> tuple[str, At | None, Style | None]:
+        """(codes, the cursor after them, the style after them)."""
+        out: list[str] = []
+        at, style = self._at, self._style
+        for piece in pieces:
+            wanted = blank_over(style, piece.style) if piece.spaces else piece.style
+            text = "".join(piece.texts)
+            if self.erases and not marks(wanted):
+                text = _GAP.sub(_erased, text)
+            out += (_move(at, (piece.x, piece.y)), codes(style, wanted, system), text)
+            style = wanted
+            at = (piece.stop, piece.y) if piece.stop < width else None  # at the edge a terminal may wait to go on
+        return "".join(out), at, style
+
+    def _by_style(self, pieces: Iterable[_Piece], system: ColorSystem) -> Iterator[_Piece]:
+        """Those of a style together, the nearest style next."""
+        groups: dict[tuple[Style, bool], list[_Piece]] = {}
+        for piece in pieces:
+            groups.setdefault((piece.style, piece.spaces), []).append(piece)
+        style = self._style
+        while groups:
+            costs = {key: len(codes(style, blank_over(style, key[0]) if key[1] else key[0], system)) for key in groups}
+            chosen = min(costs, key=costs.__getitem__)
+            style = blank_over(style, chosen[0]) if chosen[1] else chosen[0]
+            yield from groups.pop(chosen)
 
 
-def _pieces(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
+def _strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
     """(line, first column, strip)."""
     if isinstance(update, LayoutUpdate):
         for y, strips in enumerate(update.strips, update.region.y):
@@ -73,17 +127,41 @@ def _pieces(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
 
 
 def _cells(strip: Strip) -> list[Cell]:
+    """Spaces have the style of what is seen of them."""
     cells: list[Cell] = []
     for segment in strip:
-        style = segment.style or _PLAIN
+        style = segment.style or PLAIN
         for character in segment.text:
             width = columns(character)
             if width == 0 and cells:
-                cells[-1] = (cells[-1][0] + character, cells[-1][1])
+                before, styled = cells[-1]
+                cells[-1] = (before + character, style if before == " " else styled)
                 continue
-            cells.append((character, style))
+            cells.append((character, blank(style) if character == " " else style))
             cells += [("", style)] * (width - 1)
     return cells
+
+
+def _pieces(row: list[Cell], cells: list[Cell], x: int, y: int) -> Iterator[_Piece]:
+    """What differs from what is shown, whole characters; what lies between two of one style goes along where it is short."""
+    piece: _Piece | None = None
+    for start, stop in _runs(row, cells, x):
+        for i in range(start, stop):
+            cell = cells[i - x]
+            if piece is not None and _is_short(cells[piece.stop - x : i - x]) and piece.takes(cells[piece.stop - x : i - x + 1]):
+                piece.take(cells[piece.stop - x : i - x + 1])
+                continue
+            if piece is not None:
+                yield piece
+            piece = _Piece(y, i, i, cell[1], cell[0] == " ")
+            piece.take([cell])
+    if piece is not None:
+        yield piece
+
+
+def _is_short(cells: Sequence[Cell]) -> bool:
+    """Whether sending them again costs no more than moving the cursor over them."""
+    return not cells or len("".join(text for text, _ in cells[:_FURTHEST]).encode()) <= len(_by(len(cells), "C", "D"))
 
 
 def _runs(row: list[Cell], cells: list[Cell], x: int) -> list[tuple[int, int]]:
@@ -92,89 +170,45 @@ def _runs(row: list[Cell], cells: list[Cell], x: int) -> list[tuple[int, int]]:
     for i, cell in enumerate(cells, x):
         if i < len(row) and row[i] == cell:
             continue
-        if runs and i - runs[-1][1] <= _BRIDGED:
+        if runs and i == runs[-1][1]:
             runs[-1] = (runs[-1][0], i + 1)
         else:
             runs.append((i, i + 1))
-    return [_whole(cells, x, start, stop) for start, stop in runs]
+    whole: list[tuple[int, int]] = []
+    for start, stop in runs:
+        while start > x and not cells[start - x][0]:
+            start -= 1
+        while stop - x < len(cells) and not cells[stop - x][0]:
+            stop += 1
+        if whole and start < whole[-1][1]:
+            whole[-1] = (whole[-1][0], max(stop, whole[-1][1]))
+        else:
+            whole.append((start, stop))
+    return whole
 
 
-def _whole(cells: list[Cell], x: int, start: int, stop: int) -> tuple[int, int]:
-    while start > x and not cells[start - x][0]:
-        start -= 1
-    while stop - x < len(cells) and not cells[stop - x][0]:
-        stop += 1
-    return start, stop
+def _erased(gap: re.Match[str]) -> str:
+    """ECMA-48 ECH and CUF."""
+    return f"\x1b[{len(gap[0])}X\x1b[{len(gap[0])}C"
 
 
-def _move(at: tuple[int, int], to: tuple[int, int]) -> str:
-    """ECMA-48 CUF within a line, else CUP."""
+def _move(at: At | None, to: At) -> str:
+    """The shortest of ECMA-48's ways; CUP, from the upper left corner, where the cursor is nobody knows where."""
     if at == to:
         return ""
-    if at[1] == to[1] and to[0] > at[0]:
-        return f"\x1b[{to[0] - at[0]}C"
-    return f"\x1b[{to[1] + 1};{to[0] + 1}H"
+    whole = f"\x1b[{to[1] + 1};{to[0] + 1}H" if to[0] else f"\x1b[{to[1] + 1}H"
+    if at is None:
+        return whole
+    part = _by(to[1] - at[1], "B", "A") + _across(at[0], to[0])
+    return min(whole, part, key=len)
 
 
-@lru_cache(maxsize=4096)
-def codes(before: Style | None, wanted: Style, system: ColorSystem) -> str:
-    """SGR codes from one style to another; None: nothing is known of the style in force."""
-    if before == wanted:
-        return ""
-    parts: list[str] = []
-    if before is None:
-        parts, before = ["0"], _PLAIN
-    was, will = _attributes(before), _attributes(wanted)
-    off = {_OFF[name] for name in was if name not in will}
-    parts += sorted(off)
-    parts += [_ON[name] for name in will if name not in was or _OFF[name] in off]
-    for foreground in (True, False):
-        new = _colour(wanted, foreground, system)
-        if new != _colour(before, foreground, system):
-            parts += new or (("39",) if foreground else ("49",))
-    return f"\x1b[{';'.join(parts)}m" if parts else ""
+def _across(at: int, to: int) -> str:
+    """Within a line: a return, backspaces, CUF, CUB."""
+    if to == 0 < at:
+        return "\r"
+    return min("\b" * (at - to), _by(to - at, "C", "D"), key=len) if at > to else _by(to - at, "C", "D")
 
 
-def _attributes(style: Style) -> tuple[str, ...]:
-    return tuple(name for name in _ON if getattr(style, name))
-
-
-def _colour(style: Style, foreground: bool, system: ColorSystem) -> tuple[str, ...]:
-    colour = style.color if foreground else style.bgcolor
-    if colour is None or colour.is_default:
-        return ()
-    return tuple(colour.downgrade(system).get_ansi_codes(foreground=foreground))
-
-
-class Changes(CompositorUpdate):
-    """An update of which the terminal is sent only what it does not show."""
-
-    def __init__(self, update: CompositorUpdate, terminal: Terminal) -> None:
-        self._update, self._terminal = update, terminal
-
-    def render_segments(self, console: Console) -> str:
-        """The codes to send."""
-        system = ColorSystem[(console.color_system or "truecolor").upper().replace("256", "EIGHT_BIT")]
-        return self._terminal.changes(self._update, system)
-
-
-class SparingApp(App[Result]):
-    """An app that sends only cells that changed."""
-
-    def __init__(self, *, ansi_color: bool) -> None:
-        super().__init__(ansi_color=ansi_color)
-        self.terminal = Terminal()
-
-    def on_mount(self) -> None:
-        """After a pause (Ctrl+Z) a shell has written over it."""
-        self.app_resume_signal.subscribe(self, lambda _: self.terminal.forget(), immediate=True)
-
-    def on_resize(self, _: Resize) -> None:
-        """A terminal may fold its lines anew."""
-        self.terminal.forget()
-
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        if isinstance(renderable, (LayoutUpdate, ChopsUpdate)) and not self.is_headless:
-            super()._display(screen, Changes(renderable, self.terminal))  # type: ignore[arg-type]  # as Textual's own updates
-        else:
-            super()._display(screen, renderable)
+def _by(count: int, forward: str, backward: str) -> str:
+    return f"\x1b[{abs(count) if abs(count) > 1 else ''}{forward if count > 0 else backward}" if count else ""

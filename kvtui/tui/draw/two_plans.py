@@ -5,6 +5,7 @@ from collections import defaultdict
 from kvtui.base.sizes import amount
 from kvtui.hardware.device import CPU
 from kvtui.placement.plan import Plan
+from kvtui.placement.speed import MEASURED_HERE
 from kvtui.tui.draw.placement import ranges
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, line, wrapped
@@ -68,11 +69,15 @@ def _yes(plan: Plan | None) -> str:
 def _speed(plan: Plan | None) -> str:
     if plan is None:
         return _PENDING
-    return _NONE if plan.speed is None else f"{plan.speed.tokens_per_second:.3g}"
+    if plan.speed is None:
+        return _NONE
+    return f"{plan.speed.tokens_per_second:.3g}{' measured' if plan.speed.source == MEASURED_HERE else ''}"
 
 
 def _faster(a: Plan, b: Plan | None) -> str:
     if b is None or a.speed is None or b.speed is None or not a.speed.tokens_per_second:
+        return ""
+    if a.speed.source != b.speed.source:  # the one was measured, the other only said: their ratio tells nothing
         return ""
     return f"{b.speed.tokens_per_second / a.speed.tokens_per_second - 1:+.1%}"
 

@@ -88,7 +88,7 @@ class PickerApp(GuardedApp[Session]):
     CSS = "Screen { layout: vertical; overflow: hidden; } LinesPane { width: 100%; height: 100%; }"
 
     def __init__(self, session: Session, look: Theme, places: tuple[Place, ...], opener: Callable[[str], Request]) -> None:
-        super().__init__(ansi_color=look.ansi)
+        super().__init__(ansi_color=look.ansi, lean=session.is_lean(os.environ))
         self.session, self.look, self.places, self.opener = session, look, places, opener
         self.state = PickerState(typed=session.asked, behind=session.request.model.name if session.request is not None else "")
         self.opening = Event()  # of the model that was chosen; set once nobody waits for it

@@ -16,6 +16,7 @@ from kvtui.server.log.follow import LogLine
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.grown import grown
 from kvtui.server.measure.measured import Measurement
+from kvtui.server.measure.served import Idle, served_since
 from kvtui.server.process.start import STOP_STEPS, ServerProcess
 from kvtui.tui.server import jobs
 from kvtui.tui.server.messages import JobFailed, LogRead, StatusRead, Stopped, Stopping
@@ -49,6 +50,7 @@ class Attached:
         self._counters: Mapping[str, float] | None = None
         self._generated: tuple[float, float] | None = None  # tokens, and time.monotonic() of that look
         self._held: Mapping[str, int] = {}  # at the first look at it as ready
+        self.idle: Idle | None = None  # the last look at which nothing ran
 
     @property
     def running(self) -> bool:
@@ -88,7 +90,7 @@ class Attached:
         self.cancel()
         self.process, self.progress = process, progress
         self.measurement, self._counters, self._last_line = None, None, 0
-        self._generated, self._held = None, {}
+        self._generated, self._held, self.idle = None, {}, None
         self._busy.clear()
 
     def answers(self) -> None:
@@ -176,6 +178,16 @@ class Attached:
             looks = 1 if last is None else max(round((status.at - last[1]) / STATUS_SECONDS), 1)
             self._generated = now, status.at
         return before.after(rate, looks).seen(status.slots, counters, grown(plan or {}, self._held, status.held))
+
+    def learn_speed(self, status: StatusRead) -> None:
+        """What its requests show of its speed, whoever asked them; kept by the kvtui that controls it."""
+        process, before = self.process, self.idle
+        if process is None or status.counters is None or any(s.busy for s in status.slots):
+            return
+        self.idle = Idle(status.counters, status.slots)
+        served = served_since(before, status.counters, status.slots) if before is not None else ()
+        if served and not process.read_only:
+            self.start("keeping what was measured", lambda: jobs.keep_rates(process.record, served))
 
     # -- what is done with it --------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
 from kvtui.server.measure.measured import Measurement, measurements
+from kvtui.server.measure.served import ServedRate
 from kvtui.server.process.holding import held_by, own_by
 from kvtui.server.process.preflight import Address, Preflight, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
@@ -30,6 +31,7 @@ from kvtui.tasks.checking import CHECK_SECONDS
 from kvtui.tasks.history import NotLearned, keep
 from kvtui.tasks.launch import ask_first, needs_of, record_plan
 from kvtui.tasks.measuring import take_measurement
+from kvtui.tasks.own_speed import keep_served, known_rates
 from kvtui.tui.dry_runs import key_of
 from kvtui.tui.server.messages import (
     AnswerHeard,
@@ -46,6 +48,7 @@ from kvtui.tui.server.messages import (
     StressShare,
     SurvivorsFound,
 )
+from kvtui.tui.work.messages import RatesKnown
 
 Post = Callable[[Message], object]
 TEST_TOKENS, TEST_SECONDS = 64, 60.0
@@ -134,6 +137,11 @@ def keep_measurement(measurement: Measurement) -> Message:
     """Write it down."""
     keep(measurement)
     return MeasurementKept(measurements())
+
+
+def keep_rates(record: ServerRecord, served: tuple[ServedRate, ...]) -> Message | None:
+    """Write down what it showed; all that is known then."""
+    return RatesKnown(known_rates()) if keep_served(record, served) else None
 
 
 def dry_run_of(binary: ServerBinary, path: Path, plan: Plan, kept: Measurement | None, cancel: threading.Event) -> Message | None:

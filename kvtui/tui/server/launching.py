@@ -180,7 +180,7 @@ class LaunchDesk(CheckingDesk):
         assert path is not None
         argv = [*plan.argv, *self.session.address.args]
         key = new_key() if found.is_open else None
-        kept = record_plan(plan, path, answer)
+        kept = record_plan(plan, path, answer, self.session.address.args)
         try:
             process = ServerProcess.launch(binary, path, argv, found.port.port, found.host, key, dict(plan.env), kept)
         except OSError as e:
@@ -289,6 +289,7 @@ class LaunchDesk(CheckingDesk):
         self.server.cancel()
         process.leave()
         self.view(replace(self.state.server, text=ended_text(ended), running=False, ready=False, job=""))
+        self.ask_soon()  # its memory is free again, and what was changed while it ran was not asked about
         if not ended.stopped and ended.exit_code != 0:
             self.open_page("llama-server ended", ended_page(process.record, ended, self.size.width))
             self._answer_no_room(process)

@@ -70,6 +70,7 @@ class ServerDesk(LaunchDesk):
         if message.counters is None:
             self.server.answers()
             return
+        self.server.learn_speed(message)
         rate = self.server.rate(message.counters)
         used, watched = sum(s.used for s in message.slots), self.server.watched(self.state.server.watched, message)
         view = replace(self.state.server, used=used, context=message.context, watched=watched)

@@ -15,8 +15,8 @@ from kvtui.base.findings import KvtuiError
 from kvtui.base.report_file import write_report
 from kvtui.base.secrets import SECRET_OPTIONS, redacted
 from kvtui.base.text import printable
-from kvtui.tui.draw.sent import SparingApp
 from kvtui.tui.work.messages import Notice
+from kvtui.tui.work.sending import SparingApp
 
 Result = TypeVar("Result")
 EXIT_FAILED = 3

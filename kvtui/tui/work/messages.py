@@ -10,6 +10,7 @@ from kvtui.placement.review import Review
 from kvtui.placement.table import PairRow
 from kvtui.report.guide import Guide
 from kvtui.report.peaks import Peaks
+from kvtui.server.measure.speeds import SeenRate
 from kvtui.tasks.lessons import Lesson
 from kvtui.tui.state import LiveMemory
 
@@ -29,6 +30,13 @@ class LessonReady(Message):
 
     generation: int
     lesson: Lesson
+
+
+@dataclass
+class RatesKnown(Message):
+    """What servers showed on this machine by now, newest first."""
+
+    rates: tuple[SeenRate, ...]
 
 
 @dataclass

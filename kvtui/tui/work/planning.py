@@ -6,7 +6,7 @@ from threading import Event
 from textual.message import Message
 
 from kvtui.placement.advice import advised
-from kvtui.placement.plan import Plan, improve, quick_plan
+from kvtui.placement.plan import Plan, improve, quick_plan, with_batch
 from kvtui.placement.request import Request
 from kvtui.placement.table import iter_rows
 from kvtui.server.measure.measured import Measurement
@@ -33,6 +33,12 @@ def answer(
     post(RowsReady(generation, tuple(advised(list(iter_rows(plan, all_pairs=False, contexts=False)))), complete=False))
     if superseded.wait(PATIENCE_SECONDS):
         return None
+    larger = with_batch(plan)  # before the table, whose contexts depend on it
+    if superseded.is_set():
+        return None
+    if larger is not plan:
+        plan = larger
+        post(PlanReady(generation, with_proof(plan), final=False))
     rows = []
     for row in iter_rows(plan, all_pairs=False):
         rows.append(row)

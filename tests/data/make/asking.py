@@ -24,6 +24,7 @@ DRY_RUN = ("--fit", "on")
 _LAYER = re.compile(r"layer\s+(\d+) assigned to device ([^\s,]+), is_swa = (\d)")
 _CACHE = re.compile(r"llama_kv_cache\S*: size =\s*([\d.]+) MiB \(\s*(\d+) cells,\s*(\d+) layers,\s*\d+/(\d+) seqs\)")
 _STATE = re.compile(r"llama_memory_recurrent: size =\s*([\d.]+) MiB")
+_WEIGHTS = re.compile(r"(\S+) model buffer size =\s*([\d.]+) MiB")
 _COMPUTE = re.compile(r"(\S+) compute buffer size =\s*([\d.]+) MiB")
 _EXPERT_CACHE = re.compile(r"(\S+) MoE cache size =\s*([\d.]+) MiB")  # llama-moe-cache.cpp, its constructor
 _SPLITS = re.compile(r"sched_reserve: .*splits = (\d+)")
@@ -45,6 +46,7 @@ class Said:
     swa: list[int] = field(default_factory=list)
     caches: list[list[dict[str, Any]]] = field(default_factory=list)
     states: list[list[float]] = field(default_factory=list)
+    weights: dict[str, float] = field(default_factory=dict)
     compute: dict[str, float] = field(default_factory=dict)
     expert_cache: dict[str, float] = field(default_factory=dict)
     splits: int | None = None
@@ -79,6 +81,8 @@ def read(lines: Iterator[str], *, contexts: int = 0) -> Said:
             )
         elif found := _STATE.search(line):
             said.states[-1].append(float(found[1]))
+        elif found := _WEIGHTS.search(line):
+            said.weights[found[1]] = float(found[2])
         elif found := _COMPUTE.search(line):
             said.compute[found[1]] = float(found[2])
         elif found := _EXPERT_CACHE.search(line):

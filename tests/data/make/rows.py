@@ -55,13 +55,16 @@ def refusal_row(row: Row, said: Said) -> Row:
 
 
 def cuda_row(row: Row, said: Said) -> Row:
-    """As cuda-loads.jsonl has it; `build` where it is not b11434, `expert_cache` where one was asked for."""
+    """As cuda-loads.jsonl has it; `build` where it is not b11434, `expert_cache` where one was asked for, `weights` where
+    the row has them."""
     head = {k: row[k] for k in ("build", "model", "devices_mib", "flags") if k in row}
     if not said.compute:
         return {**head, "refused": _reason(said)}
     devices = [said.compute.get(f"CUDA{i}", 0) for i in range(len(row["devices_mib"]))]
     host = round(sum(mib for buffer, mib in said.compute.items() if not buffer.startswith("CUDA") or buffer.endswith("_Host")), 2)
     answer = {**head, "compute": devices, "host": host}
+    if "weights" in row:
+        answer["weights"] = [said.weights.get(f"CUDA{i}", 0) for i in range(len(row["devices_mib"]))]
     if EXPERT_CACHE in row["flags"]:
         answer["expert_cache"] = [said.expert_cache.get(f"CUDA{i}", 0) for i in range(len(row["devices_mib"]))]
     return answer

@@ -21,6 +21,7 @@ def graph(g: Build) -> None:
             factors = g.rope_factors(il)
             q, k = g.rope(q, pos, factors), g.rope(k, pos, factors)
         attended = attend(g, inp, il, q, k, v)
+        attended, cur, normed = g.outputs_unless_kept(il, out_ids, attended, cur, normed)
         out = shared_or_dense(g, normed, il, routing)
         if g.w("ffn_gate_inp", il) is not None and g.w("ffn_up_shexp", il) is not None:
             out = g.scale(out)

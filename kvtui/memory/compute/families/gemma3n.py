@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kvtui.memory.compute.attention import Caches, attend, caches, qkv
 from kvtui.memory.compute.build import Build, MissingTensorError
-from kvtui.memory.compute.families.gemma4 import per_block_embeddings
+from kvtui.memory.compute.families.gemma4 import own_rows, per_block_embeddings
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
 
@@ -30,7 +30,7 @@ def graph(g: Build) -> None:
     """llama_model_gemma3n::graph."""
     x = g.inp_embd(scaled=True)
     pos, cache = g.inp_pos(), caches(g, iswa=True)
-    per_block = per_block_embeddings(g, x)
+    per_block = per_block_embeddings(g, x, own_rows(g))
     if per_block is None:
         raise MissingTensorError
     inp = _Inputs(pos, cache, per_block)

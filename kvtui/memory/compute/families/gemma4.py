@@ -16,13 +16,18 @@ def repeats(model: ModelSpec) -> bool:
 
 def graph(g: Build) -> None:
     """llama_model_gemma4::graph."""
+    rows = own_rows(g)
+    first = g.at.build.has("own_rows_first")
+    if rows is not None and first:
+        g.expand(rows)
     cur = g.inp_embd(scaled=True)
     pos = g.inp_pos()
     inp, out_ids = caches(g, iswa=True), g.inp_out_ids()
-    per_block = per_block_embeddings(g, cur)
+    per_block = per_block_embeddings(g, cur, rows, looked_up=first)
     for il in g.blocks:
-        attended = g.normed(_attention(g, inp, g.normed(cur, "attn_norm", il), pos, il), "post_attention_norm", il)
-        inner = g.add(attended, cur)
+        attended = _attention(g, inp, g.normed(cur, "attn_norm", il), pos, il)
+        attended, cur = g.outputs_unless_kept(il, out_ids, attended, cur)
+        inner = g.add(g.normed(attended, "post_attention_norm", il), cur)
         cur = (
             _routed(g, inner, il)
             if g.w("ffn_gate_inp", il) is not None
@@ -30,15 +35,11 @@ def graph(g: Build) -> None:
         )
         cur = g.add(g.build_norm(cur, g.w("post_ffw_norm", il), -1), inner)
         if per_block is not None:
-            cur = g.add(cur, _own_embedding(g, cur, per_block, il))
+            cur = g.add(cur, _own_embedding(g, cur, per_block, il, out_ids))
         scale = g.w("layer_output_scale", il)
         if scale is not None:
             cur = g.mul(cur, scale)
-    cur = g.build_norm(cur, g.weight("output_norm.weight"), -1)
-    cur.output = True  # t_h_nextn, t_embd (llm_graph_result::set_outputs)
-    cur = g.get_rows(cur, out_ids)
-    cur.output = True
-    g.head(cur, capped=g.number("final_logit_softcapping") > 0)
+    g.finish_late(cur, out_ids, capped=g.number("final_logit_softcapping") > 0)
 
 
 def _attention(g: Build, inp: Caches, cur: Node, pos: Node, il: int) -> Node:
@@ -84,23 +85,29 @@ def _routed(g: Build, inner: Node, il: int) -> Node:
     return g.add(shared, g.normed(out, "post_ffw_norm_2", il))
 
 
-def per_block_embeddings(g: Build, embd: Node) -> Node | None:
-    """build_inp_per_layer and project_per_layer_inputs: [values, tokens, blocks]."""
+def own_rows(g: Build) -> Node | None:
+    """build_inp_per_layer: rows of the embeddings that every block has a part of."""
     table = g.weight("per_layer_token_embd.weight")
-    if table is None:
+    return None if table is None else g.get_rows(table, g.input(I32, g.tokens, name="inp_tokens"))
+
+
+def per_block_embeddings(g: Build, embd: Node, rows: Node | None, looked_up: bool = False) -> Node | None:
+    """project_per_layer_inputs: [values, tokens, blocks] of `own_rows`, which may have been looked up before."""
+    if rows is None:
         return None
     blocks = g.model.n_layer
-    values = table.ne[0] // blocks
-    rows = g.get_rows(table, g.input(I32, g.tokens, name="inp_tokens"))
+    values = rows.ne[0] // blocks
     rows = g.scale(g.reshape(rows, values, blocks, g.tokens))
-    g.expand(rows)
+    if not looked_up:
+        g.expand(rows)
     cur = g.scale(g.mm(g.weight("per_layer_model_proj.weight"), embd))
     cur = g.build_norm(g.reshape(cur, values, blocks, g.tokens), g.weight("per_layer_proj_norm.weight"), -1)
     return g.cont(g.permute(g.scale(g.add(cur, rows)), 0, 2, 1, 3))
 
 
-def _own_embedding(g: Build, cur: Node, per_block: Node, il: int) -> Node:
+def _own_embedding(g: Build, cur: Node, per_block: Node, il: int, out_ids: Node) -> Node:
     values, tokens = per_block.ne[:2]
     own = g.view(per_block, (values, tokens), (4, values * 4), il * values * tokens * 4)
+    (own,) = g.outputs_unless_kept(il, out_ids, own)
     cur = g.mul(g.unary("gelu", g.mm(g.w("inp_gate", il), cur)), own)
     return g.normed(g.mm(g.w("proj", il), cur), "post_norm", il)

@@ -32,8 +32,8 @@ def graph(g: Build) -> None:
             cur = kda(g, inp.states, cur, il)
         else:
             cur = attention(g, d, inp, cur, pos, il)
-        if not bailing:
-            cur, residual = g.outputs_only(il, out_ids, cur, residual)
+        narrowed = g.outputs_unless_kept if bailing else g.outputs_only
+        cur, residual = narrowed(il, out_ids, cur, residual)
         inner = g.add(cur, residual)
         cur = g.add(shared_or_dense(g, g.normed(inner, "ffn_norm", il), il, routing), inner)
     if bailing:

@@ -23,6 +23,7 @@ def graph(g: Build) -> None:
             cur = attend(g, inp.caches, il, *qkv(g, cur, il))
         else:
             cur = _ffn(g, cur, il)
+        cur, residual = g.outputs_unless_kept(il, out_ids, cur, residual)
         cur = g.add(cur, residual)
     g.finish_late(cur, out_ids)
 

@@ -22,6 +22,7 @@ def graph(g: Build) -> None:
         cur = g.normed(cur, "attn_norm", il)
         g.expand(cur)
         cur = delta_net(g, inp.states, cur, il) if g.layer(il).is_recurrent else _attention(g, inp.caches, cur, pos, il)
+        cur, residual = g.outputs_unless_kept(il, out_ids, cur, residual)
         inner = g.add(cur, residual)
         cur = g.add(gated_ffn(g, g.normed(inner, "post_attention_norm", il), il, routing), inner)
     g.finish_late(cur, out_ids)
