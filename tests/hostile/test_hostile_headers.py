@@ -7,7 +7,7 @@ from functools import partial
 from types import FrameType
 
 import pytest
-from chain import end_of
+from chain import FILE_BYTES, MACHINE, end_of
 from header_archive import HeaderArchive
 from mutants import CHANGES, cut
 from odd_headers import CASES, U32, Case, parsed
@@ -15,8 +15,6 @@ from odd_headers import CASES, U32, Case, parsed
 from kvtui.base.findings import KvtuiError
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.context import ContextParams
-from kvtui.hardware.device import Machine
-from kvtui.hardware.simulated import parse_devices, parse_ram
 from kvtui.header.reader import read_header
 from kvtui.header.source import HeaderBytes
 from kvtui.memory.refusals import refusals
@@ -24,7 +22,6 @@ from kvtui.model.load import model_from_header
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Request
 
-MACHINE = Machine(parse_devices(("CUDA0=24GiB@936GB/s",)), parse_ram("64GiB@60GB/s"))
 MUTANTS = 6000
 # Calls of functions, generators' steps and built-ins. What a block number, a count or a dimension claims is no length of
 # the file: reading must not take steps by it.
@@ -78,9 +75,9 @@ def test_a_mutant_is_one_sentence_or_a_model(headers: HeaderArchive, change: Cal
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_refused_is_planned_to_its_end(case: Case) -> None:
-    head, size = case.make().head()
+    head, _ = case.make().head()
     try:
-        model = model_from_header(read_header(HeaderBytes(head, len(head) + size)), "x")
+        model = model_from_header(read_header(HeaderBytes(head, FILE_BYTES)), "x")
     except KvtuiError:
         return  # one sentence: see above
     plan = quick_plan(Request(model, ContextParams(n_ctx=512, n_parallel=1), MACHINE))
