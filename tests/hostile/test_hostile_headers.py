@@ -95,6 +95,13 @@ def test_heads_without_values_come_to_an_end(headers: HeaderArchive) -> None:
         assert end_of(_keyed(headers, "more-bitnet", f"bitnet.{key}", 0))[0] in ("sentence", "estimate", "plan")
 
 
+@pytest.mark.parametrize("name", ["more-bitnet", "gemma3-dense", "llama-dense", "falcon-dense"])
+@pytest.mark.parametrize("key", ["head_count_kv", "head_count"])
+def test_no_heads_end_as_a_sentence(name: str, key: str, headers: HeaderArchive) -> None:
+    architecture = name.removeprefix("more-").removesuffix("-dense")
+    assert end_of(_keyed(headers, name, f"{architecture}.attention.{key}", 0))[0] in ("sentence", "estimate", "plan")
+
+
 def test_a_weight_without_dimensions_comes_to_an_end(headers: HeaderArchive) -> None:
     for name in ("more-rwkv6qwen2", "mamba-dense", "more-bitnet"):
         for changed in range(len(parsed(headers.head(name)).tensors)):
