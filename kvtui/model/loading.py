@@ -1,7 +1,7 @@
 """What llama.cpp b11434 would refuse when it loads a model whose header can be read: an architecture it does not know, keys
 of another type, experts that do not add up, tensors that are missing, too many or of another shape."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from kvtui.base.findings import Finding
@@ -171,10 +171,19 @@ class Loading:
         common = {"token_embd.weight": (embd, self._vocabulary()), "output_norm.weight": (embd,), "output_norm.bias": (embd,)}
         for il in range(self.n_layer):
             common |= {f"blk.{il}.{name}.weight": (embd,) for name in _NORMS}
+            common |= {f"blk.{il}.{name}.weight": (embd, 0) for name in self._headless(il)}
         for name, want in common.items():
             wrong = wrong_shape(name, want, self._there[name]) if name in self._there else None
             if wrong:
                 yield "wrong-shape", wrong
+
+    def _headless(self, il: int) -> Sequence[str]:
+        """Products with the attention of a block that has no heads: such a tensor would have no rows."""
+        layer = self.layers[il]
+        if layer.is_recurrent:  # linear attention has sizes of its own
+            return ()
+        queries = () if layer.n_head else ("attn_q", "attn_qkv")
+        return queries if layer.n_head_kv else (*queries, "attn_k", "attn_v")
 
     def _sizes(self) -> Sizes:
         first, n_all = self.layers[0], self._number("block_count")

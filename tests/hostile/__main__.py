@@ -17,13 +17,13 @@ _DONE = re.compile(r"Done (\d+) runs in (\d+) second")
 _COVERED = re.compile(r"cov: (\d+) ft: \d+ corp: (\d+)")
 
 
-def fuzz(seconds: int) -> tuple[bool, str]:
-    """Whether nothing broke the chain, and a row."""
+def fuzz(seconds: int, seed: int) -> tuple[bool, str]:
+    """Whether nothing broke the chain, and a row. `seed`: 0 is another one at each run."""
     if find_spec("atheris") is None:
         return True, "not run: atheris is not installed (the extra `fuzz`; it has wheels for Python 3.11 on Linux)"
     with tempfile.TemporaryDirectory() as folder:
         path = os.pathsep.join([str(ROOT), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-        command = [sys.executable, str(HERE / "fuzz.py"), folder, f"-max_total_time={seconds}"]
+        command = [sys.executable, str(HERE / "fuzz.py"), folder, f"-max_total_time={seconds}", f"-seed={seed}"]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env={**os.environ, "PYTHONPATH": path})
         said = done.stderr + done.stdout
         if done.returncode:
@@ -55,10 +55,11 @@ def main() -> int:
     """Prints the table; 1 where anything is broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.hostile")
     parser.add_argument("--seconds", type=int, default=60, help="of fuzzing")
+    parser.add_argument("--seed", type=int, default=1, help="of the fuzzer; 0 is another one at each run")
     parser.add_argument("--short", action="store_true", help="a night of 20 minutes of the app's clock instead of 8 hours")
     asked = parser.parse_args()
     rows = {
-        "reader, model, estimate and plan under a fuzzer": fuzz(asked.seconds),
+        "reader, model, estimate and plan under a fuzzer": fuzz(asked.seconds, asked.seed),
         "tests/hostile with the properties": properties(),
         "a night of the app": night(asked.short),
     }

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from kvtui.flags.context import ContextParams
 from kvtui.memory.compute import families as folder
-from kvtui.memory.compute.build import NO_ROPE_STEP, Build, MissingTensorError, Shapes, weight_node
+from kvtui.memory.compute.build import NO_ROPE_STEP, Build, Shapes, weight_node
 from kvtui.memory.compute.collapse import kinds, representatives, runs
 from kvtui.memory.compute.graph import Graph, freeze, padding_bytes
 from kvtui.memory.compute.grow import TURNS, Grown, Placed, Seed, finish, grow
@@ -58,13 +58,10 @@ def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tup
 def _frozen(g: Build, drafts: bool = False) -> Graph:
     model = g.model
     family = families()[model.architecture]
-    try:
-        if drafts:
-            family.mtp_graph(g)
-        else:
-            family.graph(g)
-    except ZeroDivisionError:  # heads, groups or values of none: llama.cpp expects tensors of no size there, or asserts
-        raise MissingTensorError("the header's counts of heads, groups or values do not go with its tensors") from None
+    if drafts:
+        family.mtp_graph(g)
+    else:
+        family.graph(g)
     biased = getattr(family, "alibi", None)
     return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
 

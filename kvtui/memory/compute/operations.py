@@ -16,7 +16,7 @@ _USUAL = 30.0  # operations a block, between a dense block's 20 and a hybrid's 6
 @lru_cache(maxsize=16)
 def operations_a_block(model: ModelSpec) -> float:
     """Operations of a token's graph, views not counted, on average over the blocks."""
-    if model.refusal is not None or not covered(model):  # of what no llama.cpp loads there may be no graph
+    if model.refusal is not None or not covered(model):  # no graph is built of what is not loaded
         return _USUAL
     flash = not model.family.no_flash_attention
     chosen = representatives([kind.shape for kind in kinds(model)])
