@@ -1,6 +1,7 @@
 """Mutants of real headers: whatever is in a file, reading it is one sentence or a model, in steps that its length bounds."""
 
 import random
+import struct
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -93,6 +94,16 @@ def test_heads_without_values_come_to_an_end(headers: HeaderArchive) -> None:
     """0 is a multiple of everything: a search for the largest power of two that divides it would never end."""
     for key in ("attention.key_length", "attention.value_length"):
         assert end_of(_keyed(headers, "more-bitnet", f"bitnet.{key}", 0))[0] in ("sentence", "estimate", "plan")
+
+
+@pytest.mark.parametrize("kind", [8, 9], ids=["a string", "an array"])
+def test_a_keys_line_breaks_break_no_sentence(kind: int) -> None:
+    key = b"two\nlines\x1b[31m\xe2\x80\xae" + b"y" * 40_000
+    start = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", len(key)) + key
+    end, said = end_of(start + struct.pack("<IIQ", kind, 8, 2**60))
+    assert end == "sentence"
+    assert said.isprintable()
+    assert len(said) < 10_000
 
 
 @pytest.mark.parametrize("name", ["more-bitnet", "gemma3-dense", "llama-dense", "falcon-dense"])
