@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Protocol
 
 from kvtui.base.findings import KvtuiError
+from kvtui.base.text import printable
 from kvtui.header.names import block_sizes
 
 MAX_ARRAY = 4096  # longer arrays are vocabularies: no per-layer array is (llama-hparams.h, LLAMA_MAX_LAYERS 512)
@@ -21,8 +22,14 @@ MOST_TENSORS = 1 << 18  # a model with its experts apart has 60,000
 _CHUNK = 1 << 20  # bytes read at a time while stepping over a vocabulary
 
 
+_MOST_SAID = 8192  # characters: a path and what is said of it, not a key as long as the file
+
+
 class HeaderError(KvtuiError):
-    """What is wrong with a header and where; one sentence."""
+    """What is wrong with a header and where; one sentence, whatever its keys are called."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(printable(said, _MOST_SAID))
 
 
 @dataclass(frozen=True)

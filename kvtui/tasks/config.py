@@ -39,7 +39,7 @@ def _model() -> Any:
     class Server(BaseModel):
         model_config = ConfigDict(extra="forbid")
         port: Annotated[int, Field(ge=1, le=65535)] | None = None
-        host: str = "127.0.0.1"
+        host: str | None = None
         args: list[str] = Field(default_factory=list, max_length=MOST_ENTRIES)
         path: str | None = None
 

@@ -73,12 +73,12 @@ FORMATS = (COMMAND, SCRIPT, UNIT, SWAP, PRESET, ENVIRONMENT, COMPOSE)  # of one 
 ALL_FORMATS = (*FORMATS, ROUTER)
 
 
-_OWN_KEY = ("--api-key", "--api-key-file")
+_OWN_KEY = "--api-key-file"  # a key in the arguments themselves has become a variable
 
 
 def unguarded(form: Format, address: Address) -> str:
     """What is to be said of a form that listens where other machines reach it: no form carries a key. "" where it is not so."""
-    if form == PRESET or not is_open(address.host) or any(word.partition("=")[0] in _OWN_KEY for word in address.args):
+    if form == PRESET or not is_open(address.host) or any(word.partition("=")[0] == _OWN_KEY for word in address.args):
         return ""
     return f"{address.host} is open to the network, and no export carries an API key: set LLAMA_API_KEY where it runs"
 

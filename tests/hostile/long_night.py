@@ -28,7 +28,10 @@ from kvtui.hardware.device import HostMemory, Machine
 from kvtui.header.shelf import Place
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
-from kvtui.server.process.start import ServerProcess
+from kvtui.server.process.ports import free_port
+from kvtui.server.process.preflight import Address
+from kvtui.server.process.record import ServerRecord, is_alive
+from kvtui.server.process.start import ServerProcess, survivors
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.picker.app import PickerApp
 from kvtui.tui.run import first_state
@@ -53,7 +56,7 @@ elif "--version" in sys.argv:
     print("version: 11434 (abcdef0)")
 elif "--list-devices" in sys.argv:
     print("Available devices:")
-elif "-m" not in sys.argv:
+elif sys.argv[-2:] == ["--port", "0"]:
     sys.exit(1)  # asked for its kernels
 else:
     from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -141,7 +144,8 @@ class Night:
         """All of it: an app, the list, an app, each in an event loop of its own as in a terminal."""
         archive = HeaderArchive(DATA / "headers.tar.xz")
         paths = [archive.write(name, self.folder) for name in MODELS]
-        session = Session(path=paths[0], request=self._open(str(paths[0])), machine=MACHINE, simulated=False, opener=self._open)
+        request, port = self._open(str(paths[0])), Address(free_port(0).port)
+        session = Session(path=paths[0], request=request, machine=MACHINE, simulated=False, address=port, opener=self._open)
         try:
             for number, end in enumerate(self.length.ends):
                 if number:
@@ -152,10 +156,7 @@ class Night:
                 ServerProcess.attach(record).stop()
 
     @staticmethod
-    def _servers() -> list[Any]:
-        from kvtui.server.process.record import is_alive
-        from kvtui.server.process.start import survivors
-
+    def _servers() -> list[ServerRecord]:
         return [r for r in survivors() if is_alive(r)]
 
     @staticmethod

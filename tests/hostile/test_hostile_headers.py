@@ -1,13 +1,14 @@
 """Mutants of real headers: whatever is in a file, reading it is one sentence or a model, in steps that its length bounds."""
 
 import random
+import struct
 import sys
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
 import pytest
-from chain import end_of
+from chain import FILE_BYTES, MACHINE, end_of
 from header_archive import HeaderArchive
 from mutants import CHANGES, cut
 from odd_headers import CASES, U32, Case, parsed
@@ -15,8 +16,6 @@ from odd_headers import CASES, U32, Case, parsed
 from kvtui.base.findings import KvtuiError
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.context import ContextParams
-from kvtui.hardware.device import Machine
-from kvtui.hardware.simulated import parse_devices, parse_ram
 from kvtui.header.reader import read_header
 from kvtui.header.source import HeaderBytes
 from kvtui.memory.refusals import refusals
@@ -24,7 +23,6 @@ from kvtui.model.load import model_from_header
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Request
 
-MACHINE = Machine(parse_devices(("CUDA0=24GiB@936GB/s",)), parse_ram("64GiB@60GB/s"))
 MUTANTS = 6000
 # Calls of functions, generators' steps and built-ins. What a block number, a count or a dimension claims is no length of
 # the file: reading must not take steps by it.
@@ -78,9 +76,9 @@ def test_a_mutant_is_one_sentence_or_a_model(headers: HeaderArchive, change: Cal
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_refused_is_planned_to_its_end(case: Case) -> None:
-    head, size = case.make().head()
+    head, _ = case.make().head()
     try:
-        model = model_from_header(read_header(HeaderBytes(head, len(head) + size)), "x")
+        model = model_from_header(read_header(HeaderBytes(head, FILE_BYTES)), "x")
     except KvtuiError:
         return  # one sentence: see above
     plan = quick_plan(Request(model, ContextParams(n_ctx=512, n_parallel=1), MACHINE))
@@ -96,6 +94,23 @@ def test_heads_without_values_come_to_an_end(headers: HeaderArchive) -> None:
     """0 is a multiple of everything: a search for the largest power of two that divides it would never end."""
     for key in ("attention.key_length", "attention.value_length"):
         assert end_of(_keyed(headers, "more-bitnet", f"bitnet.{key}", 0))[0] in ("sentence", "estimate", "plan")
+
+
+@pytest.mark.parametrize("kind", [8, 9], ids=["a string", "an array"])
+def test_a_keys_line_breaks_break_no_sentence(kind: int) -> None:
+    key = b"two\nlines\x1b[31m\xe2\x80\xae" + b"y" * 40_000
+    start = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", len(key)) + key
+    end, said = end_of(start + struct.pack("<IIQ", kind, 8, 2**60))
+    assert end == "sentence"
+    assert said.isprintable()
+    assert len(said) < 10_000
+
+
+@pytest.mark.parametrize("name", ["more-bitnet", "gemma3-dense", "llama-dense", "falcon-dense"])
+@pytest.mark.parametrize("key", ["head_count_kv", "head_count"])
+def test_no_heads_end_as_a_sentence(name: str, key: str, headers: HeaderArchive) -> None:
+    architecture = name.removeprefix("more-").removesuffix("-dense")
+    assert end_of(_keyed(headers, name, f"{architecture}.attention.{key}", 0))[0] in ("sentence", "estimate", "plan")
 
 
 def test_a_weight_without_dimensions_comes_to_an_end(headers: HeaderArchive) -> None:

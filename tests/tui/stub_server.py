@@ -41,8 +41,8 @@ elif "--version" in sys.argv:
     print("version: 11434 (abcdef0)")
 elif "--list-devices" in sys.argv:
     print(open({devices!r}).read())
-elif "0" in sys.argv:
-    sys.exit(1)  # asked for its kernels, with no model
+elif sys.argv[-2:] == ["--port", "0"]:
+    sys.exit(1)  # asked for its kernels
 else:
     for line in open({lines!r}):
         print(line, end="", flush=True)

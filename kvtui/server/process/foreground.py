@@ -1,18 +1,25 @@
-"""`kvtui serve`: llama-server in the foreground, for scripts. Its output is ours, signals go to it, so does its exit code."""
+"""`kvtui serve`: llama-server in the foreground, for scripts. Its output is ours, made safe to print; signals go to it, its
+exit code is ours."""
 
 import os
+import secrets
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
+from kvtui.server.process.outlet import Outlet
 from kvtui.server.process.preflight import new_key
-from kvtui.server.process.start import server_command
+from kvtui.server.process.start import end_the_rest, server_command
+from kvtui.server.program.marks import LAUNCH_VARIABLE
 
+STDOUT, STDERR = 1, 2
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP is not on Windows
+PATIENCE = 2  # signals: at the second llama-server ends at once (tools/server/server.cpp, signal_handler), or never will
 _KEY = "LLAMA_API_KEY"
 
 
@@ -36,19 +43,28 @@ def run_foreground(
     for note in notes:
         say(note)
     child: subprocess.Popen[bytes] | None = None
-    early: list[int] = []  # signals that came before there was a server to pass them to
+    came: list[int] = []  # signals, those before there was a server to pass them to among them
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        if child is None:
-            early.append(number)
-        else:
-            child.send_signal(number)
+        came.append(number)
+        if child is not None:
+            child.send_signal(number if len(came) <= PATIENCE else signal.SIGKILL)
 
     for name in PASSED_ON:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), pass_on)
-    child = subprocess.Popen(command, env=child_environment(binary.path, {**env, **key}), start_new_session=True)
-    for number in early:
+    mark = f"foreground-{secrets.token_hex(8)}"
+    environment = child_environment(binary.path, {**env, **key, LAUNCH_VARIABLE: mark})
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    sys.stdout.flush()
+    outlets = [Outlet(child.stdout.fileno(), STDOUT), Outlet(child.stderr.fileno(), STDERR)]
+    for number in tuple(came):
         child.send_signal(number)
     code = child.wait()
+    if left := end_the_rest(child.pid, mark):
+        say(f"killed what it had left behind: {', '.join(map(str, left))}")
+    for outlet in outlets:
+        outlet.finish()
     return code if code >= 0 else 128 - code

@@ -282,18 +282,20 @@ class ServerProcess:
 
     def _end_the_rest(self) -> tuple[Marked, ...]:
         """Processes it forked: by its mark, or still in its session, which is ours as long as one of them lives."""
-        if self.is_running():
-            return ()
-        mark = self.record.folder.name
-        found = {m.pid: m for m in marked(LAUNCH_VARIABLE, mark) if m.pid != self.record.pid}
-        found |= {pid: Marked(pid, name_of(pid), mark) for pid in _session_members(self.record.pid) if pid not in found}
-        return tuple(m for m in found.values() if kill(m.pid, signal.SIGKILL))
+        return () if self.is_running() else end_the_rest(self.record.pid, self.record.folder.name)
 
 
 def survivors(state: Path | None = None) -> tuple[ServerRecord, ...]:
     """Servers of earlier kvtuis that still run, and those whose end nobody has seen yet, newest first: `is_alive`
     tells which, and `ServerProcess.attach(record).ended()` says why."""
     return tuple(record for record in records(state) if record.ended is None)
+
+
+def end_the_rest(pid: int, mark: str) -> tuple[Marked, ...]:
+    """Kill what a server that has gone forked: processes with its mark, and of the session that it led."""
+    found = {m.pid: m for m in marked(LAUNCH_VARIABLE, mark) if m.pid != pid}
+    found |= {member: Marked(member, name_of(member), mark) for member in _session_members(pid) if member not in found}
+    return tuple(m for m in found.values() if kill(m.pid, signal.SIGKILL))
 
 
 def _unexplained(code: int | None, lines: Sequence[LogLine], seen_alive: bool) -> str:
