@@ -96,7 +96,7 @@ class InPlace:
     def _measured(self, request: Request, cells: int) -> Estimate:
         request = replace(request, context=replace(request.context, n_ctx=cells))
         model, context, machine = request.model, request.context, request.machine
-        compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
+        compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants, over=True)
         beside = beside_model(request)
         return estimate(model, context, self.assignment, machine, compute=compute, learned=request.learned, beside=beside)
 

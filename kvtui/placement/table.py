@@ -127,7 +127,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     found = refusals(model, context, request.build)
     accepted = not any(f.severity == "error" for f in found)
     layout = cache_layout(model, context)
-    compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
+    compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants, over=True)
     memory = estimate(
         model,
         context,

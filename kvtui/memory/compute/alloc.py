@@ -11,7 +11,7 @@ EARLY = -1  # the step at which leafs are placed
 
 
 @dataclass
-class _Buffer:
+class Buffer:
     """Free blocks by address."""
 
     alignment: int
@@ -38,6 +38,13 @@ class _Buffer:
         if offset + size > self.peak:
             self.peak, self.peak_at = offset + size, step
         return offset
+
+    def shrink(self, offset: int, old: int, new: int) -> None:
+        """What is left of `old` bytes that `new` take over is free."""
+        a = self.alignment
+        old, new = -(-old // a) * a, -(-new // a) * a
+        if old > new:
+            self.give(offset + new, old - new)
 
     def give(self, offset: int, size: int) -> None:
         """Free, and merge with what is free beside."""
@@ -96,7 +103,13 @@ class Peak:
 
 def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -> list[Peak]:
     """The peak of every buffer. `watch`: for each buffer the step at which its tensors are noted (a Peak's `step`)."""
-    buffers = [_Buffer(a) for a in alignments]
+    buffers = [Buffer(a) for a in alignments]
+    alive = fill(plan, buffers, watch)
+    return [Peak(b.peak, b.peak_at, alive[i]) for i, b in enumerate(buffers)]
+
+
+def fill(plan: Plan, buffers: Sequence[Buffer], watch: Sequence[int] = ()) -> list[tuple[tuple[int, int], ...]]:
+    """Everything placed in empty buffers; what is alive where it was asked for."""
     sources, roots, reusable, sizes, kept, external = (
         plan.sources,
         plan.roots,
@@ -123,11 +136,7 @@ def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -
                 continue
             owned[parent] = False
             where[t], address[t] = where[parent], address[parent]
-            buffer = buffers[where[t]]
-            a = buffer.alignment
-            old, new = -(-sizes[parent] // a) * a, -(-sizes[t] // a) * a
-            if old > new:
-                buffer.give(address[t] + new, old - new)
+            buffers[where[t]].shrink(address[t], sizes[parent], sizes[t])
             return
         address[t] = buffers[where[t]].take(sizes[t], step)
 
@@ -177,4 +186,4 @@ def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -
                     release(root)
             elif owned[s]:
                 release(s)
-    return [Peak(b.peak, b.peak_at, alive[i]) for i, b in enumerate(buffers)]
+    return alive

@@ -10,7 +10,7 @@ from typing import Self
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.base.build import Build as LlamaBuild
 from kvtui.base.findings import UsageError
-from kvtui.cache.layout import cache_layout, flash_attention, physical_batch
+from kvtui.cache.layout import cache_layout, flash_attention, physical_batch, rollback_rows
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.memory.compute.tape import (
@@ -53,6 +53,7 @@ class Shapes:
     transposed: bool  # how the cache holds V: without flash attention, where that was known before there was a cache
     type_k: Dtype
     type_v: Dtype
+    snapshots: int  # recurrent states kept a slot: the present one, and those that drafting may go back to (n_rs_seq)
     build: LlamaBuild = DEFAULT_BUILD
 
 
@@ -75,14 +76,16 @@ def shapes(
         slots=ctx.slots,
         flash=flash,
         transposed=not flash_attention(model, ctx),
-        type_k=_cache_dtype(k.name),
-        type_v=_cache_dtype(v.name),
+        type_k=cache_dtype(k.name),
+        type_v=cache_dtype(v.name),
+        snapshots=1 + rollback_rows(model, ctx),
         build=build,
     )
 
 
 @lru_cache(maxsize=32)
-def _cache_dtype(name: str) -> Dtype:
+def cache_dtype(name: str) -> Dtype:
+    """A type that caches can have, by its name."""
     known = {"f32": F32, "f16": F16}
     t = CACHE_TYPES[name]
     return known.get(name) or Dtype(name, t.block_values, t.block_bytes)
@@ -157,9 +160,9 @@ class Build(Tape):
 
     SECTIONS = 4  # positions a token where rope is in sections (GGML_MROPE_SECTIONS)
 
-    def __init__(self, model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> None:
+    def __init__(self, model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> None:
         super().__init__()
-        self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, Marked(blocks, self)
+        self.model, self.at, self.blocks = model, sizes, Marked(blocks, self)
         self._weights = Weights.of(model).by_name
         self._made: dict[str, Node] = {}
         self.token_ids: Node | None = None  # of inp_embd

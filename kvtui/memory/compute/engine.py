@@ -1,8 +1,9 @@
 """Compute buffers by derivation: the graph of a model's family through llama.cpp's scheduler and allocator."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.base.build import Build as LlamaBuild
@@ -43,6 +44,17 @@ def _copied(card: Card, attention: Attention, batch: Batch) -> int:
     return f16_copy_bytes(card, attention, batch)
 
 
+class Inputs(NamedTuple):
+    """Of the scheduler. `sizes`: what the graph was built of; `extra`: (back end, operation) -> bytes beside its output."""
+
+    sizes: Shapes
+    graph: Graph
+    homes: list[int]
+    pins: list[tuple[int, int]]
+    ends: Backends
+    extra: dict[tuple[int, int], int]
+
+
 @dataclass(frozen=True)
 class Engine:
     """Compute buffers of one model under one context on one machine."""
@@ -53,6 +65,10 @@ class Engine:
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
     drafts: bool = False  # the MTP context of the model, not its main one
     build: LlamaBuild = DEFAULT_BUILD
+
+    def shapes(self, prompt: bool, alone: bool = False) -> Shapes:
+        """What a graph is reserved for, with flash attention where it was not turned off beforehand."""
+        return self._shapes(flash_attention(self.model, self.context), prompt, alone)
 
     def _shapes(self, flash: bool, prompt: bool, alone: bool = False) -> Shapes:
         return shapes(self.model, self.context, flash, prompt, alone, self.build)
@@ -151,8 +167,12 @@ class Engine:
             graphs.append((False, False))
         if self._alone:
             graphs.append((True, True))
-        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]] for prompt, alone in graphs]
+        peaks = [self.peak_of(assignment, blocks, prompt, alone) for prompt, alone in graphs]
         return tuple([max(x) for x in zip(*peaks, strict=True)])
+
+    def peak_of(self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, alone: bool) -> list[int]:
+        """The same of one graph."""
+        return [x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]]
 
     @cached_property
     def _repeats(self) -> bool:
@@ -165,8 +185,8 @@ class Engine:
 
     def _graph(self, sizes: Shapes, blocks: tuple[int, ...], named: bool = False) -> Graph:
         if named or self.drafts or not self._alike:
-            return build_graph(self.model, self.context, sizes, blocks, self.drafts)
-        return graph_of(self.model, self.context, sizes, blocks)
+            return build_graph(self.model, sizes, blocks, self.drafts)
+        return graph_of(self.model, sizes, blocks)
 
     @cached_property
     def _alike(self) -> bool:
@@ -201,15 +221,23 @@ class Engine:
         named: bool = False,
     ) -> tuple[Graph, Schedule, list[Peak]]:
         """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own."""
-        model, ctx = self.model, self.context
-        flash = flash_attention(model, ctx)
-        sizes = self._shapes(flash, prompt, alone)
+        sizes = self.shapes(prompt, alone)
+        x = self.inputs(assignment, blocks, sizes, named)
+        planned = schedule(x.graph, x.homes, x.pins, x.ends, x.extra)
+        return x.graph, planned, allocate(planned.plan, self.alignments, watch)
+
+    @property
+    def alignments(self) -> tuple[int, ...]:
+        """Of every back end's buffer, bytes."""
+        return (*[DEVICE_ALIGNMENT] * (self.n - 1), HOST_ALIGNMENT)
+
+    def inputs(self, assignment: Assignment, blocks: tuple[int, ...], sizes: Shapes, named: bool = False) -> Inputs:
+        """What the scheduler gets of a graph of `sizes`, or of one without flash attention where that is turned off."""
         g = self._graph(sizes, blocks, named)
         if self._turned_off(g, assignment) or self._strays(assignment):
-            sizes = self._shapes(False, prompt, alone)
+            sizes = replace(sizes, flash=False)
             g = self._graph(sizes, blocks, named)
-        cpu, homes = self.n - 1, self._homes(g, assignment, sizes.tokens)
-        pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
+        ends = self._ends(g, assignment)
         extra = {
             (b, i): more
             for b in ends.fuses
@@ -217,8 +245,7 @@ class Engine:
             if (more := _copied(self.cards[b], attention, batch))
             for i in ids
         }
-        planned = schedule(g, homes, pins, ends, extra)
-        return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
+        return Inputs(sizes, g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), ends, extra)
 
     def _ends(self, g: Graph, assignment: Assignment) -> Backends:
         cpu = self.n - 1
@@ -228,7 +255,7 @@ class Engine:
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=frozenset(i for i, r in enumerate(rules) if r is not None and r.stages and self.context.op_offload),
             fuses=frozenset(i for i, r in enumerate(rules) if r is not None and r.fuses),
-            refuses=[*(self._refuses(g, device) for device in range(cpu)), frozenset()],
+            refuses=(*[self._refuses(g, device) for device in range(cpu)], frozenset()),
             idle_inputs=self.build.has("idle_inputs"),
             keeps=self.build.has("kept_for_kernels"),
         )
@@ -286,7 +313,7 @@ class Engine:
             return False
         sizes = self._shapes(True, prompt=False)
         # the main context's, for an MTP context too: flash attention ends in both
-        g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
+        g = build_graph(self.model, sizes, tuple(range(self.model.n_layer)))
         at = place(
             g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
         )

@@ -21,7 +21,7 @@ def operations_a_block(model: ModelSpec) -> float:
     flash = not model.family.no_flash_attention
     chosen = representatives([kind.shape for kind in kinds(model)])
     try:
-        graph = build_graph(model, _SMALL, shapes(model, _SMALL, flash, False, True, DEFAULT_BUILD), chosen)
+        graph = build_graph(model, shapes(model, _SMALL, flash, False, True, DEFAULT_BUILD), chosen)
     except (MissingTensorError, NoGraphError):  # such a file is refused: whatever is said of its speed
         return _USUAL
     return len(graph.work) / len(chosen)
