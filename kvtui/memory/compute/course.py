@@ -1,5 +1,5 @@
-"""How far buffers grow over the context, for one placement: between two contexts at which the allocator decided the same
-everywhere it decides the same, and each address is on a line."""
+"""How far buffers grow over the context, for one placement: as long as every comparison that the allocator makes comes out the
+same, it decides the same, and where each tensor ends is on a line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,84 +7,178 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kvtui.memory.compute.alloc import Buffer, Plan, fill
-
-
-@dataclass
-class _Traced(Buffer):
-    """Notes every comparison, and where each tensor that is placed ends."""
-
-    trace: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-
-    def take(self, size: int, step: int) -> int:
-        """As it is, with the holes that were large enough, the one that was taken, and whether it was filled."""
-        wanted, sizes = -(-size // self.alignment) * self.alignment, self.sizes
-        enough = sum([1 << i for i in range(len(sizes) - 1) if sizes[i] >= wanted])
-        before, at = len(sizes), list(self.offsets)
-        offset = super().take(size, step)
-        self.trace += (enough, at.index(offset), before - len(sizes))
-        self.ends.append(offset + wanted)
-        return offset
-
-    def shrink(self, offset: int, old: int, new: int) -> None:
-        """As it is, with whether anything is left."""
-        a = self.alignment
-        self.trace.append(-(-old // a) > -(-new // a))
-        super().shrink(offset, old, new)
-
-    def give(self, offset: int, size: int) -> None:
-        """As it is, with what it was merged with: blocks lie apart and in order, or touch."""
-        end = offset + -(-size // self.alignment) * self.alignment
-        behind = offset in [start + n for start, n in zip(self.offsets, self.sizes, strict=True)]
-        self.trace.append(2 * behind + (end in self.offsets))
-        super().give(offset, size)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the allocator decided, and where tensors end: a buffer each."""
-
-    trace: tuple[tuple[int, ...], ...]
-    ends: tuple[NDArray[np.int64], ...]
+from kvtui.memory.compute.alloc import ENDLESS, Plan, fill
 
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """One placement's buffers over steps from 0 to `last`. `plan`: at step 0, whose tensors grow by `more` bytes a step."""
+    """One placement's buffers over steps from 0 to `last`. `plan`: at step 0; `more`: bytes that its tensors grow a step."""
 
     plan: Plan
     more: Sequence[int]
     last: int
     alignments: tuple[int, ...]
-    _runs: dict[int, _Run] = field(default_factory=dict, repr=False)
+    _pieces: list["_Piece"] = field(default_factory=list, repr=False)
 
     def peaks(self, step: int) -> list[int]:
         """Bytes of every buffer."""
-        low, high = 0, self.last
-        while high - low > 1:
-            if step in (low, high):
+        for piece in self._pieces:
+            if piece.first <= step <= piece.last:
+                return piece.peaks(step)
+        piece = self._filled(step)
+        self._pieces.append(piece)
+        return piece.peaks(step)
+
+    def _filled(self, step: int) -> "_Piece":
+        sizes = [size + each * step for size, each in zip(self.plan.sizes, self.more, strict=True)]
+        same = _Same(self.last)
+        tables = {a: [-(-size // a) * a for size in sizes] for a in set(self.alignments)}
+        buffers = [_Lined(same, tables[a], self.more) for a in self.alignments]
+        fill(replace(self.plan, sizes=sizes), buffers)
+        ends = tuple([(np.array(b.ends), np.array(b.ends_more)) for b in buffers])
+        return _Piece(max(step - same.down, 0), step, min(step + same.up, self.last), ends)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """From step `first` to `last` the allocator decides as at step `at`. `ends`: of each buffer's tensors, and how much they
+    grow a step."""
+
+    first: int
+    at: int
+    last: int
+    ends: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+
+    def peaks(self, step: int) -> list[int]:
+        """Bytes of every buffer."""
+        return [int((ends + more * (step - self.at)).max(initial=0)) for ends, more in self.ends]
+
+
+@dataclass
+class _Same:
+    """How many steps down and up comparisons come out the same."""
+
+    up: int
+    down: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Any number, as long as nothing was compared."""
+        self.down = self.up
+
+    def sign(self, n: int, more: int) -> None:
+        """Whether `n`, which grows by `more` a step, is negative is not to change."""
+        if n < 0:
+            n, more = -n - 1, -more
+        if more > 0:
+            self.down = min(self.down, n // more)
+        elif more < 0:
+            self.up = min(self.up, n // -more)
+
+    def equal(self, n: int, more: int) -> bool:
+        """Whether `n` is 0, which is not to change."""
+        if n:
+            if more:
+                self.sign(n - 1 if n > 0 else n, more)
+            return False
+        if more:
+            self.up = self.down = 0
+        return True
+
+
+class _Lined:
+    """As alloc.Buffer, of sizes that grow by so many bytes a step; `ends` of all that was placed."""
+
+    def __init__(self, same: _Same, table: Sequence[int], more: Sequence[int]) -> None:
+        self.same, self.table, self.more = same, table, more
+        self.offsets, self.offsets_more = [0], [0]
+        self.sizes, self.sizes_more = [ENDLESS], [0]
+        self.ends: list[int] = []
+        self.ends_more: list[int] = []
+
+    def take(self, t: int, _: int) -> tuple[int, int]:
+        """Where `t` goes: best fit among the holes, else the end."""
+        size, more, same = self.table[t], self.more[t], self.same
+        sizes, grows = self.sizes, self.sizes_more
+        best = last = len(sizes) - 1
+        enough = []
+        for i in range(last):
+            if grows[i] != more:
+                same.sign(sizes[i] - size, grows[i] - more)
+            if size <= sizes[i]:
+                enough.append(i)
+                if best == last or sizes[i] <= sizes[best]:
+                    best = i
+        for i in enough:  # of equals the last
+            if grows[i] != grows[best]:
+                same.sign(sizes[i] - sizes[best] - (i > best), grows[i] - grows[best])
+        offset, grown = self.offsets[best], self.offsets_more[best]
+        if best < last and same.equal(sizes[best] - size, grows[best] - more):
+            del self.offsets[best], self.offsets_more[best], sizes[best], grows[best]
+        else:
+            self.offsets[best] += size
+            self.offsets_more[best] += more
+            if best < last:
+                sizes[best] -= size
+                grows[best] -= more
+        self.ends.append(offset + size)
+        self.ends_more.append(grown + more)
+        return offset, grown
+
+    def hand_on(self, address: tuple[int, int], old: int, new: int) -> None:
+        """Tensor `new` takes over what `old` held: what is left of it is free."""
+        left, more = self.table[old] - self.table[new], self.more[old] - self.more[new]
+        self.same.sign(left - 1, more)
+        if left > 0:
+            self._free(address[0] + self.table[new], address[1] + self.more[new], left, more)
+
+    def give(self, address: tuple[int, int], t: int) -> None:
+        """Tensor `t` is no longer needed."""
+        self._free(*address, self.table[t], self.more[t])
+
+    def _free(self, offset: int, grown: int, size: int, more: int) -> None:
+        """Free, and merge with what is free beside."""
+        offsets, sizes = self.offsets, self.sizes
+        for i in range(len(offsets)):
+            if self._touches(i, offset, grown):
+                self._widen(i, size, more)
+                if i + 1 < len(offsets) and self._touches(i, offsets[i + 1], self.offsets_more[i + 1]):
+                    self._merge(i)
+                return
+            if self.same.equal(offset + size - offsets[i], grown + more - self.offsets_more[i]):
+                offsets[i], self.offsets_more[i] = offset, grown
+                self._widen(i, size, more)
+                if i > 0 and self._touches(i - 1, offset, grown):
+                    self._merge(i - 1)
+                return
+        at = 0
+        while at < len(offsets):
+            self.same.sign(offsets[at] - offset, self.offsets_more[at] - grown)
+            if offsets[at] >= offset:
                 break
-            a, b = self._run(low), self._run(high)
-            if a.trace == b.trace:
-                return [_between(x, y, step - low, high - low) for x, y in zip(a.ends, b.ends, strict=True)]
-            middle = (low + high) // 2
-            low, high = (low, middle) if step <= middle else (middle, high)
-        return [int(ends.max(initial=0)) for ends in self._run(step).ends]
+            at += 1
+        offsets.insert(at, offset)
+        self.offsets_more.insert(at, grown)
+        sizes.insert(at, size)
+        self.sizes_more.insert(at, more)
 
-    def _run(self, step: int) -> _Run:
-        if step not in self._runs:
-            sizes = [size + each * step for size, each in zip(self.plan.sizes, self.more, strict=True)]
-            buffers = [_Traced(a) for a in self.alignments]
-            fill(replace(self.plan, sizes=sizes), buffers)
-            ends = tuple([np.array(b.ends, dtype=np.int64) for b in buffers])
-            self._runs[step] = _Run(tuple([tuple(b.trace) for b in buffers]), ends)
-        return self._runs[step]
+    def _touches(self, i: int, offset: int, grown: int) -> bool:
+        """Whether hole `i` ends there; the last has no end."""
+        if i == len(self.sizes) - 1:
+            return False
+        return self.same.equal(offset - self.offsets[i] - self.sizes[i], grown - self.offsets_more[i] - self.sizes_more[i])
 
+    def _widen(self, i: int, size: int, more: int) -> None:
+        if i < len(self.sizes) - 1:
+            self.sizes[i] += size
+            self.sizes_more[i] += more
 
-def _between(low: NDArray[np.int64], high: NDArray[np.int64], step: int, steps: int) -> int:
-    """The farthest end, `step` of `steps` on the way: whole, since every end is on a line of whole bytes a step."""
-    return int((low + (high - low) // steps * step).max(initial=0))
+    def _merge(self, i: int) -> None:
+        """Hole `i` with the next."""
+        if i + 1 == len(self.sizes) - 1:
+            self.sizes[i], self.sizes_more[i] = ENDLESS, 0
+        else:
+            self._widen(i, self.sizes[i + 1], self.sizes_more[i + 1])
+        del self.offsets[i + 1], self.offsets_more[i + 1], self.sizes[i + 1], self.sizes_more[i + 1]
 
 
 def course_of(plan: Plan, low: Sequence[int], high: Sequence[int], last: int, alignments: tuple[int, ...]) -> Course | None:

@@ -17,7 +17,7 @@ from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Shapes, shapes
 from kvtui.memory.compute.collapse import KEPT, kinds, representatives, sequence
 from kvtui.memory.compute.graph import Graph
-from kvtui.memory.compute.graphs import build_graph, families, graph_of
+from kvtui.memory.compute.graphs import build_graph, families, graph_of, left_to_cpu
 from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.sched import Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
@@ -180,8 +180,8 @@ class Engine:
         if not self.context.offload_kqv or not self._alike:
             return False
         # nor are copies for what no GPU runs, where several batches are under way
-        sizes = self._shapes(flash_attention(self.model, self.context), prompt=True)
-        return not self._graph(sizes, representatives([k.shape for k in kinds(self.model)], self._turns)).left_to_cpu
+        blocks = representatives([k.shape for k in kinds(self.model)], self._turns)
+        return not left_to_cpu(self.model, self.shapes(prompt=True), blocks)
 
     def _graph(self, sizes: Shapes, blocks: tuple[int, ...], named: bool = False) -> Graph:
         if named or self.drafts or not self._alike:

@@ -124,6 +124,17 @@ def graph_of(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...], over: boo
     return replace(g, nodes=nodes, sizes=n_bytes, padding=padding)
 
 
+def left_to_cpu(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> bool:
+    """Whether CUDA leaves operations of these blocks to the CPU; how many cells there are is nothing that it asks."""
+    found = ends_of(model, sizes)
+    return bool(_left(model, sizes if found is None else found.at(CELL_STEP), blocks))
+
+
+@lru_cache(maxsize=32)
+def _left(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> frozenset[int]:
+    return graph_of(model, sizes, blocks).left_to_cpu
+
+
 def _grown_over(model: ModelSpec, sizes: Shapes, keys: tuple[Hashable, ...]) -> Grown | None:
     """`_grown`, by what is known of contexts around."""
     ends = ends_of(model, sizes)

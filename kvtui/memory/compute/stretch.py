@@ -19,7 +19,7 @@ from kvtui.memory.compute.sched import OFFLOAD_ROWS
 from kvtui.memory.compute.tape import CACHE, Dtype
 from kvtui.model.spec import ModelSpec
 
-_GROWS = 4  # a stretch ends at so many times the cells of its start: buffers' order changes with their proportions
+_GROWS = 32  # a stretch ends at so many times the cells of its start: 256, 8k, 256k, 8M
 # of a graph: all but its sizes
 _LINKS = ("order", "leafs", "sources", "roots", "by_weight", "reusable", "homes", "pinned")
 _TABLES = (*_LINKS, "padding", "left_to_cpu", "outputs", "ops")
@@ -97,8 +97,9 @@ def ends_of(model: ModelSpec, sizes: Shapes) -> Ends | None:
     type_k = _like(sizes.type_k, _LIKE_K)
     if reads_of_its_own(model, sizes.type_k) != reads_of_its_own(model, type_k):
         type_k = sizes.type_k
-    # a K that is cast is no cache that is read: nothing says then that its V is one
-    type_v = sizes.type_v if type_k.name == "f32" else _like(sizes.type_v, _LIKE_V)
+    type_v = _like(sizes.type_v, _LIKE_V)
+    if type_k.name == "f32" and not type_v.quantized:  # a K that is cast is no cache: nothing says then that its V is one
+        type_v = sizes.type_v
     follows = sizes.swa_cells == sizes.cells
     base = replace(sizes, cells=0, swa_cells=0 if follows else sizes.swa_cells, type_k=type_k, type_v=type_v)
     return Ends(base, follows, low * CELL_STEP, low * _GROWS * CELL_STEP)
@@ -173,9 +174,11 @@ def _caches(g: Graph, base: Shapes) -> tuple[tuple[int, ...], tuple[int, ...]] |
 
 def _typed(a: Attended, base: Shapes, own: Shapes) -> Attention:
     """The attention with the types that caches have."""
-    if a.block < 0:  # reads no cache as it is
-        return a.attention
     type_v = a.attention.type_v
+    if a.block < 0:  # K is of no cache as it is
+        return (
+            replace(a.attention, type_v=own.type_v.name) if type_v == base.type_v.name and base.type_v.quantized else a.attention
+        )
     if a.attention.v_in_k:
         type_v = own.type_k.name
     elif type_v == base.type_v.name:
