@@ -17,6 +17,7 @@ from kvtui.header.address import ModelAddress
 from kvtui.header.reader import HeaderError
 from kvtui.server.binary.exports import ExportError
 from kvtui.server.http.client import ServerError
+from kvtui.server.process.ports import free_port
 from kvtui.tasks.options import Options
 from kvtui.tasks.profiles import Profile, save_profile
 from kvtui.tui.themes import ThemeError, parse_theme
@@ -195,7 +196,10 @@ def test_a_profiles_api_key_is_in_no_argument(home: Path, tmp_path: Path) -> Non
     server = tmp_path / "llama-server"
     server.write_text(SERVER.replace("{python}", sys.executable))
     server.chmod(0o755)
-    save_profile("mine", Profile(None, Options(server_args=("--api-key", "k3y"), ctx_size="4096", ram="700GiB")))
+    save_profile(
+        "mine",
+        Profile(None, Options(server_args=("--api-key", "k3y", "--port", str(free_port(0).port)), ctx_size="4096", ram="700GiB")),
+    )
     done = run("serve", model(tmp_path), "--profile", "mine", "--llama-server", server, "--no-kv-offload")
     argv, key = done.stderr.splitlines()[-2:]
     assert argv.startswith("['")
