@@ -118,7 +118,7 @@ class State:
     rows: tuple[PairRow, ...] = ()
     rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
-    square: tuple[PairRow, ...] = ()  # all 81 pairs, as they come
+    square: tuple[PairRow, ...] = ()  # all pairs, as they come
     square_contexts: bool = False  # with the largest contexts
     square_asked: tuple[int, bool] = (0, False)  # the generation that `square` is for, and whether contexts were asked for
     commands: tuple[Command, ...] = COMMANDS  # with the keys of the person's config

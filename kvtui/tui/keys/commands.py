@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from textual.keys import key_to_character
 
+from kvtui.flags.cache_types import ALL_PAIRS
 from kvtui.tui.keys.actions import Actions
 
 _WHOLE_PAGE = 1 << 20  # lines: more than any page has
@@ -83,7 +84,7 @@ COMMANDS = (
         TABLE,
         "M square",
     ),
-    Command("a", lambda a: a.toggle_all_pairs(), "all pairs", "all 81, or those worth a look", TABLE, "a all", rank=4),
+    Command("a", lambda a: a.toggle_all_pairs(), "all pairs", f"all {ALL_PAIRS}, or those worth a look", TABLE, "a all", rank=4),
     Command("G", lambda a: a.next_goal(), "goal", "advice for decode speed, context, or memory", TABLE, "G goal", rank=4),
     Command(
         "w", lambda a: a.explain_pair(), "why", "advice for each goal, and all that is known of this pair", TABLE, "w why", rank=3
