@@ -14,7 +14,8 @@ from kvtui.tasks.last_request import LastRequest
 from kvtui.tasks.lessons import Lesson
 from kvtui.tui.dry_runs import DryRuns
 from kvtui.tui.keys.asking import Asking
-from kvtui.tui.keys.commands import COMMANDS, PAGE, Command, When, key_named
+from kvtui.tui.keys.command import PAGE, Command, When
+from kvtui.tui.keys.commands import COMMANDS, key_named
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.what_if import Had, as_had
 from kvtui.tui.lines import Line, folded_line

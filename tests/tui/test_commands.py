@@ -7,7 +7,8 @@ import pytest
 from kvtui.server.log.follow import LogLine
 from kvtui.tasks.demo import demo_request
 from kvtui.tui.app import KvtuiApp
-from kvtui.tui.keys.commands import COMMANDS, EVERYWHERE, PAGE, Command, command_for
+from kvtui.tui.keys.command import EVERYWHERE, PAGE, Command
+from kvtui.tui.keys.commands import COMMANDS, command_for
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
 from tests.tui.waiting import until
