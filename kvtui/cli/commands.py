@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kvtui import __version__
+from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.boundary import say
 from kvtui.cli.exporting import export
 from kvtui.cli.machines import machine
 from kvtui.cli.models import models

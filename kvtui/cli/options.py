@@ -12,6 +12,7 @@ from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.known import OLD_LOAD_SWITCHES
+from kvtui.server.process.ports import LARGEST_PORT
 from kvtui.tasks.options import OF_MACHINES, Options, check_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -145,7 +146,9 @@ def _settle_models(values: dict[str, Any], named: str | None) -> None:
 
 def address_options(command: F) -> F:
     """Adds where llama-server is to listen."""
-    port = _option("--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080, from b11549 on 9931].")
+    port = _option(
+        "--port", type=click.IntRange(1, LARGEST_PORT), help="Port of llama-server [default: 8080, from b11549 on 9931]."
+    )
     return _option("--host", help="Address it listens on [default: 127.0.0.1].")(port(command))
 
 

@@ -10,6 +10,7 @@ from kvtui.cache.quality import Label
 from kvtui.cli.naming import named_model
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json
+from kvtui.flags.cache_types import ALL_PAIRS
 from kvtui.placement.goals import GOALS, parse_aim
 from kvtui.tasks.opening import load, request_of
 from kvtui.tasks.options import Options
@@ -20,11 +21,11 @@ _LABELS: tuple[Label, ...] = get_args(Label)
 @click.command()
 @click.argument("model", required=False)
 @shared_options
-@click.option("--all", "all_pairs", is_flag=True, help="All 81 pairs.")
+@click.option("--all", "all_pairs", is_flag=True, help=f"All {ALL_PAIRS} pairs.")
 @click.option("--sort", metavar="COLUMN", help="The best of a column first: cache_bytes, tokens_per_second, quality, ...")
 @click.option("--only", multiple=True, type=click.Choice(["accepted", "fast", "fits"]), help="Only these pairs; repeatable.")
 @click.option("--least", type=click.Choice(_LABELS), help="Only pairs of this quality or better.")
-@click.option("--matrix", metavar="COLUMN", help="One figure of all 81 pairs, K down and V across.")
+@click.option("--matrix", metavar="COLUMN", help=f"One figure of all {ALL_PAIRS} pairs, K down and V across.")
 @click.option("--markdown", is_flag=True, help="A table to paste.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def table(

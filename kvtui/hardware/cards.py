@@ -5,11 +5,13 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kvtui.base.findings import UsageError
+from kvtui.base.sizes import GIB
 from kvtui.hardware.device import Device
 from kvtui.hardware.pcie import link_rate
 
@@ -22,9 +24,9 @@ _WORDS = re.compile(
     r"\b(nvidia|geforce|quadro|tesla|rtx|amd|radeon|rx|instinct|intel|arc|apple|graphics|gpu|generation|workstation|edition)\b"
     r"|\((r|tm)\)|[^a-z0-9]"
 )
-_METAL_LARGE_GIB = (
-    36  # above it Metal's default working set is 3/4 of memory, up to it 2/3 (recommendedMaxWorkingSetSize as seen)
-)
+# Metal's recommendedMaxWorkingSetSize as seen on Macs: this share of memory above so much, that share up to it
+_METAL_LARGE_BYTES = 36 * GIB
+_METAL_LARGE, _METAL_SMALL = Fraction(3, 4), Fraction(2, 3)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _cards_of(group: dict[str, Any], row: dict[str, Any]) -> list[Card]:
         Card(
             name=f"{row['name']} {gib}GB" if many else row["name"],
             backend=row["backend"],
-            total_bytes=gib * 2**30,
+            total_bytes=gib * GIB,
             bandwidth=row["gb_s"] * 1e9,
             source=row["source"],
             link=link_rate(*map(int, row["pcie"].split("x"))) if "pcie" in row else None,
@@ -124,7 +126,7 @@ def _usable_bytes(card: Card) -> int:
 
 def metal_limit_bytes(total_bytes: int) -> int:
     """What Metal lets the GPU take of a Mac's memory."""
-    return total_bytes * 3 // 4 if total_bytes > _METAL_LARGE_GIB * 2**30 else total_bytes * 2 // 3
+    return int(total_bytes * (_METAL_LARGE if total_bytes > _METAL_LARGE_BYTES else _METAL_SMALL))
 
 
 def _chosen(text: str, what: str) -> list[Card]:

@@ -34,7 +34,7 @@ from kvtui.placement.speed import Speed, no_ram_bandwidth, placed_speed
 from kvtui.placement.ubatch import enlarged, fitted
 from kvtui.placement.unused import not_opened, without_unused
 
-_NOTABLE_GAP = 0.01
+_NOTABLE_GAP = 0.01  # of the bound: from here on people are told how far from it a plan is
 _NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
 _PROVEN_GAP = 2e-4  # relative, as the solver's
 _WORTH_FOLLOWING = 2.0  # a plan this many times slower for pinned blocks' K/V is not what a pin of weights meant

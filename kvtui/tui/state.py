@@ -14,7 +14,8 @@ from kvtui.tasks.last_request import LastRequest
 from kvtui.tasks.lessons import Lesson
 from kvtui.tui.dry_runs import DryRuns
 from kvtui.tui.keys.asking import Asking
-from kvtui.tui.keys.commands import COMMANDS, PAGE, Command, When, key_named
+from kvtui.tui.keys.command import PAGE, Command, When
+from kvtui.tui.keys.commands import COMMANDS, key_named
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.what_if import Had, as_had
 from kvtui.tui.lines import Line, folded_line
@@ -118,7 +119,7 @@ class State:
     rows: tuple[PairRow, ...] = ()
     rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
-    square: tuple[PairRow, ...] = ()  # all 81 pairs, as they come
+    square: tuple[PairRow, ...] = ()  # all pairs, as they come
     square_contexts: bool = False  # with the largest contexts
     square_asked: tuple[int, bool] = (0, False)  # the generation that `square` is for, and whether contexts were asked for
     commands: tuple[Command, ...] = COMMANDS  # with the keys of the person's config

@@ -168,6 +168,11 @@ def test_an_address_shows_itself_without_secrets() -> None:
             ModelAddress(none)
 
 
+def test_a_token_of_this_process_is_blotted_out_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_k3yk3y")
+    assert redacted("the connection failed: hf_k3yk3y was refused") == "the connection failed: *** was refused"
+
+
 def test_secret_options_go_by_variables() -> None:
     argv = ("--metrics", "--api-key", "a", "-hft", "t", "--api-key=b,c", "-c", "4096", "--api-key-file", "/f")
     assert without_secrets(argv) == (
@@ -175,7 +180,7 @@ def test_secret_options_go_by_variables() -> None:
         {"LLAMA_API_KEY": "a,b,c", "HF_TOKEN": "t"},
     )
     assert without_secrets(("--api-key",)) == (("--api-key",), {})
-    said = redacted("['--api-key', 'k3y'] --hf-token=k3y Authorization: Bearer k3y.k3y http://u:k3y@h/?k3y", [])
+    said = redacted("['--api-key', 'k3y'] --hf-token=k3y Authorization: Bearer k3y.k3y http://u:k3y@h/?k3y")
     assert "k3y" not in said
     assert HIDDEN in said
 

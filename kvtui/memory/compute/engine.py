@@ -14,7 +14,7 @@ from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Shapes, shapes
-from kvtui.memory.compute.collapse import KEPT, kinds, representatives, sequence
+from kvtui.memory.compute.collapse import kinds, representatives, sequence
 from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.graphs import build_graph, families, graph_of
 from kvtui.memory.compute.rules import RULES
@@ -171,19 +171,18 @@ class Engine:
     @cached_property
     def _alike(self) -> bool:
         """Whether equal blocks are built alike."""
-        repeats = getattr(families()[self.model.architecture], "repeats", None)
-        return repeats is None or repeats(self.model)
+        return families()[self.model.architecture].repeats(self.model)
 
     @cached_property
     def _alone(self) -> bool:
-        """Whether a batch of one slot is reserved for too (families/: ALONE, architectures; llama-context.cpp, sched_reserve)."""
+        """Whether a batch of one slot is reserved for too (`Family.alone`)."""
         architecture = self.model.architecture
-        return self.context.slots > 1 and architecture in getattr(families()[architecture], "ALONE", ())
+        return self.context.slots > 1 and architecture in families()[architecture].alone
 
     @cached_property
     def _turns(self) -> int:
-        """Turns of a run that are built (families/: TURNS, where more are needed until nothing changes)."""
-        return getattr(families()[self.model.architecture], "TURNS", KEPT)
+        """Turns of a run that are built (`Family.turns`)."""
+        return families()[self.model.architecture].turns
 
     def _token_counts(self, assignment: Assignment) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to

@@ -169,11 +169,15 @@ def _backends(path: Path, env: dict[str, str], names: set[str]) -> tuple[str, ..
     return tuple(b.name for b in BACKENDS if b.name in found)
 
 
+# until a server that finds no model has ended: it opens its devices first, and CUDA can take long for many
+_LOADING_SECONDS = 30.0
+
+
 def _fa_quants(path: Path, env: dict[str, str]) -> tuple[str, ...] | None:
     """Compiled K/V pairs, which the server prints in system_info before it misses the model it was given
     (ggml-cuda.cu, ggml_backend_cuda_get_features)."""
     missing = path.parent / "no-such-model.gguf"
-    text = run_program([str(path), "-m", str(missing), "--host", "127.0.0.1", "--port", "0"], env, 30.0).text
+    text = run_program([str(path), "-m", str(missing), "--host", "127.0.0.1", "--port", "0"], env, _LOADING_SECONDS).text
     return parse_fa_quants(text)
 
 

@@ -17,7 +17,7 @@ from kvtui.tui.draw.table import pair_lines, said_lines
 from kvtui.tui.draw.tensors import tensor_lines, tensors_title
 from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
 from kvtui.tui.draw.what_if import what_if_text
-from kvtui.tui.keys.commands import shown_key
+from kvtui.tui.keys.command import shown_key
 from kvtui.tui.keys.footer import LINES as FOOTER
 from kvtui.tui.keys.footer import key_lines
 from kvtui.tui.lines import Line, folded_line, line, wrapped

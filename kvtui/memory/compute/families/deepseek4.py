@@ -7,6 +7,7 @@ from kvtui.memory.compute.attention import mha, store, turn
 from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.compressors import CSA_RATIO, HCA_RATIO, Compressor, cache_of, compress, compressor, rotation
 from kvtui.memory.compute.dsa import in_one, picked, unmasked
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, gating, moe, scaled
 from kvtui.memory.compute.streams import mixed, narrowed
 from kvtui.memory.compute.tape import F16, F32, I64, Node
@@ -143,3 +144,6 @@ def _ffn(g: Build, cur: Node, il: int) -> Node:
     if il < g.number("hash_layer_count") and g.token_ids is not None:
         chosen = g.get_rows(g.need("ffn_gate_tid2eid", il), g.token_ids)
     return g.add(moe(g, cur, il, routing, chosen=chosen), dense(g, cur, il, suffix="_shexp", scales=False))
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

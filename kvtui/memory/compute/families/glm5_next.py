@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import mha
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.kda import kda
 from kvtui.memory.compute.pools import Pools, in_one, opened, part, pools, stored
@@ -112,3 +113,6 @@ def _pooled(g: Build, inp: Pools, cache: Node, values: int, il: int) -> Node:
     held = part(g, cache, values, 2 * values)
     g.expand(g.set_rows(held, new, inp.new_cells))
     return g.reshape(g.get_rows(held, inp.key_cells), values, 1, inp.count)
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)
