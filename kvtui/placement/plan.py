@@ -22,6 +22,7 @@ from kvtui.memory.standing import standing_of
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
 from kvtui.placement.context_search import largest_context
+from kvtui.placement.flash import with_known_flash
 from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
 from kvtui.placement.shortage import does_not_fit
@@ -133,6 +134,7 @@ def make_plan(
 def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
     request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False, order=()))
+    request = with_known_flash(request)
     request, about_context = _with_context(request)
     request, preferred = _with_preferred(request)
     problem, found, left = _with_pins(request)

@@ -109,10 +109,10 @@ def _attention(g: Build, inp: _Inputs, cur: Node, il: int) -> Node:
     g.expand(store(g, cache, kv, inp.k_ids, at.swa_cells))
     k = _rows(g, cache, head)
     if more is None or mask is None:
-        out = mha(g, q, k, k, inp.mask, g.w("attn_sinks", il))
+        out = mha(g, il, q, k, k, inp.mask, g.w("attn_sinks", il))
     else:
         k = g.concat(k, _rows(g, cache_of(g, more, il), head), 2)
-        out = mha(g, q, k, k, g.concat(inp.mask, mask, 0), g.w("attn_sinks", il))
+        out = mha(g, il, q, k, k, g.concat(inp.mask, mask, 0), g.w("attn_sinks", il))
     if inp.rotation is not None:
         out = turn(g, out, inp.rotation)
     groups = int(g.number("attention.output_group_count"))

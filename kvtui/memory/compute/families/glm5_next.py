@@ -63,7 +63,7 @@ def _attention(g: Build, inp: Hybrid, cur: Node, low: Node, chosen: Node, il: in
     row = at.type_k.row_bytes(rank)
     k = g.view(cache, (rank, 1, c.cells, at.streams), (cache.nb[0], row, row, at.type_k.row_bytes(rank * c.cells)))
     v = g.view(k, k.ne, k.nb)
-    return g.mm(g.w("attn_output", il), mha(g, q, k, v, g.reshape(chosen, *c.mask.ne), v_mla=g.need("attn_v_b", il)))
+    return g.mm(g.w("attn_output", il), mha(g, il, q, k, v, g.reshape(chosen, *c.mask.ne), v_mla=g.need("attn_v_b", il)))
 
 
 def _selected(g: Build, inp: Pools, cur: Node, low: Node, kq_mask: Node, il: int) -> Node:
