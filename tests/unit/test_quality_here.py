@@ -13,6 +13,7 @@ from kvtui.cache.quality import HERE, quality
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
+from kvtui.header.identity import model_identity
 from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
@@ -30,7 +31,6 @@ from kvtui.server.measure.quality_kept import (
     recall_pair,
     recall_reference,
 )
-from kvtui.tasks.history import request_key
 from kvtui.tasks.quality import bundled_text, given_text, own_flags, parse_pair, with_measured, without_types
 
 Headers = Mapping[str, Header]
@@ -118,13 +118,14 @@ def test_what_is_kept_is_found_in_the_same_setting_alone(tmp_path: Path) -> None
         {"argv": ("-c", "4096")},
         {"text": "another"},
         {"positions": 64},
+        {"perplexity": "b10434@3"},
     ):
         assert recall_pair(replace(SETTING, **other), ("q8_0", "q4_0"), tmp_path) is None, other  # type: ignore[arg-type]
         assert recall_reference(replace(SETTING, **other), tmp_path) is None, other  # type: ignore[arg-type]
 
 
 def test_a_request_takes_the_nearest_of_each_pair_and_text(request_of_llama: Request, tmp_path: Path) -> None:
-    model = request_key(request_of_llama)
+    model = model_identity(request_of_llama.model.header)
     kept = [
         (replace(SETTING, model=model), measured("q8_0", "q8_0", 0.001, at=9.0)),
         (replace(SETTING, model=model, server="b11434@2"), measured("q8_0", "q8_0", 0.002, build="b11434")),
