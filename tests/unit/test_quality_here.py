@@ -140,6 +140,17 @@ def test_a_request_takes_the_nearest_of_each_pair_and_text(request_of_llama: Req
     assert {m.divergence.mean for m in with_measured(same, tmp_path).measured} == {0.001, 0.003}
 
 
+def test_an_exact_figure_outranks_a_lower_bound(request_of_llama: Request, tmp_path: Path) -> None:
+    setting = replace(SETTING, model=model_identity(request_of_llama.model.header))
+    exact = Divergence(0.004, 0.04, 0.9, 100, exact=True)
+    keep_pair(replace(setting, perplexity="b11434@3"), measured("q8_0", "q8_0", 0, divergence=exact, at=1.0), tmp_path)
+    keep_pair(setting, measured("q8_0", "q8_0", 0.003, at=9.0), tmp_path)
+    (found,) = with_measured(request_of_llama, tmp_path).measured
+    assert found.divergence == exact
+    figures = quality("q8_0", "q8_0", request_of_llama.model, [found]).here
+    assert [f.metric for f in figures[:2]] == ["mean KL divergence", "KL divergence at the 99.9 % tail"]
+
+
 def test_positions_are_spread_evenly_after_a_first_few_words() -> None:
     assert positions(FIRST_POSITION + 8, 4) == tuple(FIRST_POSITION + i for i in (0, 2, 4, 6))
     assert positions(FIRST_POSITION + 2, 128) == (FIRST_POSITION, FIRST_POSITION + 1)
