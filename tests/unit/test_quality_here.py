@@ -17,7 +17,7 @@ from kvtui.header.identity import model_identity
 from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
-from kvtui.placement.advice import advised
+from kvtui.placement.advice import advised, dominates
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import pair_rows
@@ -75,6 +75,16 @@ def test_others_are_expected_within_what_was_measured(llama: ModelSpec) -> None:
     assert quality("f16", "q8_0", llama, here).expected == quality("f16", "q8_0", llama).expected
     cheap = [measured("q4_0", "q4_0", 0.0001)]
     assert quality("q8_0", "q4_0", llama, cheap).expected == 0.0001  # no more than a pair of fewer bits
+
+
+def test_a_pair_that_was_not_measured_beats_none_that_should_lose_less(request_of_llama: Request) -> None:
+    here = (measured("q8_0", "q8_0", 0.005), measured("q4_0", "q4_0", 0.1))
+    rows = {r.pair: r for r in advised(pair_rows(quick_plan(replace(request_of_llama, measured=here)), contexts=False))}
+    q4_1, q8_0, q8_5 = (rows[pair] for pair in (("q4_1", "q4_1"), ("q8_0", "q8_0"), ("q8_0", "q5_1")))
+    assert q4_1.quality.expected == q8_0.quality.expected == q8_5.quality.expected == 0.005
+    assert not dominates(q4_1, q8_0)
+    assert not dominates(q4_1, q8_5)
+    assert not dominates(q8_5, q8_0)
 
 
 def test_a_number_that_only_f16_finds_is_a_risk(llama: ModelSpec) -> None:
