@@ -44,7 +44,7 @@ def test_exact_divergences_are_taken_up_again(binary: ServerBinary, gemma: Path,
     wait_until(lambda: not any(m.mark.startswith(f"{broken.pid} ") for m in marked(ASKED_VARIABLE)), "all of it is gone")
     assert [f.suffix for f in (folder / "bases").iterdir()] == [".base"]
 
-    out, said = started(binary, gemma, tmp_path, *PAIRS).communicate(timeout=300)
+    out, said = started(binary, gemma, tmp_path, *PAIRS).communicate(timeout=900)
     assert "f16/f16" not in said
     value = json.loads(out)
     eight, four = value["pairs"]
