@@ -62,13 +62,15 @@ class TensorInfo:
 @dataclass(frozen=True)
 class Header:
     """What one GGUF file (or a joined split set) says: `data_offset` is where tensor data begins in the first file.
-    `types`: the type of each key as gguf_type_name says it, `[u32]` for an array; empty for a header made by hand."""
+    `types`: the type of each key as gguf_type_name says it, `[u32]` for an array; empty for a header made by hand. `sample`:
+    a digest of some of a local file's tensor data."""
 
     metadata: Mapping[str, Value]
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     file_bytes: int  # of all files together
     types: Mapping[str, str] = field(default_factory=dict)
+    sample: str = ""
 
 
 class Source(Protocol):

@@ -114,7 +114,7 @@ def _ask(path: Path) -> ServerBinary:
     options = parse_help(help_answer.text)
     names = {name for option in options for name in option.names}
     version = run_program([str(path), "--version"], env).text if names else help_answer.text
-    line = _one_line(version)
+    line = version_line(version)
     build, source = _build(path, version)
     binary = ServerBinary(path, build, source, line, _backends(path, env, names), options)
     if not names >= NEEDED_OPTIONS:
@@ -132,8 +132,8 @@ def _replace(binary: ServerBinary, **changes: Any) -> ServerBinary:
     return ServerBinary(**{**fields, **changes})
 
 
-def _one_line(text: str) -> str:
-    """The line that says "version", or else the first one, printable and short."""
+def version_line(text: str) -> str:
+    """Of what --version says, the line that says "version", or else the first one, printable and short."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = next((x for x in lines if x.startswith("version:")), lines[0] if lines else "")
     return "".join(c if c.isprintable() else "?" for c in line)[:160].removeprefix("version: ")
