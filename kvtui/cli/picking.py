@@ -45,6 +45,7 @@ def table(
     from kvtui.placement.table import pair_rows
     from kvtui.report.as_json import table_json
     from kvtui.report.columns import column, filtered, sorted_by
+    from kvtui.report.simulated import simulated_lines
     from kvtui.report.table_text import matrix_lines, measured_lines, table_lines
 
     by, figure = (column(name) if name is not None else None for name in (sort, matrix))
@@ -53,18 +54,24 @@ def table(
     goal = parse_aim(options.goal).pair if options.goal is not None else GOALS[0]
     options = replace(options, goal=None)  # which of the pairs to take is what the table says
     shown = searched_plan(request_of(load(named_model(model), options, fetched), options))
+    after = _marked(simulated_lines(shown.request.machine), markdown=markdown)
     contexts = figure is None or figure.slow
     evaluated = advised(pair_rows(shown, all_pairs=all_pairs or figure is not None, contexts=contexts))
     rows = filtered(evaluated, only, least)
     if figure is not None:
-        echo_lines(matrix_lines(rows, figure, markdown=markdown))
+        echo_lines([*matrix_lines(rows, figure, markdown=markdown), *after])
         return
     rows = sorted_by(rows, by) if by is not None else rows
     said = advice(shown, evaluated, goal)
     if as_json:
-        print_json(table_json(rows, said, goal))
+        print_json(table_json(rows, said, goal, shown.request.machine))
     else:
-        echo_lines([*table_lines(rows, markdown=markdown), "", said, *measured_lines(rows)])
+        echo_lines([*table_lines(rows, markdown=markdown), "", said, *measured_lines(rows), *after])
+
+
+def _marked(lines: list[str], *, markdown: bool) -> list[str]:
+    """Lines under a table; in Markdown a paragraph of their own, as a line under a table would be a row of it."""
+    return ["", *lines] if lines and markdown else lines
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from kvtui.hardware.device import HostMemory, Machine
+from kvtui.hardware.holders import NOBODY, HeldNow
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
@@ -148,6 +149,7 @@ class State:
     page: Page | None = None
     notice: str = ""  # one sentence for the person, until the next key
     failed: str = ""  # why there is no answer to the request, until the next one
+    held: HeldNow = NOBODY  # who is on the devices
     problem: str = ""  # why no GPU is shown
 
     def key(self, name: str) -> str:
@@ -277,10 +279,10 @@ class State:
             launch_waits=False,
         )
 
-    def with_live(self, live: tuple[LiveMemory, ...], problem: str) -> "State":
+    def with_live(self, live: tuple[LiveMemory, ...], problem: str, held: HeldNow = NOBODY) -> "State":
         """Another poll of the memory in use."""
         history = (*self.history, tuple(use.used_bytes for use in live))[-HISTORY_SAMPLES:]
-        return replace(self, live=live, problem=problem, history=history, polls=self.polls + 1)
+        return replace(self, live=live, held=held, problem=problem, history=history, polls=self.polls + 1)
 
     def without_answer(self, text: str) -> "State":
         """The work on this request ended with a sentence: what is on the screen of an earlier one goes."""
