@@ -231,3 +231,22 @@ async def test_the_map_names_the_keys_that_show_what_has_no_room(demo: KvtuiApp)
         await pilot.press("3", "z")
         assert titles(demo) == [" 3 placement"]
         assert "more lines" not in demo.screen_text()
+
+
+@pytest.mark.parametrize(("size", "stays"), [(SMALL, False), (LARGE, True)])
+async def test_the_memory_stays_above_a_page_where_there_is_room(session: Session, size: tuple[int, int], stays: bool) -> None:
+    app = KvtuiApp(session)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.state.plan is not None and not app.state.working)
+        before = app.screen_text().splitlines()[2:5]
+        assert [row[2:7] for row in before] == ["CUDA0", "CUDA1", "RAM  "]
+        await pilot.press("1", "question_mark")
+        assert (app.screen_text().splitlines()[2:5] == before) is stays
+        assert titles(app) == ([" 1 memory"] if stays else [])
+        await pilot.press(*["pagedown"] * 9)
+        last = app.screen_text().splitlines()[-3]
+        await pilot.press("pageup", "pagedown")
+        assert app.screen_text().splitlines()[-3] == last  # it is the last line that is the lowest, no further
+        assert last.strip("│ ")
+        await pilot.press("escape")
+        assert titles(app)[:3] == list(TITLES[:3])

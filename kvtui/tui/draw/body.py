@@ -40,7 +40,7 @@ def screen(state: State, room: Room) -> tuple[Line, ...]:
         return for_terminal([line((text, "warning"))], room)
     footer, said = footer_lines(state, room), notice_lines(state, room)
     below = (*said, *footer)
-    lines = framed(_front(state, _inside(room, footer)), below, room)
+    lines = framed(_front(state, _inside(room, footer), _is_large(room)), below, room)
     spare = len(lines) + 1 - room.height
     if spare > 0:  # what is told covers the lowest lines, the keys stay
         lines[-len(below) - spare : -len(below)] = []
@@ -49,23 +49,39 @@ def screen(state: State, room: Room) -> tuple[Line, ...]:
 
 def _inside(room: Room, footer: tuple[Line, ...]) -> Room:
     """The room between head and footer."""
-    return replace(room, height=page_room(room.height) - (len(footer) - 1))
+    return replace(room, height=_between(room.height) - (len(footer) - 1))
 
 
-def page_room(height: int) -> int:
-    """Lines between the head and the footer."""
+def _between(height: int) -> int:
     return height - 2
 
 
-def _front(state: State, room: Room) -> list[Band]:
-    inner = replace(room, width=room.width - 2, height=room.height - 1)
-    asked = state.asking.page(inner.width, room.height) if state.asking is not None else None
+def page_room(state: State, room: Room) -> int:
+    """Lines of a page and its heading on a screen of that size."""
+    height = _between(room.height)
+    return height - (_memory_height(state, height) if _is_large(room) else 0)
+
+
+def _is_large(size: Room) -> bool:
+    return size.width >= LARGE[0] and size.height >= LARGE[1]
+
+
+def _front(state: State, room: Room, large: bool) -> list[Band]:
+    """A page or the panes. On a large screen the memory stays above a page: it is live, and need not be sent again."""
+    bands: list[Band] = []
+    under = room
+    if large:
+        memory = _memory_height(state, room.height)
+        under = replace(room, height=room.height - memory)
+        bands = [_band(replace(state, focus=""), ["memory"], [0], memory, room)]
+    inner = replace(under, width=room.width - 2, height=under.height - 1)
+    asked = state.asking.page(inner.width, under.height) if state.asking is not None else None
     if asked is not None:
-        return [[_page(asked[0], "", asked[1], inner)]]
+        return [*bands, [_page(asked[0], "", asked[1], inner)]]
     if state.page is not None:
         lines = [part for content in state.page.lines for part in folded_line(content, inner.width)]
-        at = state.page.scrolled(0, room.height, room.width).at
-        return [[_page(state.page.title, PAGE_HINT, lines[at:], inner)]]
+        at = state.page.scrolled(0, under.height, room.width).at
+        return [*bands, [_page(state.page.title, PAGE_HINT, lines[at:], inner)]]
     return body(state, room)
 
 
@@ -118,9 +134,14 @@ def _rows(state: State, room: Room) -> Rows:
         return [(["kv"], [0], room.height)]
     if size[0] < WHOLE[0] or size[1] < WHOLE[1] or state.zoomed:
         return [([state.focus], [0], room.height)]
-    memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), max(room.height // 3, 4))
+    memory = _memory_height(state, room.height)
     layout = _large if size[0] >= LARGE[0] and size[1] >= LARGE[1] else _beside if size[0] >= BESIDE[0] else _stacked
     return [(["memory"], [0], memory), *layout(state, room, room.height - memory)]
+
+
+def _memory_height(state: State, height: int) -> int:
+    """Lines of the memory's pane with its title: one a device and RAM, at most a third."""
+    return min(len(state.request.machine.devices) + 2 + bool(state.problem), max(height // 3, 4))
 
 
 def _stacked(state: State, room: Room, rest: int) -> Rows:
