@@ -250,3 +250,32 @@ async def test_the_memory_stays_above_a_page_where_there_is_room(session: Sessio
         assert last.strip("│ ")
         await pilot.press("escape")
         assert titles(app)[:3] == list(TITLES[:3])
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [(200 << 20, "predicted    250 | actual    254 MiB"), (None, "predicted     50 | actual     54 MiB + mapped")],
+)
+async def test_weights_that_are_mapped_stand_apart(session: Session, weights: int | None, said: str) -> None:
+    app = KvtuiApp(session)
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, planned(app))
+        predicted, actual = (("RAM", 200 << 20, 40 << 20, 10 << 20),), (("RAM", weights, 40 << 20, 14 << 20),)
+        app.become(replace(app.state, server=ServerView("ready", running=True, predicted=predicted, actual=actual)))
+        (ram,) = [row for row in app.screen_text().splitlines() if row.startswith("│ RAM ")]
+        assert ram.rstrip(" │").endswith(said)
+        await pilot.press("e")
+        assert ("| mapped" in app.screen_text()) is (weights is None)
+
+
+async def test_no_border_is_broken_where_nothing_is_said(session: Session) -> None:
+    app = KvtuiApp(session)
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: app.state.plan is not None and not app.state.working)
+        plan = app.state.plan
+        assert plan is not None
+        unknown = replace(plan.optimality, proven=False, remaining=None)
+        app.become(replace(app.state, plan=replace(plan, speed=None, optimality=unknown)))
+        await pilot.press("1")
+        (title,) = [row for row in app.screen_text().splitlines() if " 3 placement " in row]
+        assert "  " not in title

@@ -234,7 +234,8 @@ def square_lines(state: State, room: Room) -> list[Line]:
 
 
 def _placement_face(state: State, room: Room) -> Face:
-    said = line((f" {proof(state)} ", "dim"))
+    proven = proof(state)
+    said = line((f" {proven} ", "dim")) if proven else ()
     speed = line((f" {speed_text(state.plan)} ", "text")) if state.plan is not None and state.plan.speed is not None else ()
     return heading(3, "placement", state.focus == "placement"), ((*speed, *said), speed, said), placement_lines
 
