@@ -279,3 +279,21 @@ async def test_no_border_is_broken_where_nothing_is_said(session: Session) -> No
         await pilot.press("1")
         (title,) = [row for row in app.screen_text().splitlines() if " 3 placement " in row]
         assert "  " not in title
+
+
+@pytest.mark.parametrize(("gpus", "lines", "folded"), [(8, 8, ""), (16, 7, "CUDA7 to CUDA15: 9 more")])
+async def test_eight_gpus_have_a_line_each_and_more_are_folded(session: Session, gpus: int, lines: int, folded: str) -> None:
+    assert session.request is not None
+    machine = Machine(parse_devices((f"{gpus}x3090",)), parse_ram("64GiB"))
+    app = KvtuiApp(replace(session, request=replace(session.request, machine=machine), machine=machine))
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, planned(app))
+        for pane in "123":
+            await pilot.press(pane)
+            rows = app.screen_text().splitlines()
+            assert sum(row.startswith("│ CUDA") and " to " not in row for row in rows) == lines
+            assert folded in app.screen_text()
+            assert any(row.startswith("│ RAM ") for row in rows)
+            assert titles(app) == list(TITLES[:3])
+            assert sum("f16 " in row for row in rows)  # a pair, and the map
+            assert any(row.startswith("│ ffn ") for row in rows)

@@ -28,6 +28,8 @@ PAGE_HINT = "Esc closes, PgUp and PgDn scroll"
 _TENSORS_WIDTH = 42
 _MAP_LINES = 15  # of the map with all groups, its legend, and what is said under it
 _LEAST_LOG = 5
+_LEAST_MAP = 4  # title, blocks, and two rows, under the table
+_EIGHT_GPUS = 10  # lines of the memory: title, RAM, and one each
 _LOW_TABLE, _GIVES_WAY = 10, 4  # lines of the table where there is little height; fewer while the map is in focus
 _SAID = 9  # lines of the table beside the pairs: title, headings, advice, what is known of the selected one
 _ARROWS = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
@@ -140,14 +142,15 @@ def _rows(state: State, room: Room) -> Rows:
 
 
 def _memory_height(state: State, height: int) -> int:
-    """Lines of the memory's pane with its title: one a device and RAM, at most a third."""
-    return min(len(state.request.machine.devices) + 2 + bool(state.problem), max(height // 3, 4))
+    """Lines of the memory's pane with its title: one a device and RAM, at most a third, or what eight GPUs need."""
+    most = max(height // 3, min(_EIGHT_GPUS, height - _EIGHT_GPUS - 1), 4)
+    return min(len(state.request.machine.devices) + 2 + bool(state.problem), most)
 
 
 def _stacked(state: State, room: Room, rest: int) -> Rows:
     """One under the other; the log in the map's place."""
     most = 16 if room.height >= 28 else _LOW_TABLE - (_GIVES_WAY if state.focus == "placement" else 0)
-    table = min(len(state.pairs) + _SAID, most)
+    table = min(len(state.pairs) + _SAID, most, rest - _LEAST_MAP)
     lower = "log" if state.log_shown and state.focus != "placement" else "placement"
     return [(["kv"], [0], table), ([lower], [0], rest - table)]
 
