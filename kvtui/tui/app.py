@@ -6,7 +6,7 @@ from textual.events import Event, Key, Paste
 
 from kvtui.report.peaks import plan_peaks
 from kvtui.tui.comparing import ComparingDesk
-from kvtui.tui.draw.body import in_sight, page_room
+from kvtui.tui.draw.body import in_sight
 from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
 from kvtui.tui.keys.asking import Prompt, Question
 from kvtui.tui.keys.changes import (
@@ -20,7 +20,8 @@ from kvtui.tui.keys.changes import (
     with_pair,
     with_preset,
 )
-from kvtui.tui.keys.commands import LOG, PLACEMENT, TABLE, command_for
+from kvtui.tui.keys.command import LOG, PLACEMENT, TABLE
+from kvtui.tui.keys.commands import command_for
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.palette import Palette, why_not
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
@@ -209,7 +210,8 @@ class KvtuiApp(ReviewDesk, RamSpeedDesk, ComparingDesk):
     def scroll_page(self, lines: int) -> None:
         """Further down, or up."""
         if self.state.page is not None:
-            self.become(replace(self.state, page=self.state.page.scrolled(lines, page_room(self.size.height), self.size.width)))
+            page = self.state.page.scrolled(lines, self.page_room().height, self.size.width)
+            self.become(replace(self.state, page=page))
 
     # -- the screen ------------------------------------------------------------------------------------------------
 

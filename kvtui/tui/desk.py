@@ -283,7 +283,7 @@ class Desk(GuardedApp[State]):
         """Memory in use now, of the devices on the screen."""
         if message.devices != self.state.request.machine.devices:
             return
-        state = self.state.with_live(message.live, message.problem)
+        state = self.state.with_live(message.live, message.problem, message.held)
         self.become(replace(state, history=()) if self.lean else state)  # no sparklines there
 
     def on_live_failed(self, message: LiveFailed) -> None:
@@ -313,7 +313,7 @@ class Desk(GuardedApp[State]):
 
     def page_room(self) -> Room:
         """Inside the frame of a page."""
-        return self.room(max(self.size.width - 2, 1), page_room(self.size.height))
+        return self.room(max(self.size.width - 2, 1), page_room(self.state, self.room(*self.size)))
 
     def _lines(self, width: int, height: int) -> tuple[Line, ...]:
         return screen(self.state, self.room(width, height))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.tape import F16, F32, I64, Dtype, Node
+from kvtui.memory.compute.tape import ATTENDED, F16, F32, I64, Dtype, Node
 
 _ROTATED = 64  # llama-kv-cache.cpp: a quantised cache is rotated where heads are a multiple of this
 
@@ -48,7 +48,7 @@ def attend_uncached(g: Build, masks: tuple[Node, Node], il: int, q: Node, k: Nod
     """build_attn without a cache."""
     for part in (q, k, v):
         g.expand(part)
-    cur = mha(g, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il))
+    cur = mha(g, il, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il))
     return project(g, cur, il) if out else cur
 
 
@@ -181,7 +181,7 @@ def attend(
         view_v = g.view(
             cache_v, (c.cells, x.n_head_kv, x.head_v, at.streams), (cache_v.nb[0], column * x.head_v, column, column * n_v)
         )
-    cur = mha(g, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il))
+    cur = mha(g, il, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il))
     if c.v_rot is not None:
         cur = turn(g, cur, c.v_rot)
     return project(g, cur, il) if out else cur
@@ -212,7 +212,7 @@ def _store_transposed(g: Build, cache: Node, v: Node, ids: Node) -> Node:
     return g.set_rows(g.reshape(cache, 1, cache.elements), g.reshape(rows, 1, rows.elements), ids)
 
 
-def mha(g: Build, q: Node, k: Node, v: Node, mask: Node, sinks: Node | None = None, v_mla: Node | None = None) -> Node:
+def mha(g: Build, il: int, q: Node, k: Node, v: Node, mask: Node, sinks: Node | None = None, v_mla: Node | None = None) -> Node:
     """build_attn_mha."""
     transposed, streams = v.nb[1] > v.nb[2], k.ne[3]
     ne = q.ne
@@ -242,5 +242,6 @@ def mha(g: Build, q: Node, k: Node, v: Node, mask: Node, sinks: Node | None = No
             cur = g.mul_mat(v_mla, cur)
         cur = g.permute(cur, 0, 2, 1, 3)
         cur = g.cont(cur, cur.ne[0] * cur.ne[1], cur.ne[2] * cur.ne[3])
+        cur.layer, cur.name = il, ATTENDED
     g.expand(cur)
     return cur

@@ -33,10 +33,19 @@ class Courses(Engine):
             return super().peak_of(assignment, blocks, prompt, alone)
         return course.peaks((sizes.cells - reach.low.cells) // CELL_STEP)
 
+    def _strays(self, assignment: Assignment) -> bool:
+        """As its base; which operations follow each other is the same at every context."""
+        return super()._strays(assignment) if self.context.n_ctx == 0 else _strays(self._anywhere, assignment)
+
     @cached_property
     def _anywhere(self) -> "Courses":
         """The same whatever the context."""
         return replace(self, context=replace(self.context, n_ctx=0))
+
+
+@lru_cache(maxsize=64)
+def _strays(engine: Courses, assignment: Assignment) -> bool:
+    return engine._strays(assignment)
 
 
 @lru_cache(maxsize=256)

@@ -43,7 +43,7 @@ class Graph:
     reusable: Sequence[tuple[int, ...]]  # slots of the sources whose memory the result may take over
     batch: Sequence[int]  # rows of an operation, by which it is offloaded; 0: never
     homes: Sequence[tuple[int, int, int]]  # tensors that are there before the graph, with what a Home says
-    pinned: Sequence[tuple[int, int]]  # (norm, block): what graph_get_cb keeps on its block's device
+    pinned: Sequence[tuple[int, int]]  # (norm, block): what graph_get_cb keeps on its block's device; and where attention ends
     attention: Mapping[int, Attended]  # flash attention's nodes
     left_to_cpu: frozenset[int]  # operations that no GPU runs
     outputs: frozenset[int]  # never freed (ggml_set_output)

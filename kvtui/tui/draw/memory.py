@@ -7,12 +7,14 @@ from kvtui.base.sizes import GIB, MIB, amount
 from kvtui.memory.estimate import DeviceMemory, HostUse
 from kvtui.tui.draw.amounts import share, short_card
 from kvtui.tui.draw.bars import bar, legend, sparkline
+from kvtui.tui.draw.on_card import card_lines
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, fit, line, window
 from kvtui.tui.state import HISTORY_SAMPLES, State
 
 _NARROW, _WIDE = 72, 108  # columns inside from which figures are whole, and from which there is more than them
 _BESIDE = 37  # columns of predicted | actual
+_MAPPED = "+ mapped "  # weights that no figure of either side counts: the server maps its file, and RAM gives them back
 _SELF_EVIDENT = ("other", "growth", "beside")
 _SPARK_STEP = 2  # samples a column: a minute takes 20
 _NOTHING = DeviceMemory(0, 0, 0, 0)
@@ -45,7 +47,7 @@ def memory_legends(state: State, room: Room) -> tuple[Line, ...]:
 
 
 def memory_lines(state: State, room: Room) -> list[Line]:
-    """A line a device; a fold of those that have no room, RAM always there."""
+    """A line a device, where there is room with another for who is on it; a fold of those that have no room, RAM always there."""
     rows = memory_rows(state)
     lines: list[Line] = []
     if state.problem:
@@ -53,8 +55,13 @@ def memory_lines(state: State, room: Room) -> list[Line]:
         lines.append(line((f" {state.problem}{': everything goes to RAM' if alone else ''}", "dim" if alone else "warning")))
     widths = _Widths.of(rows, state, room)
     places = max(room.height - len(lines), 1)
+    beside = card_lines(state, room)
+    if len(rows) + sum(map(len, beside.values())) > places:
+        beside = {}
     if len(rows) <= places:
-        return [*lines, *(_line(state, i, row, widths, room) for i, row in enumerate(rows))]
+        for i, row in enumerate(rows):
+            lines += [_line(state, i, row, widths, room), *beside.get(i, ())]
+        return lines
     shown = window(len(rows) - 1, max(places - 2, 0), 0)
     lines += [_line(state, i, rows[i], widths, room) for i in shown]
     folded = rows[len(shown) : -1]
@@ -89,7 +96,7 @@ class _Widths:
             figures=figures,
             note=max((len(r.note) + 1 for r in rows if r.note), default=0) if room.width >= _NARROW else 0,
             spark=HISTORY_SAMPLES // _SPARK_STEP + 2 if wide and state.history else 0,
-            actual=_BESIDE if wide and state.server.actual and state.server.predicted else 0,
+            actual=_actual_width(state) if wide else 0,
         )
 
 
@@ -111,20 +118,29 @@ def _line(state: State, i: int, row: _Row, widths: _Widths, room: Room) -> Line:
         text = sparkline(samples, state.polls - len(samples), row.total, widths.spark - 2, _SPARK_STEP, room.unicode)
         content += line((f" {text} ", "live"))
     if widths.actual:
-        content += _beside(state, row.name)
+        content += _beside(state, row.name, widths.actual)
     return tuple(content)
 
 
-def _beside(state: State, name: str) -> tuple[Span, ...]:
-    """`predicted 22.1 | actual 22.3 GiB`, of the running server's own plan."""
-    predicted = dict(state.server.predicted).get(name)
-    actual = next((m + c + w for n, m, c, w in state.server.actual if n == name), None)
-    if predicted is None or actual is None:
-        return ((" " * _BESIDE, "text"),)
+def _actual_width(state: State) -> int:
+    if not state.server.actual or not state.server.predicted:
+        return 0
+    return _BESIDE + (len(_MAPPED) if any(model is None for _, model, _, _ in state.server.actual) else 0)
+
+
+def _beside(state: State, name: str, width: int) -> tuple[Span, ...]:
+    """`predicted 22.1 | actual 22.3 GiB`, of the running server's own plan. Both sides without weights that are mapped."""
+    expected = next((parts for n, *parts in state.server.predicted if n == name), None)
+    found = next((parts for n, *parts in state.server.actual if n == name), None)
+    if expected is None or found is None:
+        return ((" " * width, "text"),)
+    mapped = found[0] is None
+    predicted, actual = (sum(n or 0 for n in parts[mapped:]) for parts in (expected, found))
     unit = GIB if max(predicted, actual) >= GIB else MIB
     text = f"{predicted / unit:,.2f}" if unit == GIB else f"{predicted / unit:,.0f}"
     took = f"{actual / unit:,.2f} GiB" if unit == GIB else f"{actual / unit:,.0f} MiB"
-    return tuple(fit(line(("predicted ", "dim"), f"{text:>6}", (" | actual ", "dim"), (f"{took:>10}", "accent")), _BESIDE))
+    said = line(("predicted ", "dim"), f"{text:>6}", (" | actual ", "dim"), (f"{took:>10}", "accent"))
+    return fit((*said, *line((f" {_MAPPED}" if mapped and expected[0] else "", "dim"))), width)
 
 
 def _device_row(state: State, i: int) -> _Row:

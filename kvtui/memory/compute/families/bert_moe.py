@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend_uncached, qkv, uncached
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, moe
 
 ARCHITECTURES = ("nomic-bert-moe",)
@@ -28,3 +29,6 @@ def graph(g: Build) -> None:
         cur = g.normed(g.add(cur, inner), "layer_output_norm", il, "layer")
     cur.name, cur.output = "result_embd", True
     g.expand(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph)
