@@ -16,7 +16,7 @@ def largest_context(request: Request, most: int) -> int | None:
     from kvtui.placement.solve.problem import build_problem
 
     def spare(cells: int) -> int:
-        best = search(build_problem(replace(request, context=replace(request.context, n_ctx=cells))))
+        best = search(build_problem(replace(request, context=replace(request.context, n_ctx=cells)), over=True))
         if best.over_bytes:
             return -best.over_bytes
         return spare_bytes(request.machine, request.capacities, best.estimate, request.ram_capacity)

@@ -107,6 +107,7 @@ class OnDevices:
     each."""
 
     seen: dict[Hashable, dict[Hashable, _Seen]] = field(default_factory=dict, repr=False)
+    only: list[InPlace] = field(default_factory=list, repr=False)  # the one placement that there is on one device
 
     def largest(self, request: Request, most: int, runs: Hashable, known: int = 0) -> int | None:
         """The most tokens up to `most`, to 256, for which one is found; None where 256 are too many. `known`: tokens that are
@@ -115,10 +116,14 @@ class OnDevices:
             return most
         if _too_heavy(request):
             return None
+        request = replace(request, no_ram=True)
+        if sum(map(bool, request.capacities)) == 1 and not request.pins:
+            self.only.extend(() if self.only else [InPlace(_all_there(request))])
+            return self.only[0].largest(request, most, runs)
         seen = self.seen.setdefault(_read(request, runs), {})
 
         def spare(cells: int) -> int:
-            best = search(build_problem(replace(request, no_ram=True, context=replace(request.context, n_ctx=cells))))
+            best = search(build_problem(replace(request, context=replace(request.context, n_ctx=cells))))
             if CPU in best.homes or CPU in best.places:
                 return -max(best.over_bytes, 1)
             placement = best.homes, best.places
@@ -130,14 +135,18 @@ class OnDevices:
 
         if not seen:
             return last(spare, most, known)
-        alone = sum(map(bool, request.capacities)) == 1  # what is known to fit there may well be the answer
 
         def guess(turn: int) -> int | None:
-            if known and alone and turn == 1:
-                return known // CELL_STEP + 1
             return max([s.steps(request, most) for s in [*seen.values()][-_PLACEMENTS:]])
 
         return _between(lambda cells: spare(cells) >= 0, guess, most, known // CELL_STEP)
+
+
+def _all_there(request: Request) -> Assignment:
+    """Everything on the one device that may be used."""
+    problem = build_problem(request, over=True)
+    device = next(i for i, n_bytes in enumerate(request.capacities) if n_bytes)
+    return problem.assignment((device,) * len(problem.home_bytes), (device,) * len(problem.movables))
 
 
 def _between(fits: Callable[[int], bool], guess: Callable[[int], int | None], most: int, low: int = 0) -> int | None:
