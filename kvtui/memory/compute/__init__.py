@@ -15,6 +15,7 @@ Adding a family. Write families/NAME.py with
 - repeats(model) -> bool, only where equal blocks do not take the same memory (a block reads a part of its own of an input,
   or another block's cache);
 - alibi(model) -> bool, only where attention is biased by distance and the header does not say so.
+- ACROSS, architectures whose blocks attend to rows that are there beside the batch (engine.py, _strays);
 - TURNS, where more turns of a run are needed than collapse.py's; ALONE, architectures for which a batch of one slot is
   reserved as well (llama-context.cpp, sched_reserve).
 What counts is the order of ggml_build_forward_expand, which source is first, what is a view, and what goes through build_norm

@@ -164,7 +164,7 @@ class Engine:
         return not self._graph(sizes, representatives([k.shape for k in kinds(self.model)], self._turns)).left_to_cpu
 
     def _graph(self, sizes: Shapes, blocks: tuple[int, ...], named: bool = False) -> Graph:
-        if named or self.drafts or not self._alike:
+        if named or self.drafts or not self._alike or not (self.context.offload_kqv or sizes.flash):
             return build_graph(self.model, self.context, sizes, blocks, self.drafts)
         return graph_of(self.model, self.context, sizes, blocks)
 
@@ -241,11 +241,12 @@ class Engine:
         return left.union(without) if without else left
 
     def _pins(self, g: Graph, assignment: Assignment, tokens: int) -> list[tuple[int, int]]:
-        """Norms that stay on their block's device."""
+        """Norms that stay on their block's device, and what attention without flash leaves in RAM with its cache."""
         layers = assignment.layer_devices
+        kept = [(i, self.n - 1) for i in g.on_cpu]
         if CPU in layers and tokens >= _SMALL_BATCH:
-            return []
-        return [(i, layers[il] % self.n) for i, il in g.pinned]
+            return kept
+        return [*kept, *[(i, layers[il] % self.n) for i, il in g.pinned]]
 
     def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
         """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,
@@ -277,10 +278,12 @@ class Engine:
 
     def _strays(self, assignment: Assignment) -> bool:
         """The same where a block in RAM has the kernel, but a device takes the operation: what a scan of the next block
-        reads comes right behind it, before the rest of its own block."""
+        reads comes right behind it, before the rest of its own block; or what is attended to is made of many rows, whatever
+        is asked (families/: ACROSS)."""
         layers, blocks = assignment.layer_devices, self.model.layers
+        across = self.model.architecture in getattr(families()[self.model.architecture], "ACROSS", ())
         if not self._may_turn_off or not any(
-            layers[il] == CPU != layers[il + 1] and blocks[il].has_cache and blocks[il + 1].is_recurrent
+            layers[il] == CPU and (across or (layers[il + 1] != CPU and blocks[il].has_cache and blocks[il + 1].is_recurrent))
             for il in range(self.model.n_layer - 1)
         ):
             return False
@@ -290,7 +293,16 @@ class Engine:
         at = place(
             g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
         )
-        return any(at[i] != layers[a.block] % self.n for i, a in g.attention.items() if a.block >= 0)
+        return any(at[i] != layers[self._block_of(g, i)] % self.n for i in g.attention)
+
+    def _block_of(self, g: Graph, i: int) -> int:
+        """The block of an attention operation: of the cache that it reads, or of the weights that its K is made of."""
+        if g.attention[i].block >= 0:
+            return g.attention[i].block
+        made = g.nodes[i].src[1]
+        while made.home is None:
+            made = made.src[0]
+        return self.model.tensors[made.home.number].block or 0
 
     def _cached(self, assignment: Assignment, tokens: int) -> dict[int, int]:
         """Tensors of experts that a batch of so many tokens reads from the expert cache, and its device."""

@@ -56,6 +56,7 @@ class Node:
         "nb",
         "ne",
         "offset",
+        "on_cpu",
         "op",
         "output",
         "src",
@@ -70,6 +71,7 @@ class Node:
         self.layer = -1
         self.offset = 0
         self.input = self.output = False
+        self.on_cpu = False  # put there, whatever its sources are (ggml_backend_sched_set_tensor_backend)
         self.exact = False  # its second source is read as f32 (ggml_prec_set_src)
         self.home: Home | None = None
 
@@ -181,6 +183,10 @@ class Tape:
 
     def sqrt(self, a: Node) -> Node:
         return self._result("sqrt", a, a)
+
+    def set(self, a: Node, part: Node) -> Node:
+        """ggml_set: a copy of `a` with `part` in it."""
+        return self._result("set", a, a, part)
 
     def fill(self, a: Node) -> Node:
         return self._result("fill", a, a)

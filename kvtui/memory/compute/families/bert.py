@@ -58,7 +58,7 @@ def _network(g: Build, cur: Node, il: int) -> Node:
     """Experts in every other block of nomic-bert-moe; jina-bert-v2's `up` may hold the gate too."""
     if g.w("ffn_gate_inp", il) is not None:
         return moe(g, cur, il, _ROUTING)
-    gated = g.w("ffn_gate", il) is not None
-    if g.model.architecture == "jina-bert-v2" and not gated and g.need("ffn_up", il).ne[1] != int(g.number("feed_forward_length")):
+    both = g.w("ffn_gate", il) is None and g.need("ffn_up", il).ne[1] != g.number_of("feed_forward_length", il)
+    if g.model.architecture == "jina-bert-v2" and both:
         return halves(g, cur, il)
     return dense(g, cur, il, "silu" if g.model.architecture == "nomic-bert" else "gelu", scales=False)
