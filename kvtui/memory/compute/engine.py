@@ -164,7 +164,7 @@ class Engine:
         return not self._graph(sizes, representatives([k.shape for k in kinds(self.model)], self._turns)).left_to_cpu
 
     def _graph(self, sizes: Shapes, blocks: tuple[int, ...], named: bool = False) -> Graph:
-        if named or self.drafts or not self._alike or not (self.context.offload_kqv or sizes.flash):
+        if named or self.drafts or not self._alike:
             return build_graph(self.model, self.context, sizes, blocks, self.drafts)
         return graph_of(self.model, self.context, sizes, blocks)
 
