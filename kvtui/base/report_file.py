@@ -9,9 +9,10 @@ from pathlib import Path
 
 from kvtui import __version__
 from kvtui.base.files import private_folder, state_folder
-from kvtui.base.secrets import SECRET_OPTIONS, redacted
+from kvtui.base.secrets import redacted
 
 KEPT_REPORTS = 20
+_MOST_SAID = 300  # characters of an error's own text on the screen; all of it is in the report
 _MOST_LINE = 2_000  # characters of one line of a report: an exception's text may be a whole file
 _MOST_LINES = 2_000
 
@@ -43,8 +44,7 @@ def _report(error: BaseException, doing: str) -> str:
     lines = [line[:_MOST_LINE] for part in (*head, *told.format()) for line in part.splitlines()]
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES // 2], "...", *lines[-_MOST_LINES // 2 :]]
-    text = redacted("\n".join(lines) + "\n", [os.environ.get(name, "") for name in SECRET_OPTIONS.values()])
-    return _short(text)
+    return _short(redacted("\n".join(lines) + "\n"))
 
 
 def _short(text: str) -> str:
@@ -63,7 +63,6 @@ def unforeseen(error: BaseException, doing: str) -> str:
         said = str(error)
     except Exception:
         said = ""
-    secrets = [os.environ.get(name, "") for name in SECRET_OPTIONS.values()]
-    what = redacted(f"{type(error).__name__}{': ' + said[:_MOST_LINE] if said else ''}", secrets)[:300]
+    what = redacted(f"{type(error).__name__}{': ' + said[:_MOST_LINE] if said else ''}")[:_MOST_SAID]
     where = f"a report is at {path}" if path is not None else "no report could be written"
     return f"something unforeseen: {what}; {where}"

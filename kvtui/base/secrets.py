@@ -1,5 +1,6 @@
 """Keys and tokens kept out of sight: of a process list, of files others can read, of reports."""
 
+import os
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
@@ -46,8 +47,9 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, f"{host}:{port}" if port is not None else host, parts.path, "", ""))
 
 
-def redacted(text: str, secrets: Sequence[str] = ()) -> str:
-    """`text` without the secrets of URLs and options in it, nor any of `secrets`."""
+def redacted(text: str) -> str:
+    """`text` without the secrets of URLs and options in it, nor those of this process's own variables."""
+    secrets = {os.environ.get(name, "") for name in SECRET_OPTIONS.values()}
     for secret in sorted((s for s in secrets if len(s) >= _SHORTEST), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     text = _URL.sub(lambda m: shown_url(m[0]), text)

@@ -5,6 +5,7 @@ import re
 from kvtui.base.findings import UsageError
 
 MIB, GIB = 2**20, 2**30
+F16_BYTES, F32_BYTES = 2, 4  # of a value (IEEE 754)
 _UNITS = {
     "": 1,
     "b": 1,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 TAIL = 0.999  # as llama.cpp's tools/perplexity/perplexity.cpp, kl_divergence, prints it
 POSITIONS, MOST_POSITIONS = 128, 2000  # of a text, by default and at most: 2,000 are 5 MB to keep
+EXACT_POSITIONS = 1000  # by default with llama-perplexity, which reads a chunk at once; 0.5 GB for the largest vocabularies
 _LEAST = 1e-9  # probability of a lump that rounding made 0 or less
 
 
@@ -23,13 +24,14 @@ class Likeliest:
 
 @dataclass(frozen=True)
 class Divergence:
-    """Of a pair from f16/f16 over `positions` positions. `mean`, `tail` (99.9 %): KL divergence in nats, lower bounds;
-    `top_1`: the fraction of positions with the same likeliest token."""
+    """Of a pair from f16/f16 over `positions` positions. `mean`, `tail` (99.9 %): KL divergence in nats, lower bounds unless
+    `exact`; `top_1`: the fraction of positions with the same likeliest token."""
 
     mean: float
     tail: float
     top_1: float
     positions: int
+    exact: bool = False
 
 
 def kl_divergence(reference: Likeliest, other: Likeliest) -> float:

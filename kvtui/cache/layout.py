@@ -6,12 +6,12 @@ llama-memory-recurrent.cpp, llama-memory-hybrid-idx.cpp: the constructors."""
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
+from kvtui.base.sizes import F32_BYTES
 from kvtui.flags.cache_types import CACHE_TYPES, CacheType
 from kvtui.flags.context import ContextParams, pad256
 from kvtui.model.blocks import CSA_RATIO, HCA_RATIO
 from kvtui.model.spec import Layer, ModelSpec
 
-F32_BYTES = 4
 DEFAULT_DRAFT = 3  # common/common.h, common_params_speculative_draft: n_max
 # common/common.h, need_n_rs_seq: the --spec-type that draft a few tokens and may take them back
 _ROLLS_BACK = frozenset(("draft-mtp", "draft-eagle3", "draft-dflash", "draft-dspark"))

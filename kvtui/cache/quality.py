@@ -66,12 +66,13 @@ class Risk:
 @dataclass(frozen=True)
 class Quality:
     """A pair's label, its figures with the kin of each (nearest first), the mean KL divergence it is expected to add to
-    that of f16/f16, and `why` where the label or the pair needs a reason."""
+    that of f16/f16, and `why` where the label or the pair needs a reason. `typical`: what the series alone let expect."""
 
     label: Label
     figures: tuple[tuple[Figure, Kin], ...]
     expected: float
     why: str = ""
+    typical: float = 0.0
 
     @property
     def here(self) -> tuple[Figure, ...]:
@@ -111,8 +112,8 @@ def quality(type_k: str, type_v: str, model: ModelSpec, here: Sequence[MeasuredH
     is known from tasks that the text of a measurement has none of."""
     table = _table()
     sides = zip((type_k, type_v), ("k", "v"), rotated(model), strict=True)
-    expected = sum(table.costs["rotated" if turned else "plain"][side].get(name, 0.0) for name, side, turned in sides)
-    expected = expected_here(type_k, type_v, expected, here)
+    typical = sum(table.costs["rotated" if turned else "plain"][side].get(name, 0.0) for name, side, turned in sides)
+    expected = expected_here(type_k, type_v, typical, here)
     label: Label = next((name for most, name in LABELS if expected <= most), "risky")
     if label == "reference" and not {type_k, type_v} <= _EXACT:
         label = "as f16"
@@ -127,15 +128,16 @@ def quality(type_k: str, type_v: str, model: ModelSpec, here: Sequence[MeasuredH
     own = [(f, HERE) for m in mine for f in _figures(m, model, any(rotated(model)))]
     own += [(f, kin(f, model)) for f in table.figures if (f.type_k, f.type_v) == (type_k, type_v)]
     own.sort(key=lambda entry: (_KIN.index(entry[1]), entry[0].rotated != any(rotated(model))))
-    return Quality(label, tuple(own), expected, why)
+    return Quality(label, tuple(own), expected, why, typical)
 
 
 def _figures(m: MeasuredHere, model: ModelSpec, turned: bool) -> list[Figure]:
-    """A measurement as figures: of KL divergence (in nats, lower bounds), of agreement, of finding what is far back."""
+    """A measurement as figures: of KL divergence (in nats), of agreement, of finding what is far back."""
     d, (found, asked) = m.divergence, m.needles
+    bound = "" if d.exact else ", at least"
     told = (
-        ("mean KL divergence, at least", d.mean),
-        ("KL divergence at the 99.9 % tail, at least", d.tail),
+        (f"mean KL divergence{bound}", d.mean),
+        (f"KL divergence at the 99.9 % tail{bound}", d.tail),
         ("top-1 agreement with f16/f16, %", d.top_1 * 100),
         (f"numbers found of {asked} in {m.context:,} tokens", float(found)),
     )

@@ -7,9 +7,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-EXIT_OK, EXIT_NO, EXIT_USAGE, EXIT_UNFORESEEN = 0, 1, 2, 3
-_INTERRUPTED = 128 + 2  # as shells call the end by SIGINT
-_NOBODY_READS = 128 + 13  # SIGPIPE
+from kvtui.base.exit_codes import EXIT_OK, EXIT_UNFORESEEN, EXIT_USAGE, INTERRUPTED, NOBODY_READS, by_signal
 
 
 def main() -> None:
@@ -20,7 +18,7 @@ def main() -> None:
 
         code = _run(KvtuiError)
     except KeyboardInterrupt:
-        code = _INTERRUPTED
+        code = INTERRUPTED
     sys.exit(code)
 
 
@@ -35,14 +33,14 @@ def _run(foreseen: type[Exception]) -> int:
     except SystemExit as e:
         return e.code if isinstance(e.code, int) else EXIT_OK
     except (click.exceptions.Abort, KeyboardInterrupt):
-        return _INTERRUPTED
+        return INTERRUPTED
     except click.ClickException as e:
         return _told(e.format_message(), EXIT_USAGE)
     except foreseen as e:
         return _told(str(e), EXIT_USAGE)
     except BrokenPipeError:
         _nobody_reads()
-        return _NOBODY_READS
+        return NOBODY_READS
     except Exception as e:
         from kvtui.base.report_file import unforeseen
 
@@ -62,7 +60,7 @@ def emit(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _nobody_reads()
-        sys.exit(_NOBODY_READS)
+        sys.exit(NOBODY_READS)
     except OSError as e:
         _nobody_reads()
         raise KvtuiError(f"the output cannot be written: {e.strerror}") from None
@@ -96,7 +94,7 @@ def _end_in_order() -> None:
     """SIGTERM and SIGHUP end the program by an exception, so that what it started ends with it."""
 
     def end(number: int, _: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
+        sys.exit(by_signal(number))
 
     for name in ("SIGTERM", "SIGHUP"):  # SIGHUP is not on Windows
         number = getattr(signal, name, None)

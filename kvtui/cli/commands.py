@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kvtui import __version__
+from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.boundary import say
 from kvtui.cli.exporting import export
 from kvtui.cli.machines import machine
 from kvtui.cli.models import models
@@ -183,6 +184,7 @@ for _command in (table, guide, profile, quality, machine, serve, export, models,
 def devices(llama_server: str | None, rpc: str | None, measure: bool, as_json: bool) -> None:
     """What this machine has."""
     from kvtui.report.as_json import inventory_json
+    from kvtui.tasks.held_now import held_now
     from kvtui.tasks.inventory import inventory_of
     from kvtui.tasks.ram_speed import CALLED_OFF, measure_ram
     from kvtui.tasks.remote_devices import rpc_devices
@@ -196,12 +198,13 @@ def devices(llama_server: str | None, rpc: str | None, measure: bool, as_json: b
     if rpc is not None:
         far = rpc_devices(rpc, llama_server)
         found = replace(found, machine=replace(found.machine, devices=(*far, *found.machine.devices)))
+    held = held_now(found.machine.devices)
     if as_json:
-        print_json(inventory_json(found))
+        print_json(inventory_json(found, held))
     else:
         from kvtui.report.as_text import inventory_lines
 
-        echo_lines(inventory_lines(found))
+        echo_lines(inventory_lines(found, held))
 
 
 @cli.command()

@@ -4,8 +4,9 @@ import sys
 
 import click
 
+from kvtui.base.exit_codes import EXIT_NO
 from kvtui.base.findings import UsageError
-from kvtui.cli.boundary import EXIT_NO, say
+from kvtui.cli.boundary import say
 from kvtui.cli.options import address_options, shared_options
 from kvtui.cli.printing import fetched
 from kvtui.header.address import ModelAddress

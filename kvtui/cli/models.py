@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK
+from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json
 from kvtui.tasks.options import Options

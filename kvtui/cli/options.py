@@ -11,7 +11,8 @@ import click
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.flags.cache_types import CACHE_TYPES
-from kvtui.flags.known import OLD_LOAD_SWITCHES
+from kvtui.flags.known import OLD_LOAD_SWITCHES, known_flags, unknown_flag
+from kvtui.server.process.ports import LARGEST_PORT
 from kvtui.tasks.options import OF_MACHINES, Options, check_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,14 +29,24 @@ def positive_seconds(ctx: click.Context, param: click.Parameter, value: float | 
     return value
 
 
-def _said_today(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+def _remembered(ctx: click.Context, param: click.Parameter, given: bool) -> None:
     if given:
-        old = param.opts[0]
-        raise UsageError(f"{old}: llama-server has no such flag since it has -lm; write -lm {OLD_LOAD_SWITCHES[old][1]}")
+        ctx.meta[_OLD_SWITCH] = param.opts[0]  # as in the server's parser, the last one counts
 
 
+def _with_old_switch(options: Options, old: str) -> Options:
+    """`options` with -lm's word for a switch that builds before had in its place. Raises UsageError where the build has not."""
+    from kvtui.tasks.opening import build_of
+
+    build = build_of(options)
+    if old not in known_flags(build):
+        raise unknown_flag(old, old, build)
+    return options if options.load_mode is not None else replace(options, load_mode=OLD_LOAD_SWITCHES[old][0])
+
+
+_OLD_SWITCH = "kvtui.old_switch"
 _OLD: tuple[Callable[[Any], Any], ...] = tuple(
-    _option(name, f"old_{i}", is_flag=True, hidden=True, expose_value=False, callback=_said_today)
+    _option(name, f"old_{i}", is_flag=True, hidden=True, expose_value=False, callback=_remembered)
     for i, name in enumerate(OLD_LOAD_SWITCHES)
 )
 
@@ -145,7 +156,9 @@ def _settle_models(values: dict[str, Any], named: str | None) -> None:
 
 def address_options(command: F) -> F:
     """Adds where llama-server is to listen."""
-    port = _option("--port", type=click.IntRange(1, 65535), help="Port of llama-server [default: 8080, from b11549 on 9931].")
+    port = _option(
+        "--port", type=click.IntRange(1, LARGEST_PORT), help="Port of llama-server [default: 8080, from b11549 on 9931]."
+    )
     return _option("--host", help="Address it listens on [default: 127.0.0.1].")(port(command))
 
 
@@ -186,6 +199,8 @@ def shared_options(command: F) -> F:
         if "models" in values:
             _settle_models(values, named)
         check_options(options)
+        old = click.get_current_context().meta.get(_OLD_SWITCH)
+        options = _with_old_switch(options, old) if old is not None else options
         refuse_unheard(command.__name__, options)
         return command(*args, options=options, **values)
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
-from kvtui.cache.divergence import MOST_POSITIONS, POSITIONS
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cache.divergence import EXACT_POSITIONS, MOST_POSITIONS, POSITIONS
+from kvtui.cli.boundary import say
 from kvtui.cli.options import in_environment, shared_options
 from kvtui.cli.printing import StageLine, echo_lines, fetched, print_json
 from kvtui.hardware.simulated import refuse_simulated
@@ -31,9 +32,13 @@ if TYPE_CHECKING:
 @click.option(
     "--positions",
     type=click.IntRange(1, MOST_POSITIONS),
-    default=POSITIONS,
-    show_default=True,
-    help="Places in a text to compare.",
+    help=f"Places in a text to compare [default: {POSITIONS}; with llama-perplexity {EXACT_POSITIONS}, or all the text has].",
+)
+@click.option(
+    "--llama-perplexity",
+    metavar="PATH",
+    help="The llama-perplexity that compares [default: LLAMA_PERPLEXITY, or the one beside the llama-server]; 'none': "
+    "llama-server alone.",
 )
 @click.option("--again", is_flag=True, help="Measure anew what was measured before.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -43,17 +48,22 @@ def quality(
     options: Options,
     pairs: Sequence[str],
     text: str | None,
-    positions: int,
+    positions: int | None,
+    llama_perplexity: str | None,
     again: bool,
     as_json: bool,
     flags: Sequence[str],
 ) -> None:
-    """What K/V pairs cost in quality on MODEL, measured here with llama-server (as planned, or with exactly FLAGS)."""
+    """What K/V pairs cost in quality on MODEL, measured here (run as planned, or with exactly FLAGS)."""
+    from kvtui.header.identity import model_identity
     from kvtui.report.quality import quality_json, quality_lines
     from kvtui.server.binary.find import choose_server
+    from kvtui.server.binary.perplexity import perplexity_of
+    from kvtui.server.measure.exact import Comparer
     from kvtui.server.measure.pairs import Bench, measure
+    from kvtui.server.measure.quality_kept import bases_folder
     from kvtui.server.process.passing import NotServed
-    from kvtui.tasks.history import gpus_of, request_key
+    from kvtui.tasks.history import gpus_of
     from kvtui.tasks.quality import PAIRS, bundled_text, given_text, own_flags, parse_pair, refuse_plan_options
 
     wanted = tuple(dict.fromkeys(map(parse_pair, pairs))) or PAIRS
@@ -64,11 +74,19 @@ def quality(
         refuse_plan_options(options)
         argv = own_flags(flags, options.ctx_size)
     server = choose_server(options.llama_server)
+    perplexity, unused = perplexity_of(server, llama_perplexity)
     request = _request(model, options)
     env: dict[str, str] = {}
     if not flags:
         argv, env = _planned(request, options.server_args)
-    bench = Bench(server, path, request_key(request), gpus_of(request.machine), argv, env, positions)
+    comparer = None
+    if perplexity is not None:
+        comparer = Comparer(perplexity, path, argv, env, bases_folder(), request.model.n_vocab)
+    places = positions or (EXACT_POSITIONS if comparer else POSITIONS)
+    identity, gpus = model_identity(request.model.header), gpus_of(request.machine)
+    bench = Bench(server, path, identity, gpus, argv, env, places, comparer)
+    if unused:
+        say(f"{unused}; divergences are lower bounds")
     progress = StageLine()
     try:
         outcomes = measure(bench, wanted, texts, progress, again=again)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.base.findings import UsageError
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK
 from kvtui.cli.naming import named_model
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json

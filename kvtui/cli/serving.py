@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kvtui.base.exit_codes import EXIT_NO
 from kvtui.base.findings import UsageError
-from kvtui.cli.boundary import EXIT_NO, say
+from kvtui.cli.boundary import say
 from kvtui.cli.options import address_options, positive_seconds, shared_options
 from kvtui.cli.printing import fetched
 from kvtui.header.address import ModelAddress

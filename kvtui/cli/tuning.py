@@ -6,8 +6,9 @@ from dataclasses import replace
 import click
 
 from kvtui.base.build import build_in
+from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.base.findings import UsageError
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.boundary import say
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import StageLine, echo_lines, fetched, print_json
 from kvtui.hardware.simulated import refuse_simulated

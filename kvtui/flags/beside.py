@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kvtui.flags.overrides import Override
 
-ALL_LAYERS = 2**31 - 1
+ALL_LAYERS = 2**31 - 1  # as many as an int32 holds: every block, however many there are
 
 
 @dataclass(frozen=True)

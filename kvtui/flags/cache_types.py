@@ -40,3 +40,4 @@ CACHE_TYPES: dict[str, CacheType] = {
         CacheType("iq4_nl", 32, 18),
     )
 }
+ALL_PAIRS = len(CACHE_TYPES) ** 2  # of K and V

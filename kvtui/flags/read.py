@@ -107,7 +107,14 @@ _SPEC_TYPES = (
 )
 
 
+# names of earlier builds, and of the branch that MTP came from, and what they are called today
+_OLD_SPEC_TYPES = {"mtp": "draft-mtp", "draft": "draft-simple", "eagle3": "draft-eagle3", "dflash": "draft-dflash"}
+
+
 def _spec_types(flag: str, value: str) -> tuple[str, ...]:
+    old = next((name for name in value.split(",") if name in _OLD_SPEC_TYPES), None)
+    if old is not None:
+        raise UsageError(f"{flag} {old}: today it is called {_OLD_SPEC_TYPES[old]}")
     names = tuple(_choice(flag, name, _SPEC_TYPES) for name in value.split(","))
     return () if "none" in names else names
 

@@ -46,6 +46,7 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
                 description=known.name if known else description,
                 compute_capability=target,
                 flops=known.flops if known else None,
+                peak_operations=known.peak_operations if known else None,
                 display=card.display,
                 slot=card.pci_id,
             )

@@ -5,15 +5,19 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from kvtui.base.findings import UsageError
+from kvtui.base.sizes import GIB
 from kvtui.hardware.device import Device
 from kvtui.hardware.pcie import link_rate
 
 _MOST_DEVICES = 16  # ggml-cuda.h, GGML_CUDA_MAX_DEVICES
+_PAGES = "https://www.techpowerup.com/gpu-specs/"  # where a page without an address of its own lies
 _SAME_SIZE = 0.12  # a driver lists up to this much less than a card is sold with (ECC, firmware)
 _LIKE = 0.5  # of two names' letters in common, from which one may stand for the other
 _COUNT = re.compile(r"^(?P<count>\d{1,3})\s*[x×]\s*(?P<name>\D.*|\d{3,}.*)$", re.IGNORECASE)
@@ -22,9 +26,9 @@ _WORDS = re.compile(
     r"\b(nvidia|geforce|quadro|tesla|rtx|amd|radeon|rx|instinct|intel|arc|apple|graphics|gpu|generation|workstation|edition)\b"
     r"|\((r|tm)\)|[^a-z0-9]"
 )
-_METAL_LARGE_GIB = (
-    36  # above it Metal's default working set is 3/4 of memory, up to it 2/3 (recommendedMaxWorkingSetSize as seen)
-)
+# Metal's recommendedMaxWorkingSetSize as seen on Macs: this share of memory above so much, that share up to it
+_METAL_LARGE_BYTES = 36 * GIB
+_METAL_LARGE, _METAL_SMALL = Fraction(3, 4), Fraction(2, 3)
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,18 @@ class Card:
     backend: str  # prefix of llama.cpp's device name
     total_bytes: int
     bandwidth: float  # bytes a second
-    source: str
+    source: str  # URL of the page its figures are published on
+    checked: str  # month in which those that `compared` names were held against that page; "": none were
+    compared: frozenset[str]  # names of figures in cards.toml; without those that the page has otherwise
     link: float | None = None  # bytes a second
     compute_capability: int | None = None  # as Device's
     gfx: str | None = None
     shared: bool = False
     flops: float | None = None  # f32 operations a second of its shaders
+    peak_operations: float | None = None  # a second, of its matrix units: an upper bound
+    memory_bits: int = 0  # width of its memory
+    memory_gbps: float = 0.0  # gigabits a second of each of them
+    fitted: bool = False  # memory_gbps was chosen to give the bandwidth
     also: tuple[str, ...] = ()
 
 
@@ -54,22 +64,29 @@ def _cards_of(group: dict[str, Any], row: dict[str, Any]) -> list[Card]:
     row = {**group, **row}
     sizes = row["gib"] if isinstance(row["gib"], list) else [row["gib"]]
     many = len(sizes) > 1
+    pages = row["page"] if isinstance(row["page"], list) else [row["page"]] * len(sizes)
     also, gfx = tuple(row.get("also", ())), row.get("gfx")
     return [
         Card(
             name=f"{row['name']} {gib}GB" if many else row["name"],
             backend=row["backend"],
-            total_bytes=gib * 2**30,
+            total_bytes=gib * GIB,
             bandwidth=row["gb_s"] * 1e9,
-            source=row["source"],
+            source=urljoin(_PAGES, page),
+            checked=row["checked"],
+            compared=frozenset(row["compared"].split() if row["checked"] else ()) - set(row.get("differs", "").split()),
             link=link_rate(*map(int, row["pcie"].split("x"))) if "pcie" in row else None,
             compute_capability=int(gfx.removeprefix("gfx"), 16) if gfx else row.get("compute"),
             gfx=gfx,
             shared=row.get("shared", False),
             flops=row["tflops"] * 1e12 if "tflops" in row else None,
+            peak_operations=row["peak"] * 1e12 if "peak" in row else None,
+            memory_bits=row["bits"],
+            memory_gbps=row["gbps"],
+            fitted=row.get("fitted", False),
             also=(*also, row["name"]) if many else also,
         )
-        for gib in sizes
+        for gib, page in zip(sizes, pages, strict=True)
     ]
 
 
@@ -124,7 +141,7 @@ def _usable_bytes(card: Card) -> int:
 
 def metal_limit_bytes(total_bytes: int) -> int:
     """What Metal lets the GPU take of a Mac's memory."""
-    return total_bytes * 3 // 4 if total_bytes > _METAL_LARGE_GIB * 2**30 else total_bytes * 2 // 3
+    return int(total_bytes * (_METAL_LARGE if total_bytes > _METAL_LARGE_BYTES else _METAL_SMALL))
 
 
 def _chosen(text: str, what: str) -> list[Card]:
@@ -163,6 +180,7 @@ def expand_cards(text: str, before: Sequence[Device] = ()) -> tuple[Device, ...]
                 simulated=True,
                 compute_capability=card.compute_capability,
                 flops=card.flops,
+                peak_operations=card.peak_operations,
             )
         )
     return tuple(devices[len(before) :])

@@ -27,6 +27,7 @@ class Device:
     simulated: bool = False
     display: bool = False  # a desktop is drawn on it
     flops: float | None = None  # f32 operations a second of its shaders, as published
+    peak_operations: float | None = None  # a second, of its matrix units, as published: what no program exceeds
     seen_at: float | None = None  # where it cannot be asked now: of when its memory is, in seconds since the epoch
     compute_capability: int | None = None  # CUDA: 86 for 8.6; ROCm: 0x1100 for gfx1100
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-from kvtui.hardware.drm import DrmCard, cards, processes
+from kvtui.hardware.drm import DrmCard, DrmProcess, cards, processes
 from kvtui.hardware.watch import Watch
 
 _AMD, _INTEL = 0x1002, 0x8086  # PCI vendors
@@ -23,6 +23,7 @@ class DrmUse:
     utilization: int | None = None  # percent
     temperature: int | None = None  # Celsius
     power: float | None = None  # Watt
+    processes: tuple[DrmProcess, ...] = ()  # of those that this user may look into
 
 
 Uses = dict[str, DrmUse]  # by PCI place
@@ -30,10 +31,10 @@ Uses = dict[str, DrmUse]  # by PCI place
 
 def read_uses(root: Path) -> Uses:
     """All cards of both vendors."""
-    uses = {card.pci_id: _use_of_amd(card) for card in cards(root, _AMD)}
+    uses = {card.pci_id: _use_of_amd(card, processes(root, card.pci_id)) for card in cards(root, _AMD)}
     for card in cards(root, _INTEL):
-        held = sum(p.used_bytes for p in processes(root, card.pci_id))
-        uses[card.pci_id] = DrmUse(held, 0, None, *_sensors(card))
+        found = processes(root, card.pci_id)
+        uses[card.pci_id] = DrmUse(sum(p.used_bytes for p in found), 0, None, *_sensors(card), found)
     return uses
 
 
@@ -48,9 +49,9 @@ def poll(root: Path = Path("/"), timeout_seconds: float = _TIMEOUT_SECONDS) -> t
     return _watch(root).look(timeout_seconds)
 
 
-def _use_of_amd(card: DrmCard) -> DrmUse:
+def _use_of_amd(card: DrmCard, found: tuple[DrmProcess, ...]) -> DrmUse:
     mapped = card.number("mem_info_gtt_used") or 0
-    return DrmUse(card.number("mem_info_vram_used"), mapped, card.number("gpu_busy_percent"), *_sensors(card))
+    return DrmUse(card.number("mem_info_vram_used"), mapped, card.number("gpu_busy_percent"), *_sensors(card), found)
 
 
 def _sensors(card: DrmCard) -> tuple[int | None, float | None]:

@@ -41,6 +41,7 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
                 bandwidth_source="published" if one else None,
                 link=card.link,
                 description=one.name if one else description,
+                peak_operations=one.peak_operations if one else None,
                 display=card.display,
                 slot=card.pci_id,
             )

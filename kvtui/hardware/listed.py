@@ -40,4 +40,5 @@ def with_published(device: Device) -> Device:
         shared=card.shared,
         compute_capability=card.compute_capability,
         flops=card.flops,
+        peak_operations=card.peak_operations,
     )

@@ -22,14 +22,11 @@ MOST_TENSORS = 1 << 18  # a model with its experts apart has 60,000
 _CHUNK = 1 << 20  # bytes read at a time while stepping over a vocabulary
 
 
-_MOST_SAID = 8192  # characters: a path and what is said of it, not a key as long as the file
+_MOST_SAID = 200  # characters of a key: of any that means something, all
 
 
 class HeaderError(KvtuiError):
-    """What is wrong with a header and where; one sentence, whatever its keys are called."""
-
-    def __init__(self, said: str) -> None:
-        super().__init__(printable(said, _MOST_SAID))
+    """What is wrong with a header and where; one sentence."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +62,15 @@ class TensorInfo:
 @dataclass(frozen=True)
 class Header:
     """What one GGUF file (or a joined split set) says: `data_offset` is where tensor data begins in the first file.
-    `types`: the type of each key as gguf_type_name says it, `[u32]` for an array; empty for a header made by hand."""
+    `types`: the type of each key as gguf_type_name says it, `[u32]` for an array; empty for a header made by hand. `sample`:
+    a digest of some of a local file's tensor data."""
 
     metadata: Mapping[str, Value]
     tensors: tuple[TensorInfo, ...]
     data_offset: int
     file_bytes: int  # of all files together
     types: Mapping[str, str] = field(default_factory=dict)
+    sample: str = ""
 
 
 class Source(Protocol):
@@ -200,18 +199,18 @@ def _metadata(walk: _Walk, count: int) -> tuple[dict[str, Value], dict[str, str]
         if not key:
             raise HeaderError(f"metadata key {i} has an empty name")
         if key in found:
-            raise HeaderError(f"the key {key!r} occurs twice")
-        kind = walk.u32("a metadata type")
+            raise HeaderError(f"the key {key!r:.{_MOST_SAID}} occurs twice")
+        kind, said = walk.u32("a metadata type"), printable(key, _MOST_SAID)
         if kind == _ARRAY:
-            found[key], types[key] = _array(walk, key)
+            found[key], types[key] = _array(walk, said)
             continue
         if kind not in _NAMES:
-            raise HeaderError(f"the key {key!r} has unknown type {kind}")
+            raise HeaderError(f"the key {key!r:.{_MOST_SAID}} has unknown type {kind}")
         types[key] = _NAMES[kind]
         if kind == _STRING:
-            found[key] = walk.text(key)
+            found[key] = walk.text(said)
         else:
-            found[key] = _STRUCTS[kind].unpack(walk.take(_STRUCTS[kind].size, key))[0]
+            found[key] = _STRUCTS[kind].unpack(walk.take(_STRUCTS[kind].size, said))[0]
     return found, types
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kvtui.header.identity import joined, sampled
 from kvtui.header.reader import Header, HeaderError, Source, read_header
 from kvtui.header.split_set import split_part
 
@@ -66,7 +67,8 @@ def join_split_set(name: str, read: Callable[[str], Header]) -> Header:
     expected = _key(first, name, "split.tensors.count", "i32")
     if expected != len(tensors):
         raise HeaderError(f"{name}: the split set says {expected} tensors and holds {len(tensors)}")
-    return replace(first, tensors=tensors, file_bytes=sum(p.file_bytes for p in parts))
+    size, sample = sum(p.file_bytes for p in parts), joined(p.sample for p in parts)
+    return replace(first, tensors=tensors, file_bytes=size, sample=sample)
 
 
 def _key(header: Header, name: str, key: str, kind: str, default: int | None = None) -> int:
@@ -107,4 +109,5 @@ def open_regular(path: Path) -> Iterator[Source]:
 
 def _one(path: Path) -> Header:
     with open_regular(path) as source:
-        return read_header(source)
+        header = read_header(source)
+        return replace(header, sample=sampled(source, header))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from kvtui.base.build import Build
 from kvtui.base.findings import DOES_NOT_FIT, Finding
-from kvtui.base.sizes import mib
+from kvtui.base.sizes import MIB, mib
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import Machine
@@ -26,8 +26,6 @@ from kvtui.memory.refusals import refusals
 from kvtui.memory.remembered import remembered
 from kvtui.memory.standing import standing_of
 from kvtui.model.spec import ModelSpec
-
-_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def describe_flags(
             machine,
             build,
             compute=ComputeModel(model, asked.context, machine, build, fa_quants=fa_quants),
-            cache_ram_bytes=max(asked.cache_ram_mib, 0) * _MIB,
+            cache_ram_bytes=max(asked.cache_ram_mib, 0) * MIB,
             checkpoints=max(asked.checkpoints, 0),
             learned=Learned(overhead_bytes=learned.overhead_bytes),
             beside=others,

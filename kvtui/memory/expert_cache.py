@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from kvtui.base.findings import Finding
+from kvtui.base.sizes import MIB
 from kvtui.hardware.backends import HOST, Backend, backend_of
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment, opened_of
@@ -21,7 +22,6 @@ _ROLES = ("ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
 _EXTRA_SLOTS = 1  # CUDA's products read past the last expert
 _SLOT_BYTES = 4  # an I32 an expert of every cached block, in RAM
 CACHED_BATCH = 32  # llama_moe_cache::impl::max_batch: larger batches read the weights themselves
-_MIB = 2**20
 Layout = tuple[tuple[str, tuple[int, ...]], ...]
 
 
@@ -71,7 +71,7 @@ def expert_cache(model: ModelSpec, assignment: Assignment, machine: Machine, bud
     devices = [0] * len(machine.devices)
     if not budget_mib or not model.n_expert_used:
         return ExpertCache(tuple(devices), 0)
-    groups = _groups(model, assignment, machine, budget_mib * _MIB)
+    groups = _groups(model, assignment, machine, budget_mib * MIB)
     host = 0
     for group in groups:
         if group.slots:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from kvtui.base.sizes import MIB
 from kvtui.hardware.device import Device
 
-_MIB = 2**20
 _LISTED = ("CUDA", "ROCm")  # back ends whose contexts take device memory that is not in free before they are opened
 
 
@@ -47,9 +47,9 @@ def overhead_of(device: Device) -> Overhead:
     card = next((c for c in cards if c.name.lower() in device.description.lower()), None)
     if card is not None:
         return Overhead(
-            card.load[1] * _MIB, card.growth[1] * _MIB, f"measured on {card.name}: {card.load[0]} to {card.load[1]} MiB"
+            card.load[1] * MIB, card.growth[1] * MIB, f"measured on {card.name}: {card.load[0]} to {card.load[1]} MiB"
         )
     loads, growths = sorted(c.load[1] for c in cards), sorted(c.growth[1] for c in cards if c.growth[1])
     middle = loads[len(loads) // 2]
     said = f"not measured on this card; {loads[0]} to {loads[-1]} MiB on others, {middle} in the middle"
-    return Overhead(middle * _MIB, growths[len(growths) // 2] * _MIB, said)
+    return Overhead(middle * MIB, growths[len(growths) // 2] * MIB, said)

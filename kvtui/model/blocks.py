@@ -89,6 +89,10 @@ def _window(keys: Keys, window: Window | None, shape: _Shape, recurrent: Flags) 
     return size, slides + (not window.from_header,) * (shape.all - shape.trunk)
 
 
+# src/llama-hparams.cpp, n_embd_r: convolutions of Q, K and V, and the tokens they look back where the header does not say
+_KDA_PARTS, _KDA_PAST = 3, 3
+
+
 def _state(keys: Keys, family: Family, shape: _Shape) -> int:
     """f32 values of recurrent state a block and slot (src/llama-hparams.cpp, n_embd_r and n_embd_s)."""
     heads, kernel = shape.heads[0], keys.number("ssm.conv_kernel", 0)
@@ -98,7 +102,7 @@ def _state(keys: Keys, family: Family, shape: _Shape) -> int:
         return shape.n_embd * max(keys.number("shortconv.l_cache") - 1, 0)
     if family.state == "kda":
         head = keys.number("kda.head_dim")
-        return (3 * (kernel - 1 if kernel else 3) + head) * heads * head
+        return (_KDA_PARTS * (kernel - 1 if kernel else _KDA_PAST) + head) * heads * head
     if family.state == "linear":
         return shape.head_k * shape.head_k * heads
     inner, state = keys.number("ssm.inner_size"), keys.number("ssm.state_size")

@@ -45,7 +45,10 @@ def _figures(row: PairRow) -> tuple[float, ...]:
 
 def dominates(a: PairRow, b: PairRow) -> bool:
     """Whether `a` is better than `b` or equal in all, and better in one. What is refused beats nothing, and a pair of which
-    it is not known how it runs none of which it is."""
+    it is not known how it runs none of which it is. A pair that was not measured here is only known to cost no less, or no
+    more, than one that was: there the series' order stands."""
+    if not (a.quality.here and b.quality.here) and a.quality.typical > b.quality.typical:
+        return False
     if not a.accepted or not b.accepted or (a.runs == "unknown" and b.runs != "unknown"):
         return False
     mine, others = _figures(a), _figures(b)

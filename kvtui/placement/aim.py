@@ -15,6 +15,7 @@ from kvtui.placement.table import pair_rows
 
 _UBATCHES = (512, 1024, 2048, 4096)  # beyond 4,096 prompts gain nothing that anybody has shown
 _HALVINGS = 8  # of the context while a speed is kept
+_ALIKE = 0.005  # a change that whole per cents round to none
 
 
 def aimed(request: Request, aim: Aim, given: frozenset[str]) -> Request:
@@ -139,7 +140,7 @@ def _for_memory(request: Request, given: frozenset[str]) -> Request:
 def _slower(speed: Speed, base: Speed) -> str:
     """Against the fastest decode: `, decode 12 % slower`."""
     change = speed.tokens_per_second / base.tokens_per_second - 1
-    if abs(change) < 0.005:
+    if abs(change) < _ALIKE:
         return ", decode as fast"
     return f", decode {abs(change):.0%} {'faster' if change > 0 else 'slower'} at full context"
 

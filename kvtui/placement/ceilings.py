@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kvtui.base.findings import Finding
-from kvtui.base.sizes import mib
+from kvtui.base.sizes import MIB, mib
 from kvtui.flags.context import UNSET_SLOTS
 from kvtui.flags.read import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
 from kvtui.memory.estimate import Estimate, checkpoint_bytes
@@ -11,14 +11,13 @@ from kvtui.placement.request import Request
 from kvtui.placement.solve.candidate import Candidate, evaluate
 from kvtui.placement.solve.problem import build_problem
 
-_MIB = 2**20
 _NOTABLE_SHARE = 0.05  # of a device's memory
 
 
 def with_ceilings(request: Request, memory: Estimate) -> Estimate:
     """`memory` with the most that llama-server's prompt cache and context checkpoints may come to hold in RAM."""
     kept = checkpoint_bytes(request.model, request.context, DEFAULT_CHECKPOINTS)
-    host = replace(memory.host, prompt_cache_bytes=DEFAULT_CACHE_RAM_MIB * _MIB, checkpoint_bytes=kept)
+    host = replace(memory.host, prompt_cache_bytes=DEFAULT_CACHE_RAM_MIB * MIB, checkpoint_bytes=kept)
     return replace(memory, host=host)
 
 
@@ -35,7 +34,7 @@ def beyond_ram(request: Request, memory: Estimate) -> Finding | None:
         count = min(left // 2 // each, DEFAULT_CHECKPOINTS)
         flags.append(f"-ctxcp {count}")
         left -= count * each
-    flags.insert(0, f"-cram {min(left, host.prompt_cache_bytes) // _MIB}")
+    flags.insert(0, f"-cram {min(left, host.prompt_cache_bytes) // MIB}")
     text = f"with use RAM comes to hold {' and '.join(parts)}, {mib(request.ram_capacity - host.used_bytes)} are left: "
     return Finding("ceilings", "warning", f"{text}{' '.join(flags)} keeps within it")
 

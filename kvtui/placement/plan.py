@@ -22,6 +22,7 @@ from kvtui.memory.standing import standing_of
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
 from kvtui.placement.context_search import largest_context
+from kvtui.placement.flash import with_known_flash
 from kvtui.placement.pins import checked_pins, follows, left_behind
 from kvtui.placement.request import Request
 from kvtui.placement.shortage import does_not_fit
@@ -34,7 +35,7 @@ from kvtui.placement.speed import Speed, no_ram_bandwidth, placed_speed
 from kvtui.placement.ubatch import enlarged, fitted
 from kvtui.placement.unused import not_opened, without_unused
 
-_NOTABLE_GAP = 0.01
+_NOTABLE_GAP = 0.01  # of the bound: from here on people are told how far from it a plan is
 _NEAR_ENOUGH = 5e-3  # of the bound: what the solver could still find is less
 _PROVEN_GAP = 2e-4  # relative, as the solver's
 _WORTH_FOLLOWING = 2.0  # a plan this many times slower for pinned blocks' K/V is not what a pin of weights meant
@@ -133,6 +134,7 @@ def make_plan(
 def _searched(request: Request) -> tuple[Problem, Found, tuple[Finding, ...]]:
     """What a request becomes: pins that can be kept, a context, a physical batch with which it fits, if one does."""
     request, about_pins = checked_pins(replace(request, weights_only=False, blocks_on_devices=False, order=()))
+    request = with_known_flash(request)
     request, about_context = _with_context(request)
     request, preferred = _with_preferred(request)
     problem, found, left = _with_pins(request)

@@ -19,8 +19,9 @@ Bound = Literal["bandwidth", "arithmetic", "link"]
 
 @dataclass(frozen=True)
 class Prompt:
-    """`seconds`: a token, `least_seconds` if arithmetic took no time. `bound`: what takes most of them. `at_least`: a place that
-    computes has no known arithmetic, so that its reading alone is counted and a prompt takes longer."""
+    """`seconds`: a token, `least_seconds` if arithmetic took no time. `bound`: what takes most of them. `at_least`: the
+    arithmetic of a place that computes was never measured, so that its reading and its published peak alone are counted and a
+    prompt takes longer."""
 
     seconds: float
     least_seconds: float
@@ -69,9 +70,10 @@ def _bounded(reading: Sequence[float], operations: Sequence[float], link: float,
     takes: dict[Bound, float] = {"link": link, "arithmetic": 0.0, "bandwidth": 0.0}
     at_least = False
     for device, read, done in zip((*machine.devices, None), reading, operations, strict=True):
-        rate = operations_a_second(device) if device is not None else None
+        measured = operations_a_second(device) if device is not None else None
+        rate = measured or (device.peak_operations if device is not None else None)
         computing = done / rate if rate else 0.0
-        at_least = at_least or (done > 0 and not rate)
+        at_least = at_least or (done > 0 and not measured)
         takes["arithmetic" if computing > read else "bandwidth"] += max(read, computing)
     least = (link + sum(reading)) / n_ubatch
     return Prompt(sum(takes.values()) / n_ubatch, least, max(takes, key=lambda kind: takes[kind]), at_least)

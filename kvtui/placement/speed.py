@@ -23,9 +23,9 @@ Source = Literal["calibrated", "measured here"]
 class Speed:
     """`decode_seconds_per_token`: the yardstick, at full context. Tokens a second as measurements have them: expected at full
     context, and at an empty one; from `low` (full) to `high` (empty) is where four of five measured machines would be.
-    `prompt_bound`: what takes most of a prompt's time; `prompt_at_most`: no arithmetic is known of a place that computes it, so
-    that it is slower. `source`: of tokens a second; `prompt_source`: of the prompt's; `measured_at`: seconds since the epoch,
-    where it is this machine's own."""
+    `prompt_bound`: what takes most of a prompt's time; `prompt_at_most`: the arithmetic of a place that computes it was never
+    measured, so that it is slower. `source`: of tokens a second; `prompt_source`: of the prompt's; `measured_at`: seconds since
+    the epoch, where it is this machine's own."""
 
     decode_seconds_per_token: float
     tokens_per_second: float

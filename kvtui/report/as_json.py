@@ -1,6 +1,6 @@
 """The JSON of the command line, from the frozen values behind it. Field names are a contract: add, never rename."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kvtui.base.findings import Finding
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
+from kvtui.hardware.holders import NOBODY, HeldNow, Holder
 from kvtui.hardware.probe import Inventory
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.estimate import Estimate
@@ -18,6 +19,7 @@ from kvtui.report.configuration import configuration, configuration_json
 from kvtui.report.findings import findings_json
 from kvtui.report.formulas import explain_json
 from kvtui.report.parts import OF_DEVICES, OF_THE_HOST, values
+from kvtui.report.simulated import simulated_parts
 
 if TYPE_CHECKING:
     from kvtui.memory.described import Described
@@ -157,12 +159,18 @@ def plan_json(plan: "Plan", path: str, timings: Json) -> Json:
     }
 
 
-def inventory_json(found: Inventory) -> Json:
-    """The JSON of `kvtui devices`."""
+def holders_json(holders: Sequence[Holder], ours: Collection[int]) -> list[Json]:
+    """Processes of a device; `bytes` is null where its driver does not tell."""
+    return [{"pid": h.pid, "name": h.name, "bytes": h.used_bytes, "ours": h.pid in ours} for h in holders]
+
+
+def inventory_json(found: Inventory, held: HeldNow = NOBODY) -> Json:
+    """The JSON of `kvtui devices`. `held`: who is on the cards."""
     machine = found.machine
     return {
         "schema": SCHEMA,
         "problem": found.problem,
+        "nvidia_driver": held.driver,
         "devices": [
             {
                 "name": d.name,
@@ -179,8 +187,9 @@ def inventory_json(found: Inventory) -> Json:
                 "simulated": d.simulated,
                 "display": d.display,
                 "compute_capability": d.compute_capability,
+                "processes": holders_json(held.on(i), held.ours),
             }
-            for d in machine.devices
+            for i, d in enumerate(machine.devices)
         ],
         "unusable": [{"name": u.name, "description": u.description, "reason": u.reason} for u in found.unusable],
         "numa": [
@@ -197,12 +206,14 @@ def inventory_json(found: Inventory) -> Json:
     }
 
 
-def table_json(rows: Sequence["PairRow"], advice: str, goal: Goal) -> Json:
-    """The JSON of `kvtui table`; `advice`: one sentence; `recommended`: for `goal`, which was asked."""
+def table_json(rows: Sequence["PairRow"], advice: str, goal: Goal, machine: Machine) -> Json:
+    """The JSON of `kvtui table`; `advice`: one sentence; `recommended`: for `goal`, which was asked; `simulated`: what of the
+    machine is described instead of had."""
     return {
         "schema": SCHEMA,
         "goal": goal,
         "advice": advice,
+        "simulated": simulated_parts(machine),
         "rows": [
             {column.key: column.value(row) for column in COLUMNS} | {"recommended": goal in row.recommended_for} for row in rows
         ],

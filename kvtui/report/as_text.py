@@ -1,12 +1,13 @@
 """The same figures for people: plain text of the command line. Callers make it printable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kvtui.base.clock import as_measured
 from kvtui.base.shell import shell_line, shell_word
-from kvtui.base.sizes import MIB, gib, mib
+from kvtui.base.sizes import MIB, amount, gib, mib
 from kvtui.hardware.device import CPU, HostMemory, Machine
+from kvtui.hardware.holders import NOBODY, HeldNow, Holder
 from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
 from kvtui.memory.beside import Part
@@ -19,6 +20,7 @@ from kvtui.placement.speed import Speed
 from kvtui.report.columns import NONE
 from kvtui.report.configuration import configuration, configuration_lines
 from kvtui.report.parts import IN_TEXT, values
+from kvtui.report.simulated import simulated_lines
 
 _NAME = 8  # columns of a device's name
 _COLUMNS = (*((part.heading, part.width) for part in IN_TEXT), ("free", 10), ("margin", 8))
@@ -32,9 +34,7 @@ def memory_lines(machine: Machine, margins: Sequence[int], memory: Estimate) -> 
     lines.append(_row(RAM, [*values(memory.host, IN_TEXT).values(), machine.ram.free_bytes]))
     names = {CPU: RAM, **dict(enumerate(d.name for d in machine.devices))}
     experts = [(names[i], use.expert_cache_bytes) for i, use in enumerate(memory.devices) if use.expert_cache_bytes]
-    simulated = [RAM] if machine.ram.simulated else []
-    simulated += [d.name for d in machine.devices if d.simulated]
-    unit = f"all in MiB; simulated: {', '.join(simulated)}" if simulated else "all in MiB"
+    unit = "; ".join(["all in MiB", *simulated_lines(machine)])
     lines += [unit, *(f"expert cache on {name}: {mib(n_bytes)}" for name, n_bytes in experts)]
     return [*lines, *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
 
@@ -116,14 +116,26 @@ def estimate_lines(described: Described, path: str, speed: Speed | None, *, expl
     return lines + [f"{f.severity}: {f.message}" for f in described.findings]
 
 
-def inventory_lines(found: Inventory) -> list[str]:
-    """Devices, what is there and can't be planned for, and RAM."""
+def holders_text(holders: Sequence[Holder], ours: Collection[int]) -> str:
+    """`llama-server 20.1 GiB (ours, pid 4711), Xorg 312 MiB (pid 900)`."""
+    return ", ".join(
+        " ".join(
+            filter(None, (h.name, amount(h.used_bytes) if h.used_bytes else "", f"({'ours, ' * (h.pid in ours)}pid {h.pid})"))
+        )
+        for h in holders
+    )
+
+
+def inventory_lines(found: Inventory, held: HeldNow = NOBODY) -> list[str]:
+    """Devices and who is on them, what is there and can't be planned for, and RAM."""
     lines = [] if found.problem is None else [found.problem]
-    for d in found.machine.devices:
+    lines += [f"NVIDIA driver {held.driver}"] if held.driver else []
+    for i, d in enumerate(found.machine.devices):
         rate = f"{d.bandwidth / 1e9:,.0f} GB/s ({d.bandwidth_source})" if d.bandwidth else "bandwidth N/A"
         rate += f", link {d.link / 1e9:,.1f} GB/s" if d.link else ""
         pool = (", one pool with RAM" if d.shared else "") + (", draws the desktop" if d.display else "")
         lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
+        lines += [f"{'':8} {holders_text(held.on(i), held.ours)}"] if held.on(i) else []
     lines += [f"note: {f.message}" for f in remembered(found.machine)]
     lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]
     lines.append(_ram_line(found.machine.ram))

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kvtui.base.sizes import GIB, MIB
-from kvtui.cache.layout import F32_BYTES, CacheLayout, LayerCache, cache_layout, draft_layout, rollback_rows
+from kvtui.base.sizes import F32_BYTES, GIB, MIB
+from kvtui.cache.layout import CacheLayout, LayerCache, cache_layout, draft_layout, rollback_rows
 from kvtui.flags.beside import BesideFlags
 from kvtui.flags.cache_types import CACHE_TYPES, CacheType
 from kvtui.flags.context import ContextParams

@@ -8,6 +8,10 @@ from kvtui.report.columns import NONE
 from kvtui.report.grid import Rows, grid
 from kvtui.server.measure.pairs import Bench, Outcome
 
+EXACT = (
+    "KL divergences are exact, in nats, from f16/f16 in the same flags: llama-perplexity compares the whole vocabulary, in the "
+    "second half of each chunk of a text"
+)
 LOWER_BOUND = (
     "KL divergences are lower bounds, in nats, from f16/f16 in the same flags: llama-server tells its likeliest tokens, "
     "and the rest are compared as one lump; the likeliest token is compared exactly"
@@ -23,9 +27,21 @@ def quality_json(bench: Bench, model: str, outcomes: Sequence[Outcome]) -> dict[
         "server": {"path": str(bench.binary.path), "build": bench.binary.build},
         "argv": list(bench.argv),
         "reference": "f16/f16",
-        "method": LOWER_BOUND,
+        "method": _method(bench),
+        "perplexity": _perplexity_json(bench),
         "pairs": [_outcome_json(o) for o in outcomes],
     }
+
+
+def _method(bench: Bench) -> str:
+    return EXACT if bench.comparer else LOWER_BOUND
+
+
+def _perplexity_json(bench: Bench) -> dict[str, Any] | None:
+    """Which one compared, and which of `argv` it has no option for."""
+    if bench.comparer is None:
+        return None
+    return {"path": str(bench.comparer.binary.path), "left_out": list(bench.comparer.flags()[1])}
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
@@ -42,6 +58,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
         return value
     return {
         **value,
+        "exact": m.divergence.exact,
         "mean_kl_divergence": m.divergence.mean,
         "kl_divergence_99_9": m.divergence.tail,
         "top_1_agreement": m.divergence.top_1,
@@ -54,13 +71,14 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 def quality_lines(bench: Bench, outcomes: Sequence[Outcome]) -> list[str]:
     """A line a pair and text, and what the figures are."""
+    program = " and the llama-perplexity of its build" if bench.comparer else ""
     rows: Rows = [_row(o) for o in outcomes]
     context = next((o.measured.context for o in outcomes if o.measured), None)
     said = f"found: numbers hidden in a prompt of {context:,} tokens; f16/f16: how many it finds" if context else ""
     return [
-        f"measured here with llama-server {bench.binary.build or bench.binary.version}",
+        f"measured here with llama-server {bench.binary.build or bench.binary.version}{program}",
         *grid(_HEADS, rows, left=(0, 1, 8, 9)),
-        f"{LOWER_BOUND}.",
+        f"{_method(bench)}.",
         *([f"{said}."] if said else []),
     ]
 

@@ -12,6 +12,7 @@ from kvtui.base.findings import UsageError
 from kvtui.base.parse import ParseError, parse_json
 from kvtui.base.text import printable
 from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.server.process.ports import LARGEST_PORT
 from kvtui.tasks.options import Options
 
 MOST_BYTES = 1 << 20  # a config has a few hundred
@@ -38,7 +39,7 @@ def _model() -> Any:
 
     class Server(BaseModel):
         model_config = ConfigDict(extra="forbid")
-        port: Annotated[int, Field(ge=1, le=65535)] | None = None
+        port: Annotated[int, Field(ge=1, le=LARGEST_PORT)] | None = None
         host: str | None = None
         args: list[str] = Field(default_factory=list, max_length=MOST_ENTRIES)
         path: str | None = None

@@ -3,6 +3,7 @@
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from kvtui.base.sizes import GIB, MIB
 from kvtui.hardware.device import Device, HostMemory, Machine
 from kvtui.header.reader import Header, read_header
 from kvtui.header.source import HeaderBytes
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from kvtui.placement.request import Request
 
 _MODEL_BYTES = 666_071_228_960  # what the shapes of Kimi K2 take in Q4_K_M
-_GIB = 2**30
+_TAKEN_BYTES = 300 * MIB  # of an idle card, by its driver: the demo's own choice
 
 
 def demo_header() -> Header:
@@ -24,10 +25,10 @@ def demo_machine() -> Machine:
     """Two 24 GiB and two 16 GiB cards, 768 GiB of RAM; bandwidths as published for these cards."""
 
     def card(name: str, description: str, gib: float, bandwidth: float) -> Device:
-        total = int(gib * _GIB)
+        total = int(gib * GIB)
         return Device(
             name=name,
-            free_bytes=total - 300 * 2**20,
+            free_bytes=total - _TAKEN_BYTES,
             total_bytes=total,
             bandwidth=bandwidth,
             link=25e9,
@@ -43,7 +44,7 @@ def demo_machine() -> Machine:
             card("CUDA2", "RTX A4000", 16, 448e9),
             card("CUDA3", "RTX A4000", 16, 448e9),
         ),
-        ram=HostMemory(700 * _GIB, 768 * _GIB, bandwidth=300e9, bandwidth_source="preset", simulated=True),
+        ram=HostMemory(700 * GIB, 768 * GIB, bandwidth=300e9, bandwidth_source="preset", simulated=True),
     )
 
 

@@ -15,8 +15,6 @@ from kvtui.flags.read import parse_flags
 MAX_CONTEXT = 2**31 - 1  # llama-server's -c is an int
 DRAFT_MTP = "draft-mtp"
 _BUILD = re.compile(r"^b\d{3,6}$")  # llama.cpp's release tags
-# common/speculative.cpp, common_speculative_type_from_name_map: names of earlier builds and what they are called today
-_OLD_SPEC_TYPES = {"mtp": DRAFT_MTP, "draft": "draft-simple", "eagle3": "draft-eagle3", "dflash": "draft-dflash"}
 _FILES = (("mmproj", "--mmproj"), ("model_draft", "-md"))
 OF_MACHINES = ("device", "ram", "margin", "display_margin", "ram_margin", "rpc")  # options that describe a machine
 
@@ -161,9 +159,6 @@ def beside_flags(options: Options) -> BesideFlags:
 
 def spec_types(text: str) -> tuple[str, ...]:
     """Types of speculative decoding as llama-server's parser takes them; `none` is (). Raises UsageError."""
-    for name in text.split(","):
-        if name in _OLD_SPEC_TYPES:
-            raise UsageError(f"--spec-type {name}: today it is called {_OLD_SPEC_TYPES[name]}")
     return parse_flags(("--spec-type", text)).context.spec_types
 
 

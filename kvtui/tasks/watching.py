@@ -9,6 +9,7 @@ from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
+from kvtui.base.exit_codes import as_shells_say
 from kvtui.hardware.device import Device
 from kvtui.hardware.nvidia import nvml
 from kvtui.server.http.client import ServerClient, ServerError, Slot, decode_rate
@@ -145,8 +146,7 @@ def watch(process: ServerProcess, devices: Sequence[Device], every_seconds: floa
         time.sleep(LOOK_SECONDS)
     process.leave()
     emit(watched.end(ended))
-    code = ended.exit_code or 0
-    return code if code >= 0 else 128 - code
+    return as_shells_say(ended.exit_code or 0)
 
 
 @contextmanager

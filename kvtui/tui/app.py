@@ -20,7 +20,8 @@ from kvtui.tui.keys.changes import (
     with_pair,
     with_preset,
 )
-from kvtui.tui.keys.commands import LOG, PLACEMENT, TABLE, command_for
+from kvtui.tui.keys.command import LOG, PLACEMENT, TABLE
+from kvtui.tui.keys.commands import command_for
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.palette import Palette, why_not
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned

@@ -283,7 +283,7 @@ class Desk(GuardedApp[State]):
         """Memory in use now, of the devices on the screen."""
         if message.devices != self.state.request.machine.devices:
             return
-        state = self.state.with_live(message.live, message.problem)
+        state = self.state.with_live(message.live, message.problem, message.held)
         self.become(replace(state, history=()) if self.lean else state)  # no sparklines there
 
     def on_live_failed(self, message: LiveFailed) -> None:

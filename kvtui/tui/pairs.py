@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from kvtui.base.findings import KvtuiError
+from kvtui.flags.cache_types import ALL_PAIRS
 from kvtui.report.columns import FILTERS
 from kvtui.report.configuration import configuration, configuration_lines
 from kvtui.report.guide_text import guide_lines
@@ -59,9 +60,9 @@ class PairsDesk(ServerDesk):
         self._look(view, f"{view.filters}; the chosen pair is shown in any case" if view.filters else "no pair is left out")
 
     def toggle_all_pairs(self) -> None:
-        """All 81, or those worth a look."""
+        """All, or those worth a look."""
         view = replace(self.state.view, all_pairs=not self.state.view.all_pairs)
-        self._look(view, "all 81 pairs, as they are worked out" if view.all_pairs else "the pairs worth a look")
+        self._look(view, f"all {ALL_PAIRS} pairs, as they are worked out" if view.all_pairs else "the pairs worth a look")
 
     def toggle_square(self) -> None:
         """K down and V across, or the table."""

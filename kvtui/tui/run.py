@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from typing import TypeVar
 
+from kvtui.base.exit_codes import EXIT_UNFORESEEN, by_signal
 from kvtui.base.findings import UsageError
 from kvtui.base.text import printable
 from kvtui.tasks.last_request import described, last_request
@@ -15,10 +16,9 @@ from kvtui.tui.session import Session
 from kvtui.tui.state import State
 from kvtui.tui.taste import known_taste
 from kvtui.tui.themes import chosen_theme, load_themes
-from kvtui.tui.work.boundary import EXIT_FAILED, GuardedApp, failure_sentence
+from kvtui.tui.work.boundary import GuardedApp, failure_sentence
 
 Result = TypeVar("Result")
-EXIT_BY_SIGNAL = 128  # and the signal's number: what a shell says of it (POSIX, 2.8.2)
 
 
 def run_app(session: Session) -> None:
@@ -65,7 +65,7 @@ def _run(app: GuardedApp[Result]) -> Result | None:
         result = None
     if app.failure:
         print(f"kvtui: {printable(app.failure)}", file=sys.stderr)
-        raise SystemExit(EXIT_FAILED)
+        raise SystemExit(EXIT_UNFORESEEN)
     if app.ended_by:
-        raise SystemExit(EXIT_BY_SIGNAL + app.ended_by)
+        raise SystemExit(by_signal(app.ended_by))
     return result

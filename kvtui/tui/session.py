@@ -9,7 +9,8 @@ from kvtui.header.address import ModelAddress
 from kvtui.placement.request import Request
 from kvtui.server.process.preflight import Address
 from kvtui.tasks.options import Options
-from kvtui.tui.keys.commands import COMMANDS, Command
+from kvtui.tui.keys.command import Command
+from kvtui.tui.keys.commands import COMMANDS
 
 NO_FILE = ("-m", "MODEL.gguf")  # llama-server's options for a model that is only a header
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from kvtui.hardware.device import HostMemory, Machine
+from kvtui.hardware.holders import NOBODY, HeldNow
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow
@@ -14,7 +15,8 @@ from kvtui.tasks.last_request import LastRequest
 from kvtui.tasks.lessons import Lesson
 from kvtui.tui.dry_runs import DryRuns
 from kvtui.tui.keys.asking import Asking
-from kvtui.tui.keys.commands import COMMANDS, PAGE, Command, When, key_named
+from kvtui.tui.keys.command import PAGE, Command, When
+from kvtui.tui.keys.commands import COMMANDS, key_named
 from kvtui.tui.keys.marking import Marking
 from kvtui.tui.keys.what_if import Had, as_had
 from kvtui.tui.lines import Line, folded_line
@@ -118,7 +120,7 @@ class State:
     rows: tuple[PairRow, ...] = ()
     rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
-    square: tuple[PairRow, ...] = ()  # all 81 pairs, as they come
+    square: tuple[PairRow, ...] = ()  # all pairs, as they come
     square_contexts: bool = False  # with the largest contexts
     square_asked: tuple[int, bool] = (0, False)  # the generation that `square` is for, and whether contexts were asked for
     commands: tuple[Command, ...] = COMMANDS  # with the keys of the person's config
@@ -147,6 +149,7 @@ class State:
     page: Page | None = None
     notice: str = ""  # one sentence for the person, until the next key
     failed: str = ""  # why there is no answer to the request, until the next one
+    held: HeldNow = NOBODY  # who is on the devices
     problem: str = ""  # why no GPU is shown
 
     def key(self, name: str) -> str:
@@ -276,10 +279,10 @@ class State:
             launch_waits=False,
         )
 
-    def with_live(self, live: tuple[LiveMemory, ...], problem: str) -> "State":
+    def with_live(self, live: tuple[LiveMemory, ...], problem: str, held: HeldNow = NOBODY) -> "State":
         """Another poll of the memory in use."""
         history = (*self.history, tuple(use.used_bytes for use in live))[-HISTORY_SAMPLES:]
-        return replace(self, live=live, problem=problem, history=history, polls=self.polls + 1)
+        return replace(self, live=live, held=held, problem=problem, history=history, polls=self.polls + 1)
 
     def without_answer(self, text: str) -> "State":
         """The work on this request ended with a sentence: what is on the screen of an earlier one goes."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from kvtui.hardware.cards import expand_cards
 from kvtui.hardware.device import HostMemory, Machine, NumaNode
 from kvtui.hardware.found import Found, Unusable, Where
+from kvtui.hardware.holders import HeldNow, Holder
 from kvtui.hardware.numa import Swap
 from kvtui.hardware.probe import Inventory
 from kvtui.hardware.vendors import Vendor, find_devices
@@ -27,6 +28,24 @@ def test_every_row_has_its_figures_or_its_reason() -> None:
         "NUMA 0 60.0 GiB free of 64.0 GiB",
         "NUMA 1 memory alone 40.0 GiB free of 64.0 GiB",
         "swap 1.0 GiB free of 2.0 GiB",
+    ]
+
+
+def test_who_is_on_a_card_is_told_by_name_and_ours_are_marked() -> None:
+    here = Inventory(Machine(expand_cards("2x3090"), RAM), (), None, (), Swap(0, 0))
+    held = HeldNow("580.65.06", ((), (Holder(7, "llama-server", 20 * GIB), Holder(9, "Xorg", None))), frozenset({7}))
+    driver, _, second, on_it, _ = (" ".join(line.split()) for line in inventory_lines(here, held))
+    assert driver == "NVIDIA driver 580.65.06"
+    assert second.startswith("CUDA1")
+    assert on_it == "llama-server 20.0 GiB (ours, pid 7), Xorg (pid 9)"
+    value = inventory_json(here, held)
+    assert value["nvidia_driver"] == "580.65.06"
+    assert [d["processes"] for d in value["devices"]] == [
+        [],
+        [
+            {"pid": 7, "name": "llama-server", "bytes": 20 * GIB, "ours": True},
+            {"pid": 9, "name": "Xorg", "bytes": None, "ours": False},
+        ],
     ]
 
 

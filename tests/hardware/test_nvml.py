@@ -48,7 +48,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def play(library: Path, tmp_path: Path, scene: str, does: str = "say(poll())", **env: str) -> list[dict[str, Any]]:
+def play(library: Path, tmp_path: Path, scene: str, does: str = "say(poll())", **env: str) -> Any:
     """What `does` says while `scene` is played."""
     ran = subprocess.run(
         [sys.executable, "-c", _BEGIN + does],
@@ -65,8 +65,7 @@ def play(library: Path, tmp_path: Path, scene: str, does: str = "say(poll())", *
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    found: list[dict[str, Any]] = json.loads(ran.stdout)
-    return found
+    return json.loads(ran.stdout)
 
 
 def test_eight_gpus_are_numbered_as_cuda_does_not_as_nvml(library: Path, tmp_path: Path) -> None:
@@ -84,6 +83,27 @@ def test_a_process_that_computes_and_draws_is_one_and_has_a_name(library: Path, 
     ((name, used, ours),) = state["processes"]
     assert (used, ours) == (GIB // 2, True)
     assert "python" in name
+
+
+_DEVICES = "from click.testing import CliRunner; from kvtui.cli import cli; print(CliRunner().invoke(cli, ['devices'{}]).stdout)"
+
+
+def test_devices_names_the_driver_and_who_is_on_each_card(library: Path, tmp_path: Path) -> None:
+    """And which of them kvtui launched: this process is recorded as a server of ours."""
+    recorded = """
+from kvtui.server.process.record import ServerRecord, new_folder, save
+from kvtui.server.program.marks import process_identity
+folder = new_folder()
+save(ServerRecord(folder, os.getpid(), process_identity(os.getpid()), "llama-server", "", "m", (), "127.0.0.1", 8080, 0.0))
+"""
+    state = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    answer = play(library, tmp_path, "plain", recorded + _DEVICES.format(", '--json'"), **state)
+    assert answer["nvidia_driver"] == "580.65.06"
+    (device,) = answer["devices"]
+    assert device["link_bytes_per_second"] == pytest.approx(16 * 1.969e9)
+    ((process),) = device["processes"]
+    assert (process["bytes"], process["ours"]) == (GIB // 2, True)
+    assert process["name"].startswith("python")
 
 
 def test_mig_instances_stand_for_their_gpu_and_a_program_sees_one(library: Path, tmp_path: Path) -> None:

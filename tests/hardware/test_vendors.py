@@ -20,6 +20,7 @@ PCI_IDS = """# names
 \t1586  Strix Halo [Radeon 8060S Graphics]
 8086  Intel Corporation
 \t56a0  DG2 [Arc A770]
+\t56a1  DG2 [Arc A750]
 \te20b  Battlemage G21 [Arc B580]
 \t744c  something else
 """
@@ -64,7 +65,7 @@ def test_two_amd_cards_of_one_pci_number_are_told_apart_by_their_memory(tmp_path
 
 
 def test_a_screen_that_is_on_is_a_desktop_and_one_that_is_plugged_in_is_not(tmp_path: Path) -> None:
-    files = {**amd_card(0, "0000:03:00.0", "744c", 24, 2), **card(1, "0000:04:00.0", "8086", "56a0", "i915")}
+    files = {**amd_card(0, "0000:03:00.0", "744c", 24, 2), **card(1, "0000:04:00.0", "8086", "56a1", "i915")}
     files |= {"sys/class/drm/card0-HDMI-A-1/enabled": "enabled\n", "sys/class/drm/card1-DP-1/enabled": "disabled\n"}
     place = where(tmp_path, files)
     assert [d.display for d in amd.find(place, "ROCm").devices] == [True]
@@ -121,6 +122,14 @@ def test_an_intel_card_of_unknown_size_says_so(tmp_path: Path) -> None:
     assert "i915 driver does not tell" in found.unusable[0].reason
 
 
+def test_an_intel_card_of_two_sizes_is_known_once_its_driver_tells_which(tmp_path: Path) -> None:
+    silent = intel.find(where(tmp_path / "silent", card(0, "0000:03:00.0", "8086", "56a0", "i915")), "SYCL")
+    assert "does not tell its memory" in silent.unusable[0].reason
+    told = card(0, "0000:03:00.0", "8086", "56a0", "xe", **{"tile0/physical_vram_size_bytes": f"{8 * GIB}\n"})
+    (device,) = intel.find(where(tmp_path / "told", told), "SYCL").devices
+    assert (device.description, device.bandwidth) == ("Arc A770 8GB", 512e9)
+
+
 @pytest.mark.parametrize(("limit_mb", "usable_gib"), [(0, 96), (120 * 1024, 120)])
 def test_a_mac_is_one_pool_and_a_limit_that_was_set_counts(tmp_path: Path, limit_mb: int, usable_gib: int) -> None:
     sysctl = tmp_path / "sysctl"
@@ -139,13 +148,13 @@ def test_an_intel_mac_or_a_sysctl_that_is_not_there_has_no_device(tmp_path: Path
 
 
 def test_the_build_decides_who_is_seen_and_under_which_name(tmp_path: Path) -> None:
-    files = {**amd_card(0, "0000:03:00.0", "744c", 24, 0), **card(1, "0000:04:00.0", "8086", "56a0", "i915")}
+    files = {**amd_card(0, "0000:03:00.0", "744c", 24, 0), **card(1, "0000:04:00.0", "8086", "56a1", "i915")}
     place = where(tmp_path, files)
     vendors = VENDORS[1:]  # NVIDIA's driver is asked on the machine itself
     unknown = find_devices(place, None, vendors)
     assert [d.name for d in unknown.devices] == ["ROCm0"]
     assert [(u.description, u.reason) for u in unknown.unusable] == [
-        ("Arc A770", "needs a llama-server built with SYCL or Vulkan")
+        ("Arc A750", "needs a llama-server built with SYCL or Vulkan")
     ]
     assert [d.name for d in find_devices(place, ("Vulkan",), vendors).devices] == ["Vulkan0", "Vulkan1"]
     assert find_devices(place, ("CUDA",), vendors).devices == ()

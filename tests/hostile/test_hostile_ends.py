@@ -17,6 +17,7 @@ from kvtui.header.address import ModelAddress
 from kvtui.header.reader import HeaderError
 from kvtui.server.binary.exports import ExportError
 from kvtui.server.http.client import ServerError
+from kvtui.server.process.ports import free_port
 from kvtui.tasks.options import Options
 from kvtui.tasks.profiles import Profile, save_profile
 from kvtui.tui.themes import ThemeError, parse_theme
@@ -167,6 +168,11 @@ def test_an_address_shows_itself_without_secrets() -> None:
             ModelAddress(none)
 
 
+def test_a_token_of_this_process_is_blotted_out_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_k3yk3y")
+    assert redacted("the connection failed: hf_k3yk3y was refused") == "the connection failed: *** was refused"
+
+
 def test_secret_options_go_by_variables() -> None:
     argv = ("--metrics", "--api-key", "a", "-hft", "t", "--api-key=b,c", "-c", "4096", "--api-key-file", "/f")
     assert without_secrets(argv) == (
@@ -174,7 +180,7 @@ def test_secret_options_go_by_variables() -> None:
         {"LLAMA_API_KEY": "a,b,c", "HF_TOKEN": "t"},
     )
     assert without_secrets(("--api-key",)) == (("--api-key",), {})
-    said = redacted("['--api-key', 'k3y'] --hf-token=k3y Authorization: Bearer k3y.k3y http://u:k3y@h/?k3y", [])
+    said = redacted("['--api-key', 'k3y'] --hf-token=k3y Authorization: Bearer k3y.k3y http://u:k3y@h/?k3y")
     assert "k3y" not in said
     assert HIDDEN in said
 
@@ -195,7 +201,10 @@ def test_a_profiles_api_key_is_in_no_argument(home: Path, tmp_path: Path) -> Non
     server = tmp_path / "llama-server"
     server.write_text(SERVER.replace("{python}", sys.executable))
     server.chmod(0o755)
-    save_profile("mine", Profile(None, Options(server_args=("--api-key", "k3y"), ctx_size="4096", ram="700GiB")))
+    save_profile(
+        "mine",
+        Profile(None, Options(server_args=("--api-key", "k3y", "--port", str(free_port(0).port)), ctx_size="4096", ram="700GiB")),
+    )
     done = run("serve", model(tmp_path), "--profile", "mine", "--llama-server", server, "--no-kv-offload")
     argv, key = done.stderr.splitlines()[-2:]
     assert argv.startswith("['")

@@ -7,7 +7,8 @@ import pytest
 from kvtui.server.log.follow import LogLine
 from kvtui.tasks.demo import demo_request
 from kvtui.tui.app import KvtuiApp
-from kvtui.tui.keys.commands import COMMANDS, EVERYWHERE, PAGE, Command, command_for
+from kvtui.tui.keys.command import EVERYWHERE, PAGE, Command
+from kvtui.tui.keys.commands import COMMANDS, command_for
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
 from tests.tui.waiting import until
@@ -24,7 +25,6 @@ BEFORE = {
     "f1": ["f2"],
     "escape": ["z"],
     "pagedown": ["pageup"],
-    "o": [],
 }
 TO_FRONT = {"memory": ["1"], "kv": ["2"], "placement": ["3"], "log": ["4"], PAGE: ["question_mark"], EVERYWHERE: []}
 
@@ -95,8 +95,10 @@ PAGE_KEYS = {c.key for c in COMMANDS if c.pane == PAGE}
 async def test_q_closes_a_page_before_it_quits(app: KvtuiApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.state.plan is not None)
-        await pilot.press("question_mark", "q")
-        assert "2 K/V cache" in app.screen_text()
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "2 K/V cache" not in app.screen_text())
+        await pilot.press("q")
+        await until(pilot, lambda: "2 K/V cache" in app.screen_text())
         assert app.is_running
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)

@@ -9,7 +9,8 @@ from kvtui.base.findings import UsageError
 from kvtui.tasks.config import keys_of
 from kvtui.tasks.demo import demo_request
 from kvtui.tui.app import KvtuiApp
-from kvtui.tui.keys.commands import COMMANDS, PAGE
+from kvtui.tui.keys.command import PAGE
+from kvtui.tui.keys.commands import COMMANDS
 from kvtui.tui.keys.palette import found
 from kvtui.tui.keys.rebinding import rebound
 from kvtui.tui.session import Session

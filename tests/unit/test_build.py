@@ -20,7 +20,8 @@ def test_what_is_no_build_is_refused(text: str) -> None:
 
 
 def test_the_port_follows_the_build() -> None:
-    assert [build.port for build in KNOWN] == [8080, 8080, 9931]
+    ports = {number: Build(number).port for number in (10644, 11434, 11548, 11549)}
+    assert ports == {10644: 8080, 11434: 8080, 11548: 8080, 11549: 9931}
 
 
 def test_an_unknown_build_says_where_it_lies() -> None:

@@ -29,8 +29,7 @@ _LIKE = "nodes"  # of a repeated block: those of the block it repeats
 def models(loaded_headers: Mapping[str, Header]) -> list[ModelSpec]:
     rows = (json.loads(line) for file in DATA.glob("cuda-loads*.jsonl") for line in file.read_text().splitlines())
     specs = [model_from_header(loaded_headers[name], name) for name in sorted({row["model"] for row in rows})]
-    repeats = [(spec, getattr(families()[spec.architecture], "repeats", None)) for spec in specs if covered(spec)]
-    return [spec for spec, alike in repeats if alike is None or alike(spec)]
+    return [spec for spec in specs if covered(spec) and families()[spec.architecture].repeats(spec)]
 
 
 def _differ(a: Graph, b: Graph) -> list[str]:

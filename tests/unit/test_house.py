@@ -1,8 +1,10 @@
 """The house rules that neither the linter nor the import contracts can see."""
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import kvtui
@@ -52,3 +54,17 @@ def test_what_runs_in_threads_knows_no_state() -> None:
         used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
         assert "become" not in used, name
         assert not any(isinstance(n, ast.Name) and n.id in ("app", "desk") for n in ast.walk(tree)), name
+
+
+def test_every_file_of_data_says_how_it_is_made_again() -> None:
+    repository = Path(__file__).parents[2]
+    text = (repository / "docs/data.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    there = [p for folder in ("tests/data", "kvtui/data") for p in (repository / folder).iterdir()]
+    files = [p.relative_to(repository).as_posix() for p in there if p.is_file() and p.suffix not in (".md", ".py")]
+    assert len(files) > 20
+    assert [name for name in files if not any(fnmatch(name, pattern) for pattern in named)] == []
+    scripts = set(re.findall(r"tests/data/make/\w+\.py", text))
+    assert len(scripts) > 3
+    assert [path for path in scripts if not (repository / path).is_file()] == []

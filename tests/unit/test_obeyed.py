@@ -228,6 +228,17 @@ def test_old_words_are_answered_with_todays(model: Path, old: str, today: str) -
     assert said(model, old).endswith(f"write {today}")
 
 
+@pytest.mark.parametrize(("old", "mode"), [("--no-mmap", "none"), ("--mlock", "mlock"), ("--direct-io", "dio")])
+def test_old_words_are_taken_for_builds_that_had_them(model: Path, old: str, mode: str) -> None:
+    assert after("-lm")(planned(model, old, "--build", "b10644")) == mode
+
+
+@pytest.mark.parametrize("given", [("--spec-type", "ngram-mod,mtp"), ("--", "--spec-type", "mtp")])
+def test_old_types_of_drafts_are_answered_with_todays(model: Path, given: tuple[str, ...]) -> None:
+    sentence = said(model, *given, command="estimate")
+    assert sentence.endswith("--spec-type mtp: today it is called draft-mtp")
+
+
 def test_draft_mtp_is_taken_for_a_model_with_mtp_blocks(headers: Any, tmp_path: Path) -> None:
     plan = planned(headers.write("mtp-glm4moe-moe", tmp_path), "--spec-type", "draft-mtp")
     assert after("--spec-type")(plan) == "draft-mtp"

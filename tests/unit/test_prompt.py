@@ -61,7 +61,26 @@ def test_weights_in_ram_are_bound_by_the_link_and_larger_batches_cross_it_less_o
     assert large.seconds < small.seconds / 3
 
 
-@pytest.mark.parametrize("card", ["H200", "B580"])
-def test_a_card_of_unknown_arithmetic_gives_a_bound_alone(headers: HeaderArchive, card: str) -> None:
+@pytest.mark.parametrize("card", ["H200", "B580", "T4", "A100 SXM 80GB"])
+def test_a_card_that_nobody_measured_is_bound_by_its_peak_and_said_to_be_slower(headers: HeaderArchive, card: str) -> None:
+    (device,) = expand_cards(card)
+    assert device.peak_operations is not None
+    assert operations_a_second(device) is None
     found = prompt(headers, card)
+    assert (found.bound, found.at_least) == ("arithmetic", True)
+    assert found.least_seconds < found.seconds
+    assert 1 / found.seconds < device.peak_operations / (2 * 6979321856)  # of the model's matrices
+
+
+def test_a_card_of_unknown_arithmetic_is_bound_by_what_it_reads(headers: HeaderArchive) -> None:
+    found = prompt(headers, "RX 9060 XT 16GB")
     assert (found.bound, found.at_least) == ("bandwidth", True)
+
+
+@pytest.mark.parametrize(
+    ("card", "least", "most"), [("2070 Super", 1500, 2200), ("V100 SXM2 32GB", 2400, 3400), ("3060 Laptop", 900, 1300)]
+)
+def test_cards_of_a_measured_family_are_no_bound(headers: HeaderArchive, card: str, least: int, most: int) -> None:
+    found = prompt(headers, card)
+    assert not found.at_least
+    assert least < 1 / found.seconds < most

@@ -13,10 +13,11 @@ from kvtui.cache.quality import HERE, quality
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
+from kvtui.header.identity import model_identity
 from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
-from kvtui.placement.advice import advised
+from kvtui.placement.advice import advised, dominates
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import pair_rows
@@ -30,7 +31,6 @@ from kvtui.server.measure.quality_kept import (
     recall_pair,
     recall_reference,
 )
-from kvtui.tasks.history import request_key
 from kvtui.tasks.quality import bundled_text, given_text, own_flags, parse_pair, with_measured, without_types
 
 Headers = Mapping[str, Header]
@@ -77,6 +77,16 @@ def test_others_are_expected_within_what_was_measured(llama: ModelSpec) -> None:
     assert quality("q8_0", "q4_0", llama, cheap).expected == 0.0001  # no more than a pair of fewer bits
 
 
+def test_a_pair_that_was_not_measured_beats_none_that_should_lose_less(request_of_llama: Request) -> None:
+    here = (measured("q8_0", "q8_0", 0.005), measured("q4_0", "q4_0", 0.1))
+    rows = {r.pair: r for r in advised(pair_rows(quick_plan(replace(request_of_llama, measured=here)), contexts=False))}
+    q4_1, q8_0, q8_5 = (rows[pair] for pair in (("q4_1", "q4_1"), ("q8_0", "q8_0"), ("q8_0", "q5_1")))
+    assert q4_1.quality.expected == q8_0.quality.expected == q8_5.quality.expected == 0.005
+    assert not dominates(q4_1, q8_0)
+    assert not dominates(q4_1, q8_5)
+    assert not dominates(q8_5, q8_0)
+
+
 def test_a_number_that_only_f16_finds_is_a_risk(llama: ModelSpec) -> None:
     found = quality("q8_0", "q8_0", llama, [measured("q8_0", "q8_0", 0.0, needles=(2, 3))])
     assert found.label == "risky"
@@ -118,13 +128,14 @@ def test_what_is_kept_is_found_in_the_same_setting_alone(tmp_path: Path) -> None
         {"argv": ("-c", "4096")},
         {"text": "another"},
         {"positions": 64},
+        {"perplexity": "b10434@3"},
     ):
         assert recall_pair(replace(SETTING, **other), ("q8_0", "q4_0"), tmp_path) is None, other  # type: ignore[arg-type]
         assert recall_reference(replace(SETTING, **other), tmp_path) is None, other  # type: ignore[arg-type]
 
 
 def test_a_request_takes_the_nearest_of_each_pair_and_text(request_of_llama: Request, tmp_path: Path) -> None:
-    model = request_key(request_of_llama)
+    model = model_identity(request_of_llama.model.header)
     kept = [
         (replace(SETTING, model=model), measured("q8_0", "q8_0", 0.001, at=9.0)),
         (replace(SETTING, model=model, server="b11434@2"), measured("q8_0", "q8_0", 0.002, build="b11434")),
@@ -137,6 +148,17 @@ def test_a_request_takes_the_nearest_of_each_pair_and_text(request_of_llama: Req
     assert means == {0.002, 0.003}  # of the build that is planned for
     same = replace(request_of_llama, server=SETTING.server)
     assert {m.divergence.mean for m in with_measured(same, tmp_path).measured} == {0.001, 0.003}
+
+
+def test_an_exact_figure_outranks_a_lower_bound(request_of_llama: Request, tmp_path: Path) -> None:
+    setting = replace(SETTING, model=model_identity(request_of_llama.model.header))
+    exact = Divergence(0.004, 0.04, 0.9, 100, exact=True)
+    keep_pair(replace(setting, perplexity="b11434@3"), measured("q8_0", "q8_0", 0, divergence=exact, at=1.0), tmp_path)
+    keep_pair(setting, measured("q8_0", "q8_0", 0.003, at=9.0), tmp_path)
+    (found,) = with_measured(request_of_llama, tmp_path).measured
+    assert found.divergence == exact
+    figures = quality("q8_0", "q8_0", request_of_llama.model, [found]).here
+    assert [f.metric for f in figures[:2]] == ["mean KL divergence", "KL divergence at the 99.9 % tail"]
 
 
 def test_positions_are_spread_evenly_after_a_first_few_words() -> None:

@@ -20,7 +20,10 @@ _TYPES = frozenset(("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"
 _VECTOR_HEADS = frozenset((64, 128, 256))
 _ODD_HEADS = frozenset((40, 72))  # no tensor-core kernel has them
 _KQ_STRIDE = 256  # FATTN_KQ_STRIDE: cells
-_MOST_COLUMNS = {320: 32, 576: 16, 192: 16}  # ncols2_max by head; 8 elsewhere
+_MOST_COLUMNS = {320: 32, 576: 16, 192: 16}  # ncols2_max by head
+_USUAL_COLUMNS = 8  # elsewhere
+_VOLTA_VECTOR, _VOLTA_TILE = 2, 16  # columns (tokens x shared heads) up to which Volta takes these kernels
+_LARGE_HEAD, _MUCH_GQA = 256, 4  # a head from here on, GQA beyond here
 _LONG_CELLS = 8192  # from here on, heads shared by more than four queries leave the vector kernel on Ada and later
 _VOLTA, _TURING, _ADA = 70, 75, 89
 _GCN_APUS = frozenset((0x909, 0x90C))
@@ -78,7 +81,7 @@ def _kernel(card: Card, attention: Attention, batch: Batch) -> Kernel:
         return _turing(card, attention, batch, vector=vector, floats=floats, grouped=grouped)
     columns = batch.n_tokens * _shared_heads(attention)
     if found == "volta" and attention.head_k not in _ODD_HEADS:
-        return "vec" if vector and columns <= 2 else "tile" if columns <= 16 else "mma"
+        return "vec" if vector and columns <= _VOLTA_VECTOR else "tile" if columns <= _VOLTA_TILE else "mma"
     if attention.head_k not in _ODD_HEADS and _amd_mma(found, attention.head_k, columns, grouped=grouped):
         return "mma"
     if vector and (batch.n_tokens == 1 and not grouped if floats else batch.n_tokens <= 2):
@@ -100,8 +103,8 @@ def _turing(card: Card, attention: Attention, batch: Batch, *, vector: bool, flo
     if not floats:
         small = batch.n_tokens <= (2 if ada else 1)
     else:
-        large = attention.head_k >= 256 and card.build > _LAST_VECTOR_AT_256
-        crowded = attention.gqa_ratio > 4 and (large or batch.n_cells >= _LONG_CELLS)
+        large = attention.head_k >= _LARGE_HEAD and card.build > _LAST_VECTOR_AT_256
+        crowded = attention.gqa_ratio > _MUCH_GQA and (large or batch.n_cells >= _LONG_CELLS)
         small = ada and one and batch.n_streams == 1 and not crowded
     return "vec" if small or (one and not grouped) else "mma"
 
@@ -110,7 +113,7 @@ def _shared_heads(attention: Attention) -> int:
     """gqa_ratio_eff: the largest power of two that divides GQA, as far as a kernel has columns for it."""
     if attention.alibi:
         return 1
-    most = _MOST_COLUMNS.get(attention.head_k, 8)
+    most = _MOST_COLUMNS.get(attention.head_k, _USUAL_COLUMNS)
     return min(attention.gqa_ratio & -attention.gqa_ratio, most)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from kvtui.base.sizes import F16_BYTES, F32_BYTES
 from kvtui.cache.kernels import cuda, others
 from kvtui.cache.kernels.attention import (
     FLOATS,
@@ -26,8 +27,6 @@ _BACKENDS: dict[str, Callable[[Card, Attention, Batch], Choice]] = {
     "Vulkan": others.vulkan,
 }
 _HOST = ("", "CPU")
-_F16_BYTES = 2
-_F32_BYTES = 4
 _COPY_ALIGNMENT = 128  # bytes: fattn-common.cuh, ggml_cuda_flash_attn_ext_get_f16_extra_data
 _COPIES_FROM_POOL = 9388  # the last build known where copies were no part of the compute buffer
 _WORST = ("cpu", "unknown", "converted", "fast")
@@ -88,13 +87,13 @@ def f16_copy_bytes(card: Card, attention: Attention, batch: Batch) -> int:
     choice = choose(card, attention, batch)
     if card.backend == "SYCL" and choice.kernel != "none":  # the worst of its kernels is reserved, whatever runs
         choice = Choice(choice.kernel, attention.op_type_k != "f16", attention.op_type_v != "f16")
-    output = attention.head_v * attention.n_head * batch.n_tokens * batch.n_streams * _F32_BYTES
+    output = attention.head_v * attention.n_head * batch.n_tokens * batch.n_streams * F32_BYTES
     values = attention.n_head_kv * batch.n_cells * batch.n_streams
     end = output
     if choice.copies_k:
-        end = _aligned(end) + attention.head_k * values * _F16_BYTES
+        end = _aligned(end) + attention.head_k * values * F16_BYTES
     if choice.copies_v and not attention.v_in_k:
-        end = _aligned(end) + attention.head_v * values * _F16_BYTES
+        end = _aligned(end) + attention.head_v * values * F16_BYTES
     return end - output
 
 
@@ -103,8 +102,8 @@ def f32_cast_bytes(attention: Attention, batch: Batch) -> tuple[int, int]:
     values = attention.n_head_kv * batch.n_cells * batch.n_streams
     type_v = attention.type_k if attention.v_in_k else attention.type_v
     return (
-        attention.head_k * values * _F16_BYTES if attention.type_k == "f32" else 0,
-        attention.head_v * values * _F16_BYTES if type_v == "f32" else 0,
+        attention.head_k * values * F16_BYTES if attention.type_k == "f32" else 0,
+        attention.head_v * values * F16_BYTES if type_v == "f32" else 0,
     )
 
 

@@ -58,6 +58,7 @@ def _device(name: str, gpu: Gpu, free_bytes: int, total_bytes: int) -> Device:
         pci_id=gpu.pci_id,
         compute_capability=gpu.compute_capability,
         flops=card.flops if card else None,
+        peak_operations=card.peak_operations if card else None,
         display=gpu.display,
     )
 

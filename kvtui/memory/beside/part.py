@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-F32_BYTES = 4
+from kvtui.base.sizes import F32_BYTES
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ The graph that llama.cpp reserves is built again as a list of tensors (tape.py),
 takes. engine.py ties them together, model.py is what everything else asks. Nothing is fitted: a wrong figure is a tensor
 that is missing here, or one in the wrong place.
 
-Adding a family. Write families/NAME.py with
-- ARCHITECTURES, the header's general.architecture that it covers: it is found by that, no table needs a line;
+Adding a family. Write families/NAME.py with FAMILY, a `Family` record (family.py); it is found by that, no table needs a line.
+Its fields:
+- architectures, the header's general.architecture that it covers;
 - graph(g: Build), which builds the whole graph in the order of src/models/NAME.cpp: g.inp_embd(), g.inp_pos(), the caches'
   inputs, g.inp_out_ids(), a loop over g.blocks (not over all blocks: see collapse.py), g.finish(). Where the family is a plain
   decoder, a `Decoder` record says what differs (decoder.py). Pieces: attention.qkv, attend, caches(iswa); ffn.dense, moe,
@@ -14,10 +15,9 @@ Adding a family. Write families/NAME.py with
   the file lacks a tensor, so biases, norms and shared experts follow from the file;
 - repeats(model) -> bool, only where equal blocks do not take the same memory (a block reads a part of its own of an input,
   or another block's cache);
-- alibi(model) -> bool, only where attention is biased by distance and the header does not say so.
-- ACROSS, architectures whose blocks attend to rows that are there beside the batch (engine.py, _strays);
-- TURNS, where more turns of a run are needed than collapse.py's; ALONE, architectures for which a batch of one slot is
-  reserved as well (llama-context.cpp, sched_reserve).
+- alibi(model) -> bool, only where attention is biased by distance and the header does not say so;
+- turns, where more turns of a run are needed than collapse.py's; alone, architectures for which a batch of one slot is
+  reserved as well (llama-context.cpp, sched_reserve); mtp_graph, stepped: see family.py.
 What counts is the order of ggml_build_forward_expand, which source is first, what is a view, and what goes through build_norm
 with its block (it stays on that block's device). A name that a node is given is what people read.
 """

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.tape import F16, F32, I64, Dtype, Node
+from kvtui.memory.compute.tape import ATTENDED, F16, F32, I64, Dtype, Node
 
 _ROTATED = 64  # llama-kv-cache.cpp: a quantised cache is rotated where heads are a multiple of this
 
@@ -50,7 +50,7 @@ def attend_uncached(
     """build_attn without a cache. `bias`: added to the scores."""
     for part in (q, k, v):
         g.expand(part)
-    cur = mha(g, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il), bias=bias)
+    cur = mha(g, il, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il), bias=bias)
     return project(g, cur, il) if out else cur
 
 
@@ -184,7 +184,7 @@ def attend(
         view_v = g.view(
             cache_v, (c.cells, x.n_head_kv, x.head_v, at.streams), (cache_v.nb[0], column * x.head_v, column, column * n_v)
         )
-    cur = mha(g, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il), bias=bias)
+    cur = mha(g, il, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il), bias=bias)
     if c.v_rot is not None:
         cur = turn(g, cur, c.v_rot)
     return project(g, cur, il) if out else cur
@@ -217,6 +217,7 @@ def _store_transposed(g: Build, cache: Node, v: Node, ids: Node) -> Node:
 
 def mha(
     g: Build,
+    il: int,
     q: Node,
     k: Node,
     v: Node,
@@ -256,6 +257,6 @@ def mha(
             cur = g.mul_mat(v_mla, cur)
         cur = g.permute(cur, 0, 2, 1, 3)
         cur = g.cont(cur, cur.ne[0] * cur.ne[1], cur.ne[2] * cur.ne[3])
-        cur.on_cpu = not g.ctx.offload_kqv
+        cur.layer, cur.name = il, ATTENDED
     g.expand(cur)
     return cur

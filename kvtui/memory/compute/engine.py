@@ -14,13 +14,13 @@ from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.build import Shapes, shapes
-from kvtui.memory.compute.collapse import KEPT, kinds, representatives, sequence
+from kvtui.memory.compute.collapse import kinds, representatives, sequence
 from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.graphs import build_graph, families, graph_of
 from kvtui.memory.compute.rules import RULES
-from kvtui.memory.compute.sched import Backends, Schedule, schedule
+from kvtui.memory.compute.sched import OFFLOAD_ROWS, Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
-from kvtui.memory.compute.tape import CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
+from kvtui.memory.compute.tape import ATTENDED, CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
 from kvtui.memory.compute.terms import Term, terms
 from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache
 from kvtui.model.spec import ModelSpec
@@ -171,19 +171,18 @@ class Engine:
     @cached_property
     def _alike(self) -> bool:
         """Whether equal blocks are built alike."""
-        repeats = getattr(families()[self.model.architecture], "repeats", None)
-        return repeats is None or repeats(self.model)
+        return families()[self.model.architecture].repeats(self.model)
 
     @cached_property
     def _alone(self) -> bool:
-        """Whether a batch of one slot is reserved for too (families/: ALONE, architectures; llama-context.cpp, sched_reserve)."""
+        """Whether a batch of one slot is reserved for too (`Family.alone`)."""
         architecture = self.model.architecture
-        return self.context.slots > 1 and architecture in getattr(families()[architecture], "ALONE", ())
+        return self.context.slots > 1 and architecture in families()[architecture].alone
 
     @cached_property
     def _turns(self) -> int:
-        """Turns of a run that are built (families/: TURNS, where more are needed until nothing changes)."""
-        return getattr(families()[self.model.architecture], "TURNS", KEPT)
+        """Turns of a run that are built (`Family.turns`)."""
+        return families()[self.model.architecture].turns
 
     def _token_counts(self, assignment: Assignment) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
@@ -241,12 +240,14 @@ class Engine:
         return left.union(without) if without else left
 
     def _pins(self, g: Graph, assignment: Assignment, tokens: int) -> list[tuple[int, int]]:
-        """Norms that stay on their block's device, and what attention without flash leaves in RAM with its cache."""
+        """Norms that stay on their block's device; and where attention ends, without flash attention: in RAM where K/V is
+        (llama-graph.cpp, build_attn_mha)."""
         layers = assignment.layer_devices
-        kept = [(i, self.n - 1) for i in g.on_cpu]
+        ends = {i for i, _ in g.pinned if g.nodes[i].name == ATTENDED}
+        pins = [] if self.context.offload_kqv else [(i, self.n - 1) for i in ends]
         if CPU in layers and tokens >= _SMALL_BATCH:
-            return kept
-        return [*kept, *[(i, layers[il] % self.n) for i, il in g.pinned]]
+            return pins
+        return [*pins, *[(i, layers[il] % self.n) for i, il in g.pinned if i not in ends]]
 
     def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
         """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,
@@ -277,23 +278,20 @@ class Engine:
         return self.context.flash_attn == "auto" and not CACHE_TYPES[self.context.type_v].quantized
 
     def _strays(self, assignment: Assignment) -> bool:
-        """The same where a block in RAM has the kernel, but a device takes the operation: what a scan of the next block
-        reads comes right behind it, before the rest of its own block; or what is attended to is made of many rows, whatever
-        is asked (families/: ACROSS)."""
-        layers, blocks = assignment.layer_devices, self.model.layers
-        across = self.model.architecture in getattr(families()[self.model.architecture], "ACROSS", ())
-        if not self._may_turn_off or not any(
-            layers[il] == CPU and (across or (layers[il + 1] != CPU and blocks[il].has_cache and blocks[il + 1].is_recurrent))
-            for il in range(self.model.n_layer - 1)
-        ):
+        """The same where a block's device has the kernel, but another takes the operation, as those of its neighbours in the
+        graph do (ggml-backend.cpp, ggml_backend_sched_split_graph)."""
+        if not self._may_turn_off or not self._may_stray(assignment):
             return False
-        sizes = self._shapes(True, prompt=False)
-        # the main context's, for an MTP context too: flash attention ends in both
-        g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
-        at = place(
-            g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
-        )
-        return any(at[i] != layers[self._block_of(g, i)] % self.n for i in g.attention)
+        layers = assignment.layer_devices
+        asked = (layers, assignment.tensor_devices, assignment.tied_output)
+        if asked not in self._strayed:
+            sizes = self._shapes(True, prompt=False)
+            # the main context's, for an MTP context too: flash attention ends in both
+            g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
+            homes, pins = self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens)
+            at = place(g, homes, pins, self._ends(g, assignment))
+            self._strayed[asked] = any(at[i] != layers[self._block_of(g, i)] % self.n for i in g.attention)
+        return self._strayed[asked]
 
     def _block_of(self, g: Graph, i: int) -> int:
         """The block of an attention operation: of the cache that it reads, or of the weights that its K is made of."""
@@ -303,6 +301,31 @@ class Engine:
         while made.home is None:
             made = made.src[0]
         return self.model.tensors[made.home.number].block or 0
+
+    def _may_stray(self, assignment: Assignment) -> bool:
+        """What K and V are stored by comes right before attention and is where the block is, if its cache is on a device: no
+        other takes it. Else it follows what comes next: the block's own weights, unless one of them was moved or a batch of
+        tokens is large enough to be taken to a device, or a scan of the next block. What is attended to beside the batch has
+        many rows, whatever is asked."""
+        layers, blocks, places = assignment.layer_devices, self.model.layers, assignment.tensor_devices
+        architecture = self.model.architecture
+        if CPU in layers and (self.context.slots >= OFFLOAD_ROWS or architecture in families()[architecture].across):
+            return True
+        loose = {il for il, x in enumerate(blocks) if layers[il] == CPU or not self.context.offload_kqv or not x.has_cache}
+        return any(places[i] != layers[il] for i, il in self._of_blocks if il in loose) or any(
+            layers[il] == CPU != layers[il + 1] and blocks[il].has_cache and blocks[il + 1].is_recurrent
+            for il in range(self.model.n_layer - 1)
+        )
+
+    @cached_property
+    def _of_blocks(self) -> tuple[tuple[int, int], ...]:
+        """(tensor, block) of the weights of blocks, but MTP's."""
+        blocks = ((t.index, t.block) for t in self.model.tensors if t.loaded)
+        return tuple([(i, il) for i, il in blocks if il is not None and il < self.model.n_layer])
+
+    @cached_property
+    def _strayed(self) -> dict[Hashable, bool]:
+        return {}
 
     def _cached(self, assignment: Assignment, tokens: int) -> dict[int, int]:
         """Tensors of experts that a batch of so many tokens reads from the expert cache, and its device."""

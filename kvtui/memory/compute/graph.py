@@ -43,8 +43,7 @@ class Graph:
     reusable: Sequence[tuple[int, ...]]  # slots of the sources whose memory the result may take over
     batch: Sequence[int]  # rows of an operation, by which it is offloaded; 0: never
     homes: Sequence[tuple[int, int, int]]  # tensors that are there before the graph, with what a Home says
-    pinned: Sequence[tuple[int, int]]  # (norm, block): what graph_get_cb keeps on its block's device
-    on_cpu: frozenset[int]  # what is put on the CPU, whatever it is made of
+    pinned: Sequence[tuple[int, int]]  # (norm, block): what graph_get_cb keeps on its block's device; and where attention ends
     attention: Mapping[int, Attended]  # flash attention's nodes
     left_to_cpu: frozenset[int]  # operations that no GPU runs
     outputs: frozenset[int]  # never freed (ggml_set_output)
@@ -100,7 +99,6 @@ def freeze(tape: Tape, alibi: bool = False) -> Graph:
         batch=[_rows(n) for n in nodes],
         homes=[(n.id, *n.home) for n in nodes if n.home is not None],
         pinned=[(n.id, n.layer) for n in nodes if n.layer >= 0],
-        on_cpu=frozenset([n.id for n in tape.nodes if n.on_cpu]),
         attention={n.id: _attention(n, alibi) for n in nodes if n.op == "flash_attn_ext"},
         left_to_cpu=frozenset([n.id for n in tape.nodes if n.op not in VIEWS and not on_cuda(n)]),
         outputs=frozenset([n.id for n in nodes if n.output]),

@@ -5,30 +5,16 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Protocol
 
 from kvtui.flags.context import ContextParams
 from kvtui.memory.compute import families as folder
 from kvtui.memory.compute.build import NO_ROPE_STEP, Build, NoGraphError, Shapes, weight_node
 from kvtui.memory.compute.collapse import kinds, representatives, runs
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.graph import Graph, freeze, padding_bytes
 from kvtui.memory.compute.grow import TURNS, Grown, Placed, Seed, finish, grow
 from kvtui.memory.compute.tape import OUTPUT_WEIGHT, WEIGHT, Home, Node
 from kvtui.model.spec import ModelSpec
-
-
-class Family(Protocol):
-    """A module of families/."""
-
-    ARCHITECTURES: tuple[str, ...]
-
-    @staticmethod
-    def graph(g: Build) -> None:
-        """Expand the whole graph."""
-
-    @staticmethod
-    def mtp_graph(g: Build) -> None:
-        """The MTP context's; not every family has one. DRAFTS: architectures that have, where not all of the module do."""
 
 
 @cache
@@ -36,17 +22,15 @@ def families() -> dict[str, Family]:
     """By general.architecture."""
     found: dict[str, Family] = {}
     for info in iter_modules(folder.__path__):
-        module: Family = import_module(f"{folder.__name__}.{info.name}")  # type: ignore[assignment]
-        found.update(dict.fromkeys(module.ARCHITECTURES, module))
+        family: Family = import_module(f"{folder.__name__}.{info.name}").FAMILY
+        found.update(dict.fromkeys(family.architectures, family))
     return found
 
 
 def covered(model: ModelSpec, drafts: bool = False) -> bool:
     """Whether the model's family has a graph here; `drafts`: one of its MTP context."""
     family = families().get(model.architecture)
-    if not drafts or family is None:
-        return family is not None
-    return hasattr(family, "mtp_graph") and model.architecture in getattr(family, "DRAFTS", family.ARCHITECTURES)
+    return family is not None and not (drafts and family.draws(model.architecture) is None)
 
 
 @lru_cache(maxsize=64)
@@ -58,24 +42,23 @@ def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tup
 def _frozen(g: Build, drafts: bool = False) -> Graph:
     model = g.model
     family = families()[model.architecture]
+    expand = family.draws(model.architecture) if drafts else family.graph
+    if expand is None:
+        raise NoGraphError(model.architecture)
     try:
-        if drafts:
-            family.mtp_graph(g)
-        else:
-            family.graph(g)
+        expand(g)
     except ZeroDivisionError:
         raise NoGraphError(model.architecture) from None
-    biased = getattr(family, "alibi", None)
-    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or (biased is not None and biased(model)))
+    return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or family.alibi(model))
 
 
 @lru_cache(maxsize=8)
 def _blocks(model: ModelSpec) -> tuple[Hashable, ...]:
     """What a block is built by: its tensors' shapes, numbers that the header has for each block, and its place where the
-    family counts blocks (families/: STEPPED, architectures that tell every fourth from the others)."""
+    family counts blocks (`Family.stepped`)."""
     arch, keys = model.architecture, model.header.metadata
     lists = [v for k, v in keys.items() if k.startswith(f"{arch}.") and isinstance(v, (list, tuple)) and len(v) >= model.n_layer]
-    stepped = arch in getattr(families()[arch], "STEPPED", ())
+    stepped = arch in families()[arch].stepped
     images = keys.get(f"{arch}.n_deepstack_layers", 0)  # the first blocks get an image's rows again
     again = images if isinstance(images, int) else 0
     return tuple(

@@ -189,7 +189,6 @@ def finish(seed: Seed, t: Tables) -> Grown:
         batch=[g.batch[p] for p in of],
         homes=(),
         pinned=(),
-        on_cpu=frozenset([i for i, p in enumerate(of) if p in g.on_cpu]) if g.on_cpu else g.on_cpu,
         attention={i: g.attention[p] for i, p in enumerate(of) if p in g.attention} if g.attention else g.attention,
         left_to_cpu=frozenset([i for i, p in enumerate(of) if p in left]) if left else left,
         outputs=frozenset([i for i, p in enumerate(of) if p in outputs]),

@@ -74,7 +74,7 @@ def mla(
     view_k = g.view(cache, (n, 1, c.cells, at.streams), (cache.nb[0], row, row, at.type_k.row_bytes(n * c.cells)))
     view_v = g.view(view_k, (d.rank, 1, c.cells, at.streams), view_k.nb)
     sinks = g.w("attn_sinks", il)
-    cur = mha(g, query, view_k, view_v, c.mask if mask is None else mask, sinks, v_mla=g.need("attn_v_b", il))
+    cur = mha(g, il, query, view_k, view_v, c.mask if mask is None else mask, sinks, v_mla=g.need("attn_v_b", il))
     return project(g, cur, il) if out else cur
 
 

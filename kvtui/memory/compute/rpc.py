@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kvtui.base.build import DEFAULT_BUILD, Build
+from kvtui.base.sizes import F16_BYTES, F32_BYTES
 from kvtui.cache.layout import flash_attention, physical_batch
 from kvtui.flags.context import ContextParams, pad256
 from kvtui.hardware.device import CPU, Machine
@@ -17,7 +18,6 @@ from kvtui.memory.assignment import Assignment
 from kvtui.model.spec import Layer, ModelSpec
 
 _COPIES = 4  # GGML_SCHED_MAX_COPIES
-_F32, _F16 = 4, 2
 # rows of n_embd values that are alive at the peak beside a block's own tensors
 _ROWS_BLOCK = 4
 _ROWS_ATTENTION = 3
@@ -53,7 +53,7 @@ class ComputeModel:
     @cached_property
     def row(self) -> int:
         """Bytes of one n_embd row a token."""
-        return self.model.n_embd * self.ubatch * _F32
+        return self.model.n_embd * self.ubatch * F32_BYTES
 
     @cached_property
     def masks(self) -> int:
@@ -65,7 +65,7 @@ class ComputeModel:
             return 0
         else:
             width = ctx.cells_per_slot(model.n_ctx_train)
-        size = _F16 if flash_attention(model, ctx) else _F32
+        size = F16_BYTES if flash_attention(model, ctx) else F32_BYTES
         total = width * self.ubatch * size if any(not x.is_swa for x in model.layers) else 0
         if any(x.is_swa for x in model.layers):
             per_slot = model.n_swa * (ctx.slots if ctx.unified else 1)
@@ -77,24 +77,17 @@ class ComputeModel:
         """Peak of a block's attention: queries, the output, and without flash attention the scores."""
         if layer.is_recurrent and self._state_row:
             return self._state_row
-        q = layer.n_head * layer.head_k * self.ubatch * _F32
+        q = layer.n_head * layer.head_k * self.ubatch * F32_BYTES
         peak = 3 * q + (0 if self.model.is_mla else _ROWS_ATTENTION * self.row)
         if layer.has_cache and not flash_attention(self.model, self.context):
             cells = self.context.cells_per_slot(self.model.n_ctx_train)
-            peak += cells * self.ubatch * layer.n_head * _F32
+            peak += cells * self.ubatch * layer.n_head * F32_BYTES
         return peak
 
     @cached_property
     def attention(self) -> tuple[int, ...]:
         """Peak of attention a block."""
-        peaks: dict[tuple[int, int, bool], int] = {}
-        out = []
-        for layer in self.model.layers:
-            key = (layer.n_head, layer.head_k, layer.has_cache)
-            if key not in peaks:
-                peaks[key] = self._attention(layer)
-            out.append(peaks[key])
-        return tuple(out)
+        return tuple(map(self._attention, self.model.layers))
 
     @cached_property
     def feed_forward(self) -> tuple[int, ...]:
@@ -103,12 +96,12 @@ class ComputeModel:
         for layer in model.layers:
             width = self._expert_width.get(layer.index, 0)
             if width:
-                hidden = model.n_expert_used * width * self.ubatch * _F32
+                hidden = model.n_expert_used * width * self.ubatch * F32_BYTES
                 output = model.n_expert_used * self.row
                 # up, gate and product; the output fits in the hole of the first two, or comes after them
                 peak = 3 * hidden + (output if output > 2 * hidden else 0)
             else:
-                peak = 3 * layer.n_ff * self.ubatch * _F32
+                peak = 3 * layer.n_ff * self.ubatch * F32_BYTES
             out.append(peak + _ROWS_BLOCK * self.row)
         return tuple(out)
 
@@ -120,7 +113,7 @@ class ComputeModel:
         if not (isinstance(inner, int) and isinstance(state, int) and isinstance(groups, int)):
             return 0
         values = (2 * inner + 2 * groups * state) + 2 * (inner + 2 * groups * state) + 4 * inner
-        return values * self.ubatch * _F32 + self.row
+        return values * self.ubatch * F32_BYTES + self.row
 
     @cached_property
     def _expert_width(self) -> dict[int, int]:
@@ -194,7 +187,7 @@ class ComputeModel:
 
     def _crossing(self, layer: Layer) -> int:
         width = self._expert_width.get(layer.index, 0)
-        return self.model.n_expert_used * width * self.ubatch * _F32 if width else self.row
+        return self.model.n_expert_used * width * self.ubatch * F32_BYTES if width else self.row
 
     def _basis(self) -> str:
         if any(d.backend in ("CUDA", "ROCm") for d in self.machine.devices):

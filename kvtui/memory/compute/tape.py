@@ -31,6 +31,7 @@ F32, F16, I32, I64 = Dtype("f32", 1, 4), Dtype("f16", 1, 2), Dtype("i32", 1, 4),
 
 # what holds a tensor that is allocated before the graph; its number says which one
 WEIGHT, LAYER_WEIGHT, OUTPUT_WEIGHT, CACHE = range(4)
+ATTENDED = "attended"  # the end of attention without flash attention
 VIEWS = frozenset(("view", "reshape", "permute", "transpose"))  # ggml_is_view_op
 _TRANSPOSED = (1, 0, 2, 3)
 
@@ -56,7 +57,6 @@ class Node:
         "nb",
         "ne",
         "offset",
-        "on_cpu",
         "op",
         "output",
         "src",
@@ -71,7 +71,6 @@ class Node:
         self.layer = -1
         self.offset = 0
         self.input = self.output = False
-        self.on_cpu = False  # put there, whatever its sources are (ggml_backend_sched_set_tensor_backend)
         self.exact = False  # its second source is read as f32 (ggml_prec_set_src)
         self.home: Home | None = None
 

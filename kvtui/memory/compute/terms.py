@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kvtui.base.sizes import F16_BYTES
 from kvtui.memory.compute.alloc import Peak
 from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.sched import Schedule
 from kvtui.memory.compute.tape import CACHE
 
-_F16_BYTES = 2
 HOLES = "free between tensors"
 STAGED = "staged: "  # a weight that is in RAM
 
@@ -55,7 +55,7 @@ def _attention(g: Graph, i: int, n_bytes: int, add: Callable[[str, int], None]) 
     """The output, and what its kernel reads as f16: K before V (fattn-common.cuh)."""
     a, batch = g.attention[i].attention, g.attention[i].batch
     cells, own = a.n_head_kv * batch.n_cells * batch.n_streams, g.sizes[i]
-    of_k = a.head_k * cells * _F16_BYTES if a.type_k != "f16" else 0
+    of_k = a.head_k * cells * F16_BYTES if a.type_k != "f16" else 0
     add(g.names[i], own)
     add("K as f16", of_k)
     add("V as f16", n_bytes - own - of_k)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kvtui.base.sizes import MIB
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve.candidate import Candidate, evaluate, pick
 from kvtui.placement.solve.highs import Program, run_apart, run_here
@@ -22,7 +23,6 @@ _WORK = 2_000_000  # variables times nodes of the solver's tree: a fixed amount 
 _GAP = 1e-4  # relative, at which a plan counts as proven
 _SMALL = 120  # variables: solved within a tenth of a second, so here, and at once
 _SCALE = 1e3  # seconds to milliseconds, MiB for bytes: numbers a solver likes
-_MIB = 2.0**20
 
 
 @dataclass
@@ -254,11 +254,11 @@ def _constraints(menu: Menu, v: _Variables, rooms: Rooms) -> _Rows:
             rows.add(total, total, list(held.items()))
     for p, place in enumerate(menu.order):
         terms = [
-            (v.n(i), float(menu.kinds[k].held[option, place] + (menu.kinds[k].home_bytes if home == place else 0)) / _MIB)
+            (v.n(i), float(menu.kinds[k].held[option, place] + (menu.kinds[k].home_bytes if home == place else 0)) / MIB)
             for i, (k, home, option) in enumerate(v.options)
         ]
-        terms.append((v.w(p), float(rooms.home_extra[place]) / _MIB))
-        rows.add(-infinite, float(rooms.free[place]) / _MIB, [t for t in terms if t[1]])
+        terms.append((v.w(p), float(rooms.home_extra[place]) / MIB))
+        rows.add(-infinite, float(rooms.free[place]) / MIB, [t for t in terms if t[1]])
     return rows
 
 

@@ -12,6 +12,7 @@ from kvtui.placement.solve.problem import HANDOFF_SECONDS, Movable, Problem
 
 _ROUNDS = 6  # compute buffers depend on the plan: plan, measure, plan again
 _CLASS_LIMIT = 4000  # combinations of tensor sizes that are tried for one device
+_ROUNDING = 1e-12  # relative: sums of doubles in another order differ by less
 
 
 def search(problem: Problem) -> Candidate:
@@ -207,7 +208,7 @@ def _knapsack(kinds: Sequence[tuple[int, float, int]], room: float) -> list[int]
                 trial = list(counts)
                 trial[a], trial[b] = take_a, take_b
                 value = _value(kinds, trial)
-                if value > best * (1 + 1e-12):
+                if value > best * (1 + _ROUNDING):
                     best, counts = value, trial
                     left = room - sum(n * k[0] for n, k in zip(counts, kinds, strict=True))
     return counts

@@ -19,7 +19,7 @@ from kvtui.memory.weights import EMBEDDING, padded_bytes
 from kvtui.model.spec import ModelSpec, Tensor
 from kvtui.placement.request import Request
 
-HANDOFF_SECONDS = 20e-6  # the yardstick's price of a change of device
+HANDOFF_SECONDS = 20e-6  # this program's own choice: a change of device in the yardstick; data/pace.toml has measured ones
 _DENSE_FFN = (".ffn_up.weight", ".ffn_gate.weight", ".ffn_down.weight")
 
 

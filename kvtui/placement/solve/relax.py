@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kvtui.base.sizes import GIB
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve.menu import Floats, Menu
 from kvtui.placement.solve.problem import HANDOFF_SECONDS
@@ -15,7 +16,6 @@ from kvtui.placement.solve.problem import HANDOFF_SECONDS
 _STEPS = 60
 _PATIENCE = 6  # steps without a better bound before the step is halved
 _ENOUGH = 2e-4  # relative gap at which raising the bound stops
-_GIB = 2.0**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,13 @@ def relax(menu: Menu, rooms: Rooms, upper: float, prices: Sequence[float], steps
     for _ in range(steps):
         if upper - best[0].bound <= _ENOUGH * upper:
             break
-        slope = (at[1] - rooms.free) / _GIB
+        slope = (at[1] - rooms.free) / GIB
         slope[(at[0].prices <= 0) & (slope < 0)] = 0.0
         length = float(slope @ slope)
         if length == 0.0:
             break
         step = theta * max(upper - at[0].bound, _ENOUGH * upper) / length
-        at = _bound(menu, rooms, np.maximum(at[0].prices + step * slope / _GIB, 0.0))
+        at = _bound(menu, rooms, np.maximum(at[0].prices + step * slope / GIB, 0.0))
         for home in at[0].homes:
             counts[menu.column(home)] += 1
         if at[0].bound > best[0].bound:

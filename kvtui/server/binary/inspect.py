@@ -114,7 +114,7 @@ def _ask(path: Path) -> ServerBinary:
     options = parse_help(help_answer.text)
     names = {name for option in options for name in option.names}
     version = run_program([str(path), "--version"], env).text if names else help_answer.text
-    line = _one_line(version)
+    line = version_line(version)
     build, source = _build(path, version)
     binary = ServerBinary(path, build, source, line, _backends(path, env, names), options)
     if not names >= NEEDED_OPTIONS:
@@ -132,8 +132,8 @@ def _replace(binary: ServerBinary, **changes: Any) -> ServerBinary:
     return ServerBinary(**{**fields, **changes})
 
 
-def _one_line(text: str) -> str:
-    """The line that says "version", or else the first one, printable and short."""
+def version_line(text: str) -> str:
+    """Of what --version says, the line that says "version", or else the first one, printable and short."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = next((x for x in lines if x.startswith("version:")), lines[0] if lines else "")
     return "".join(c if c.isprintable() else "?" for c in line)[:160].removeprefix("version: ")
@@ -169,11 +169,15 @@ def _backends(path: Path, env: dict[str, str], names: set[str]) -> tuple[str, ..
     return tuple(b.name for b in BACKENDS if b.name in found)
 
 
+# until a server that finds no model has ended: it opens its devices first, and CUDA can take long for many
+_LOADING_SECONDS = 30.0
+
+
 def _fa_quants(path: Path, env: dict[str, str]) -> tuple[str, ...] | None:
     """Compiled K/V pairs, which the server prints in system_info before it misses the model it was given
     (ggml-cuda.cu, ggml_backend_cuda_get_features)."""
     missing = path.parent / "no-such-model.gguf"
-    text = run_program([str(path), "-m", str(missing), "--host", "127.0.0.1", "--port", "0"], env, 30.0).text
+    text = run_program([str(path), "-m", str(missing), "--host", "127.0.0.1", "--port", "0"], env, _LOADING_SECONDS).text
     return parse_fa_quants(text)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 State = Literal["ready", "loading", "silent", "strange"]
 ANSWER_LIMIT_BYTES = 4 * 2**20
+CONNECT_SECONDS = 5.0  # a server of this machine takes a connection at once or is stuck
 METRICS_LIMIT = 500
 SLOTS_LIMIT = 512
 _AGAIN = {"cache_prompt": True, "id_slot": 0}
@@ -182,7 +183,7 @@ class ServerClient:
         """Raw pieces of an answer until the deadline; the status first, in decimal, if `any_status`."""
         import httpx
 
-        limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
         deadline = _Deadline(timeout)
         body: dict[str, Any] = {} if asked is None else {"json": asked}
         try:

@@ -26,6 +26,7 @@ _RAW_ERROR = re.compile(
 )
 
 LINE_LIMIT = 2000  # characters of a line that are kept
+LINE_LIMIT_BYTES = 4 * LINE_LIMIT  # UTF-8 takes four bytes a character at most (RFC 3629)
 RING_LINES = 20_000
 READ_LIMIT_BYTES = 2**18  # at most this much a call,
 READ_LIMIT_LINES = 4000  # and at most so many lines: some 50 ms of work
@@ -52,7 +53,7 @@ def level_of(text: str) -> Level:
 
 def parse_line(raw: bytes, number: int = 0, secrets: Sequence[str] = ()) -> LogLine:
     """A line as it lies in the file; `secrets` are blotted out."""
-    text = raw[: 4 * LINE_LIMIT].decode("utf-8", "replace").rstrip("\r\n")
+    text = raw[:LINE_LIMIT_BYTES].decode("utf-8", "replace").rstrip("\r\n")
     level: Level | None = None
     if text.startswith('{"type":"log"'):  # --log-jsonl
         level, text = _unwrapped(text)
@@ -184,10 +185,10 @@ class LogTail:
             if self._jumped:
                 self._jumped = False
             else:
-                new.append(self._line(self._partial + piece[: 4 * LINE_LIMIT]))
+                new.append(self._line(self._partial + piece[:LINE_LIMIT_BYTES]))
             self._partial = b""
         if not self._jumped:
-            self._partial = (self._partial + rest[: 4 * LINE_LIMIT])[: 4 * LINE_LIMIT]
+            self._partial = (self._partial + rest[:LINE_LIMIT_BYTES])[:LINE_LIMIT_BYTES]
         return new
 
     def _line(self, raw: bytes) -> LogLine:

@@ -30,7 +30,7 @@ from kvtui.server.log.breakdown import (
     is_table,
     logged_memory,
 )
-from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
+from kvtui.server.log.follow import LINE_LIMIT_BYTES, LogLine, parse_line
 from kvtui.server.log.own import FAILED, START
 from kvtui.server.log.own import MIB as LOGGED_MIB
 from kvtui.server.log.reasons import explain, telling
@@ -150,7 +150,7 @@ def _first_words(command: Sequence[str], env: Mapping[str, str], timeout: float,
     with ShortLived(command, env, timeout) as program:
         for data in program.pieces(OUTPUT_LIMIT_BYTES, cancel):
             *whole, rest = (rest + data).split(b"\n")
-            rest = rest[: 4 * LINE_LIMIT]
+            rest = rest[:LINE_LIMIT_BYTES]
             for raw in filter(None, whole):
                 line = parse_line(raw)
                 if complete or too_far:

@@ -21,8 +21,9 @@ _LIKELIEST_LIMIT = 1000  # tokens of one position
 
 @dataclass(frozen=True)
 class Setting:
-    """What a measurement depends on but for the pair. `server`: its identity; `model`: its `model_key`; `gpus`: (name,
-    description); `argv`: without the cache types; `text`: its digest."""
+    """What a measurement depends on but for the pair. `server`: its identity; `model`: its `model_identity`; `gpus`: (name,
+    description); `argv`: without the cache types; `text`: its digest; `perplexity`: the identity of the llama-perplexity that
+    compares, "" where llama-server does."""
 
     server: str
     model: str
@@ -30,25 +31,30 @@ class Setting:
     argv: tuple[str, ...]
     text: str
     positions: int
+    perplexity: str = ""
 
     @property
     def key(self) -> str:
         """A name for its files."""
-        parts = (self.server, self.model, self.gpus, conditions(self.argv), self.text, self.positions)
+        parts: tuple[object, ...] = (self.server, self.model, self.gpus, conditions(self.argv), self.text, self.positions)
+        parts += (self.perplexity,) if self.perplexity else ()
         return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """f16/f16 in a setting: the likeliest tokens at each position, and how many hidden numbers it found."""
+    """f16/f16 in a setting: the likeliest tokens at each position (none where llama-perplexity compares), how many hidden
+    numbers it found, how many `tokens` the text has and a slot holds (`n_ctx`)."""
 
     likeliest: tuple[Likeliest, ...]
     needles: int
+    tokens: int = 0
+    n_ctx: int = 0
 
 
 @dataclass(frozen=True)
 class KeptPair:
-    """A pair with what tells for whom it holds: the server's identity, the model's key, the text's digest."""
+    """A pair with what tells for whom it holds: the server's identity, the model's, the text's digest."""
 
     server: str
     model: str
@@ -92,6 +98,11 @@ def kept_pairs(state: Path | None = None) -> tuple[KeptPair, ...]:
     return tuple(sorted((k for f in files if (k := _PAIR.load(f))), key=lambda k: -k.measured.at))
 
 
+def bases_folder(state: Path | None = None) -> Path:
+    """Where llama-perplexity writes what f16/f16 expects."""
+    return _folder(state) / "bases"
+
+
 def _folder(state: Path | None) -> Path:
     return (state or state_folder()) / "quality"
 
@@ -106,7 +117,7 @@ def _pair_path(setting: Setting, pair: tuple[str, str], state: Path | None) -> P
 
 def _reference(fields: Fields) -> Reference:
     likeliest = tuple(_likeliest(Fields(each)) for each in fields.items("likeliest"))
-    return Reference(likeliest, fields.whole("needles"))
+    return Reference(likeliest, fields.whole("needles"), fields.whole("tokens", 0), fields.whole("n_ctx", 0))
 
 
 def _likeliest(fields: Fields) -> Likeliest:
@@ -123,7 +134,7 @@ def _pair(fields: Fields) -> KeptPair:
     types = m.text("type_k"), m.text("type_v")
     if not set(types) <= CACHE_TYPES.keys() or len(needles) != 2:
         raise ValueError("measured is of no pair")
-    divergence = Divergence(d.number("mean"), d.number("tail"), d.number("top_1"), d.whole("positions"))
+    divergence = Divergence(d.number("mean"), d.number("tail"), d.number("top_1"), d.whole("positions"), d.flag("exact", False))
     measured = MeasuredHere(
         *types,
         divergence=divergence,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from kvtui.base.exit_codes import as_shells_say
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.process.outlet import Outlet
@@ -67,4 +68,4 @@ def run_foreground(
         say(f"killed what it had left behind: {', '.join(map(str, left))}")
     for outlet in outlets:
         outlet.finish()
-    return code if code >= 0 else 128 - code
+    return as_shells_say(code)

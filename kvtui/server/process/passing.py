@@ -12,7 +12,7 @@ from kvtui.base.findings import KvtuiError
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.http.client import ServerClient, ServerError
-from kvtui.server.log.follow import LINE_LIMIT, LogLine, parse_line
+from kvtui.server.log.follow import LINE_LIMIT_BYTES, LogLine, parse_line
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.start import server_command
@@ -48,7 +48,7 @@ class _Listener:
         with contextlib.suppress(Cancelled, OSError):
             for piece in self._program.pieces(OUTPUT_LIMIT_BYTES, self._stop):
                 *whole, rest = (rest + piece).split(b"\n")
-                rest = rest[: 4 * LINE_LIMIT]
+                rest = rest[:LINE_LIMIT_BYTES]
                 said = [parse_line(raw) for raw in whole if raw]
                 self.first.extend(line.text for line in said[: max(FIRST_LINES - len(self.first), 0)])
                 self.lines.extend(said)

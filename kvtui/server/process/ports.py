@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass
 
 PORTS_TRIED = 200
+LARGEST_PORT = 2**16 - 1  # TCP (RFC 9293, 3.1)
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ def free_port(preferred: int, host: str = "127.0.0.1") -> PortChoice:
     if preferred == 0 or is_free(preferred, host):
         return PortChoice(preferred or _any_port(host))
     owner = port_owner(preferred)
-    for port in range(preferred + 1, min(preferred + PORTS_TRIED, 65536)):
+    for port in range(preferred + 1, min(preferred + PORTS_TRIED, LARGEST_PORT + 1)):
         if is_free(port, host):
             return PortChoice(port, owner)
     return PortChoice(_any_port(host), owner)

@@ -15,6 +15,7 @@ from kvtui.base.files import PRIVATE, private_folder, state_folder
 from kvtui.base.locks import try_lock
 from kvtui.base.stored import Kept
 from kvtui.server.log.bounds import LIMIT_BYTES, cut
+from kvtui.server.process.ports import LARGEST_PORT
 from kvtui.server.program.marks import LAUNCH_VARIABLE, marked, process_identity
 
 RECORD, LOG, KEY, LOCK = "record.json", "server.log", "api-key", "lock"
@@ -108,7 +109,7 @@ def _record(folder: Path, fields: Fields) -> ServerRecord:
         model=fields.text("model"),
         command=fields.texts("command"),
         host=fields.text("host"),
-        port=_within("port", fields.whole("port"), 65535),
+        port=_within("port", fields.whole("port"), LARGEST_PORT),
         launched_at=fields.number("launched_at"),
         notes=fields.texts("notes", ()),
         plan=fields.table("plan") if fields.get("plan", None) is not None else None,

@@ -10,6 +10,7 @@ from kvtui.tui.draw.head import head_line
 from kvtui.tui.draw.log_pane import log_about, log_lines
 from kvtui.tui.draw.matrix import MATRIX_HEIGHT, MATRIX_WIDTH, matrix_lines
 from kvtui.tui.draw.memory import memory_legends, memory_lines
+from kvtui.tui.draw.on_card import card_lines
 from kvtui.tui.draw.pages import plan_command
 from kvtui.tui.draw.placement import placement_lines, proof, speed_text
 from kvtui.tui.draw.room import Room
@@ -17,7 +18,7 @@ from kvtui.tui.draw.table import pair_lines, said_lines
 from kvtui.tui.draw.tensors import tensor_lines, tensors_title
 from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
 from kvtui.tui.draw.what_if import what_if_text
-from kvtui.tui.keys.commands import shown_key
+from kvtui.tui.keys.command import shown_key
 from kvtui.tui.keys.footer import LINES as FOOTER
 from kvtui.tui.keys.footer import key_lines
 from kvtui.tui.lines import Line, folded_line, line, wrapped
@@ -119,6 +120,9 @@ def _rows(state: State, room: Room) -> Rows:
     if size[0] < WHOLE[0] or size[1] < WHOLE[1] or state.zoomed:
         return [([state.focus], [0], room.height)]
     memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), max(room.height // 3, 4))
+    if size[0] >= LARGE[0] and size[1] >= LARGE[1]:  # room for who is on each card, if it is for all of them
+        whole = memory + sum(map(len, card_lines(state, replace(room, width=room.width - 2)).values()))
+        memory = whole if whole <= room.height // 3 else memory
     layout = _large if size[0] >= LARGE[0] and size[1] >= LARGE[1] else _beside if size[0] >= BESIDE[0] else _stacked
     return [(["memory"], [0], memory), *layout(state, room, room.height - memory)]
 

@@ -7,6 +7,7 @@ from kvtui.base.sizes import GIB, MIB, amount
 from kvtui.memory.estimate import DeviceMemory, HostUse
 from kvtui.tui.draw.amounts import share, short_card
 from kvtui.tui.draw.bars import bar, legend, sparkline
+from kvtui.tui.draw.on_card import card_lines
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, fit, line, window
 from kvtui.tui.state import HISTORY_SAMPLES, State
@@ -45,7 +46,7 @@ def memory_legends(state: State, room: Room) -> tuple[Line, ...]:
 
 
 def memory_lines(state: State, room: Room) -> list[Line]:
-    """A line a device; a fold of those that have no room, RAM always there."""
+    """A line a device, where there is room with another for who is on it; a fold of those that have no room, RAM always there."""
     rows = memory_rows(state)
     lines: list[Line] = []
     if state.problem:
@@ -53,8 +54,13 @@ def memory_lines(state: State, room: Room) -> list[Line]:
         lines.append(line((f" {state.problem}{': everything goes to RAM' if alone else ''}", "dim" if alone else "warning")))
     widths = _Widths.of(rows, state, room)
     places = max(room.height - len(lines), 1)
+    beside = card_lines(state, room)
+    if len(rows) + sum(map(len, beside.values())) > places:
+        beside = {}
     if len(rows) <= places:
-        return [*lines, *(_line(state, i, row, widths, room) for i, row in enumerate(rows))]
+        for i, row in enumerate(rows):
+            lines += [_line(state, i, row, widths, room), *beside.get(i, ())]
+        return lines
     shown = window(len(rows) - 1, max(places - 2, 0), 0)
     lines += [_line(state, i, rows[i], widths, room) for i in shown]
     folded = rows[len(shown) : -1]

@@ -9,7 +9,7 @@ from kvtui.flags.overrides import compiled
 from kvtui.placement.plan import Plan
 from kvtui.report.formulas import explain_lines
 from kvtui.report.peaks import Peaks, largest_first
-from kvtui.tui.keys.commands import EVERYWHERE, PAGE, PANE_NAMES, Command, shown_key
+from kvtui.tui.keys.command import EVERYWHERE, PAGE, PANE_NAMES, Command, shown_key
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
 

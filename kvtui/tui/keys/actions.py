@@ -28,7 +28,7 @@ class Actions(Protocol):
         """Choose which pairs are shown."""
 
     def toggle_all_pairs(self) -> None:
-        """All 81, or those worth a look."""
+        """All, or those worth a look."""
 
     def toggle_square(self) -> None:
         """K down and V across, or the table."""

@@ -1,54 +1,9 @@
 """Every action once: its key, what it does, name, help line and pane. Footer, help and palette are made of this table."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
-
-from textual.keys import key_to_character
-
-from kvtui.tui.keys.actions import Actions
+from kvtui.flags.cache_types import ALL_PAIRS
+from kvtui.tui.keys.command import EVERYWHERE, LOG, MEMORY, PAGE, PLACEMENT, TABLE, Command, When, shown_key
 
 _WHOLE_PAGE = 1 << 20  # lines: more than any page has
-EVERYWHERE, MEMORY, TABLE, PLACEMENT, LOG, PAGE = "", "memory", "kv", "placement", "log", "page"
-
-PANE_NAMES = {
-    EVERYWHERE: "everywhere",
-    MEMORY: "in the memory pane",
-    TABLE: "in the K/V table",
-    PLACEMENT: "in the map",
-    LOG: "in the log",
-}
-
-
-class When(Enum):
-    """What has to be so for a command to be of use: the footer names it then."""
-
-    ALWAYS = auto()
-    RUNS = auto()  # a server does
-    RUNS_OTHER = auto()  # and it was asked for something else than the screen is
-    NO_ROOM = auto()  # the last load ran out of memory
-    LEARNED = auto()  # something was measured that the plan does not count
-    TAKES = auto()  # the page in front has a request to take
-    KEEPS = auto()  # a plan is kept as A
-    HAS_OTHER = auto()  # the screen shows the plan that runs, and another request waits
-
-
-@dataclass(frozen=True)
-class Command:
-    """`key`: Textual's name of it; `do`: the action; `pane`: what has to be in front, EVERYWHERE for any pane (and no
-    page). `footer`: its text there, or "", where another command's names it too; those of the highest `rank` give way
-    first. `named_in`: the pane whose footer names it, where it acts in others as well."""
-
-    key: str
-    do: Callable[[Actions], object]
-    name: str
-    help: str
-    pane: str = EVERYWHERE
-    footer: str = ""
-    rank: int = 1
-    named_in: str = EVERYWHERE
-    when: When = When.ALWAYS
-
 
 COMMANDS = (
     Command("down", lambda a: a.step_pair(1), "next pair", "the next pair of the table, in its pane", TABLE, "up/down pair"),
@@ -83,7 +38,7 @@ COMMANDS = (
         TABLE,
         "M square",
     ),
-    Command("a", lambda a: a.toggle_all_pairs(), "all pairs", "all 81, or those worth a look", TABLE, "a all", rank=4),
+    Command("a", lambda a: a.toggle_all_pairs(), "all pairs", f"all {ALL_PAIRS}, or those worth a look", TABLE, "a all", rank=4),
     Command("G", lambda a: a.next_goal(), "goal", "advice for decode speed, context, or memory", TABLE, "G goal", rank=4),
     Command(
         "w", lambda a: a.explain_pair(), "why", "advice for each goal, and all that is known of this pair", TABLE, "w why", rank=3
@@ -365,26 +320,3 @@ def command_for(key: str, front: str, commands: tuple[Command, ...] = COMMANDS) 
 def key_named(commands: tuple[Command, ...], name: str) -> str:
     """The first key of the command of that name, as a person reads it."""
     return next(shown_key(c) for c in commands if c.name == name)
-
-
-KEY_NAMES = {
-    "question_mark": "?",
-    "escape": "Esc",
-    "enter": "Enter",
-    "pageup": "PgUp",
-    "pagedown": "PgDn",
-    "slash": "/",
-    "ctrl+p": "^P",
-    "space": "Space",
-    "minus": "-",
-    "plus": "+",
-    "equals_sign": "=",
-    "greater_than_sign": ">",
-    "less_than_sign": "<",
-}
-
-
-def shown_key(command: Command) -> str:
-    """The key as a person reads it."""
-    key = command.key
-    return KEY_NAMES.get(key) or key_to_character(key) or key.replace("ctrl+", "^").capitalize()

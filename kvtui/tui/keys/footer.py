@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 
-from kvtui.tui.keys.commands import EVERYWHERE, PAGE, Command, When
+from kvtui.tui.keys.command import EVERYWHERE, PAGE, Command, When
 
 LINES = 2
 _GAP = "  "

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from kvtui.base.text import columns, cut
 from kvtui.tui.keys.asking import BACKSPACE, MOST_TYPED, STEPS, Asking
-from kvtui.tui.keys.commands import EVERYWHERE, PAGE, PANE_NAMES, Command, When, shown_key
+from kvtui.tui.keys.command import EVERYWHERE, PAGE, PANE_NAMES, Command, When, shown_key
 from kvtui.tui.lines import Line, line, window
 
 _NAME, _KEY = 22, 6  # columns

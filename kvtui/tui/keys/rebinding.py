@@ -9,7 +9,7 @@ from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
 from kvtui.base.findings import UsageError
 from kvtui.base.text import printable
-from kvtui.tui.keys.commands import EVERYWHERE, KEY_NAMES, PAGE, Command, shown_key
+from kvtui.tui.keys.command import EVERYWHERE, KEY_NAMES, PAGE, Command, shown_key
 
 _MOST_SHOWN = 64  # characters of what a config holds in a sentence
 _KEPT = ("escape", "enter", "ctrl+c", "ctrl+q")  # close, take and leave, everywhere

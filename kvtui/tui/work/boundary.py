@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import threading
 from collections.abc import Callable
@@ -13,13 +12,12 @@ from textual.message import Message
 
 from kvtui.base.findings import KvtuiError
 from kvtui.base.report_file import write_report
-from kvtui.base.secrets import SECRET_OPTIONS, redacted
+from kvtui.base.secrets import redacted
 from kvtui.base.text import printable
 from kvtui.tui.work.messages import Notice
 from kvtui.tui.work.sending import SparingApp
 
 Result = TypeVar("Result")
-EXIT_FAILED = 3
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # by name: Windows has no SIGHUP
 _MOST_SAID = 160  # characters of an error's own text; all of it is in the report
 
@@ -28,8 +26,7 @@ def failure_sentence(error: BaseException, doing: str) -> str:
     """One sentence on an error, and where its report is. What a person can mend (KvtuiError) has no report."""
     if isinstance(error, KvtuiError):
         return str(error)
-    secrets = [os.environ.get(name, "") for name in SECRET_OPTIONS.values()]
-    said = printable(redacted(" ".join(str(error).split()), secrets), _MOST_SAID)
+    said = printable(redacted(" ".join(str(error).split())), _MOST_SAID)
     path = write_report(error, doing)
     where = "no report could be written" if path is None else f"report: {_from_home(path)}"
     return f"{doing} failed: {type(error).__name__}{f': {said}' if said else ''}; {where}"

@@ -6,9 +6,11 @@ from pathlib import Path
 from kvtui.hardware import drm_use
 from kvtui.hardware.device import Device
 from kvtui.hardware.drm_use import DrmUse
+from kvtui.hardware.holders import HeldNow, holders_of
 from kvtui.hardware.nvidia import nvml
 from kvtui.hardware.nvidia.gpu import Gpu
 from kvtui.hardware.ram import host_memory
+from kvtui.tasks.held_now import own_pids
 from kvtui.tui.state import LiveMemory
 from kvtui.tui.work.messages import LivePolled
 
@@ -23,7 +25,9 @@ def poll_live(devices: tuple[Device, ...], root: Path = Path("/")) -> LivePolled
     found = [_live(d, gpus.get(d.pci_id or ""), uses.get(d.slot or "")) for d in devices]
     ram = host_memory(root)
     used = (ram.total_bytes - ram.free_bytes) // _STEP * _STEP
-    return LivePolled(devices, (*found, LiveMemory(used)), _problem(devices, state.problem, since))
+    holders = tuple(holders_of(d, state.gpus, uses) for d in devices)
+    held = HeldNow(state.driver, holders, own_pids() if any(holders) else frozenset())
+    return LivePolled(devices, (*found, LiveMemory(used)), _problem(devices, state.problem, since), held)
 
 
 def _problem(devices: tuple[Device, ...], nvidia: str | None, since: datetime | None) -> str:

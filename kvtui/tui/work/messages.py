@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from textual.message import Message
 
 from kvtui.hardware.device import Device, HostMemory
+from kvtui.hardware.holders import NOBODY, HeldNow
 from kvtui.placement.plan import Plan
 from kvtui.placement.review import Review
 from kvtui.placement.table import PairRow
@@ -99,11 +100,12 @@ class PeaksReady(Message):
 
 @dataclass
 class LivePolled(Message):
-    """Memory in use now: `devices`, RAM last. `problem`: why there are no devices."""
+    """Memory in use now: `devices`, RAM last. `problem`: why there are no devices. `held`: who is on them."""
 
     devices: tuple[Device, ...]
     live: tuple[LiveMemory, ...]
     problem: str
+    held: HeldNow = NOBODY
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The background threads' work on the table beside a plan's own: all 81 pairs, the guide's page."""
+"""The background threads' work on the table beside a plan's own: all pairs, the guide's page."""
 
 from collections.abc import Callable, Sequence
 from threading import Event

@@ -1,1 +1,1 @@
-"""Graphs by family: a file each, found by the ARCHITECTURES that it names."""
+"""Graphs by family: a file each, found by the architectures that its FAMILY names."""

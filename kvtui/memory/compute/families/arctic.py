@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, moe
 
 ARCHITECTURES = ("arctic",)
@@ -21,3 +22,6 @@ def graph(g: Build) -> None:
         out = g.add(dense(g, g.normed(inner, "ffn_norm", il), il, scales=False), inner)
         cur = g.add(moe(g, g.normed(residual, "ffn_norm_exps", il), il, routing), out)
     g.finish(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -3,6 +3,7 @@
 from kvtui.memory.compute.attention import attend_uncached, qkv, uncached
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import embed
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, halves, moe
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
@@ -62,3 +63,6 @@ def _network(g: Build, cur: Node, il: int) -> Node:
     if g.model.architecture == "jina-bert-v2" and both:
         return halves(g, cur, il)
     return dense(g, cur, il, "silu" if g.model.architecture == "nomic-bert" else "gelu", scales=False)
+
+
+FAMILY = Family(ARCHITECTURES, graph, alibi=alibi)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches, project, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 
 ARCHITECTURES = ("bitnet",)
 
@@ -26,3 +27,6 @@ def graph(g: Build) -> None:
     cur = g.mm(g.weight("token_embd.weight"), cur)  # the embeddings themselves, not a copy of them
     cur.name, cur.output = "result_output", True
     g.expand(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -3,6 +3,7 @@
 from kvtui.memory.compute.attention import attend, caches, qkv
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import turned
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import dense
 from kvtui.memory.compute.tape import F32
 
@@ -34,3 +35,6 @@ def graph(g: Build) -> None:
     cur = g.set(cur, g.clamp(g.new(F32, _IMAGE_TOKENS, name="img_logits")))
     cur.name, cur.output = "result_output", True
     g.expand(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 
 ARCHITECTURES = ("cohere2moe",)
@@ -27,3 +28,6 @@ def graph(g: Build) -> None:
             out = g.scale(out)
         cur = g.add(g.add(out, cur), attended)
     g.finish(cur, kind, int(g.number("logit_scale") != 0), out_ids=out_ids)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

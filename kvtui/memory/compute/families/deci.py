@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import dense
 
 ARCHITECTURES = ("deci",)
@@ -28,3 +29,6 @@ def graph(g: Build) -> None:
         inner = g.add(cur, residual) if x.n_head > 0 else cur
         cur = g.add(dense(g, g.normed(inner, "ffn_norm", il), il, scales=False), inner)
     g.finish(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import Latent, compressed, k_cache, latent, mla
 from kvtui.memory.compute.mtp import finish_draft, joined
@@ -70,3 +71,6 @@ def _projected(g: Build, d: Latent, cur: Node, pos: Node, il: int) -> tuple[Node
     q = g.reshape(q, d.head_k, g.layer(il).n_head, g.tokens)
     kv, k_pe = compressed(g, d, cur, il)
     return q, kv, g.rope(k_pe, pos)
+
+
+FAMILY = Family(ARCHITECTURES, graph, mtp_graph=mtp_graph)

@@ -7,6 +7,7 @@ from kvtui.memory.compute.attention import mha, store, turn
 from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.compressors import CSA_RATIO, HCA_RATIO, Compressor, cache_of, compress, compressor, rotation
 from kvtui.memory.compute.dsa import in_one, picked, unmasked
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, gating, moe, scaled
 from kvtui.memory.compute.streams import mixed, narrowed
 from kvtui.memory.compute.tape import F16, F32, I64, Node
@@ -108,10 +109,10 @@ def _attention(g: Build, inp: _Inputs, cur: Node, il: int) -> Node:
     g.expand(store(g, cache, kv, inp.k_ids, at.swa_cells))
     k = _rows(g, cache, head)
     if more is None or mask is None:
-        out = mha(g, q, k, k, inp.mask, g.w("attn_sinks", il))
+        out = mha(g, il, q, k, k, inp.mask, g.w("attn_sinks", il))
     else:
         k = g.concat(k, _rows(g, cache_of(g, more, il), head), 2)
-        out = mha(g, q, k, k, g.concat(inp.mask, mask, 0), g.w("attn_sinks", il))
+        out = mha(g, il, q, k, k, g.concat(inp.mask, mask, 0), g.w("attn_sinks", il))
     if inp.rotation is not None:
         out = turn(g, out, inp.rotation)
     groups = int(g.number("attention.output_group_count"))
@@ -143,3 +144,6 @@ def _ffn(g: Build, cur: Node, il: int) -> Node:
     if il < g.number("hash_layer_count") and g.token_ids is not None:
         chosen = g.get_rows(g.need("ffn_gate_tid2eid", il), g.token_ids)
     return g.add(moe(g, cur, il, routing, chosen=chosen), dense(g, cur, il, suffix="_shexp", scales=False))
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

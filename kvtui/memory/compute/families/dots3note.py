@@ -3,11 +3,11 @@
 from kvtui.memory.compute.attention import project
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.dsa import repeats, sparse, top_k, unmasked
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import compressed, latent, mla
 
 ARCHITECTURES = ("dots3note",)
-__all__ = ["ARCHITECTURES", "graph", "repeats"]
 
 
 def graph(g: Build) -> None:
@@ -33,3 +33,6 @@ def graph(g: Build) -> None:
         inner = g.add(cur, residual)
         cur = g.add(shared_or_dense(g, g.normed(inner, "ffn_norm", il), il, routing), inner)
     g.finish(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import Decoder, decode
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing
 
 ARCHITECTURES = ("eurobert", "gemma-embedding", "llama-embed", "modern-bert", "neo-bert")
@@ -36,3 +37,6 @@ FAMILIES = {
 def graph(g: Build) -> None:
     """The graphs of these families in src/models."""
     decode(g, FAMILIES[g.model.architecture])
+
+
+FAMILY = Family(ARCHITECTURES, graph)

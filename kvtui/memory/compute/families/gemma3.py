@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import Decoder, decode
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing
 
 ARCHITECTURES = ("gemma3",)
@@ -21,3 +22,6 @@ def graph(g: Build) -> None:
             softcapped=g.number("final_logit_softcapping") > 0,
         ),
     )
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kvtui.memory.compute.attention import Caches, attend, caches, qkv
 from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.families.gemma4 import own_rows, per_block_embeddings
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
 
@@ -134,3 +135,6 @@ def _attention(g: Build, inp: _Inputs, cur: Node, il: int) -> Node:
     own = sum(layer.has_cache for layer in g.model.layers)
     # the last block of its kind that has a cache (llama-model.cpp, create_memory)
     return attend(g, inp.caches, il, g.rope(q, inp.pos), None, None, source=own - (2 if x.is_swa else 1))
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import Caches, attend, caches
 from kvtui.memory.compute.build import Build, MissingTensorError
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, moe
 from kvtui.memory.compute.tape import I32, Node
 from kvtui.model.spec import ModelSpec
@@ -111,3 +112,6 @@ def _own_embedding(g: Build, cur: Node, per_block: Node, il: int, out_ids: Node)
     (own,) = g.outputs_unless_kept(il, out_ids, own)
     cur = g.mul(g.unary("gelu", g.mm(g.w("inp_gate", il), cur)), own)
     return g.normed(g.mm(g.w("proj", il), cur), "post_norm", il)
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import mha
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.kda import kda
 from kvtui.memory.compute.pools import Pools, in_one, opened, part, pools, stored
@@ -62,7 +63,7 @@ def _attention(g: Build, inp: Hybrid, cur: Node, low: Node, chosen: Node, il: in
     row = at.type_k.row_bytes(rank)
     k = g.view(cache, (rank, 1, c.cells, at.streams), (cache.nb[0], row, row, at.type_k.row_bytes(rank * c.cells)))
     v = g.view(k, k.ne, k.nb)
-    return g.mm(g.w("attn_output", il), mha(g, q, k, v, g.reshape(chosen, *c.mask.ne), v_mla=g.need("attn_v_b", il)))
+    return g.mm(g.w("attn_output", il), mha(g, il, q, k, v, g.reshape(chosen, *c.mask.ne), v_mla=g.need("attn_v_b", il)))
 
 
 def _selected(g: Build, inp: Pools, cur: Node, low: Node, kq_mask: Node, il: int) -> Node:
@@ -112,3 +113,6 @@ def _pooled(g: Build, inp: Pools, cache: Node, values: int, il: int) -> Node:
     held = part(g, cache, values, 2 * values)
     g.expand(g.set_rows(held, new, inp.new_cells))
     return g.reshape(g.get_rows(held, inp.key_cells), values, 1, inp.count)
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

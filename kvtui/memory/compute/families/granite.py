@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
 from kvtui.memory.compute.mamba import mamba2
 from kvtui.memory.compute.recurrent import hybrid
@@ -40,3 +41,6 @@ def graph(g: Build) -> None:
             cur = g.scale(cur)
         cur = g.add(cur, inner)
     g.finish(cur, scaled=int(g.number("logit_scale") != 0))
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -3,6 +3,7 @@ finds out which."""
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build, MissingTensorError
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.tape import F32, I32, Node
 from kvtui.model.spec import ModelSpec
 
@@ -74,3 +75,6 @@ def _attended_heads(g: Build, cur: Node, ids: Node, il: int, pos: Node | None) -
         factors = g.rope_factors(il)
         q, k = g.rope(q, pos, factors), g.rope(k, pos, factors)
     return q, k, v
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

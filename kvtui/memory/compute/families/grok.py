@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import Decoder, decode
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, moe
 from kvtui.memory.compute.tape import Node
 
@@ -31,3 +32,6 @@ def _network(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     if g.w("ffn_up", il) is None:
         return out
     return g.scale(g.add(dense(g, cur, il, routing.act, scales=routing.scales), out))
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import Caches, attend, caches
 from kvtui.memory.compute.build import Build, MissingTensorError
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import dense
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
@@ -57,3 +58,6 @@ def _heads(g: Build, cur: Node, slot: int, il: int) -> list[Node]:
         bias = g.w(f"attn_{role}", il, "bias")
         heads.append(g.reshape(part if bias is None else g.add(part, bias), head, count, g.tokens))
     return heads
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

@@ -2,13 +2,13 @@
 
 from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.dsa import Indexer, repeats, sparse, top_k, unmasked
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.mla import compressed, k_cache, latent, mla
 from kvtui.memory.compute.streams import gates
 from kvtui.memory.compute.tape import F32, Node
 
 ARCHITECTURES = ("hy_v4",)
-__all__ = ["ARCHITECTURES", "graph", "repeats"]
 
 
 def graph(g: Build) -> None:
@@ -82,3 +82,6 @@ def _spread(g: Build, cur: Node, residual: Node, post: Node, streams: int) -> No
     if out is None:
         raise MissingTensorError
     return g.cast(out, F32)
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

@@ -3,6 +3,7 @@ experts of their own (MoVA)."""
 
 from kvtui.memory.compute.attention import attend, caches, project
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense, summed
 from kvtui.memory.compute.tape import Node
 
@@ -71,3 +72,6 @@ def _routed(g: Build, cur: Node, il: int, routing: Routing) -> Node:
     values = g.mul(g.unary("silu", values), weights)
     values.name = "experts' values"
     return summed(g, values, (values.ne[0], 1, g.tokens), values.nb[:3], used)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

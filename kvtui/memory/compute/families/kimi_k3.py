@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.families.kimi_linear import attention
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, moe, scaled, situ
 from kvtui.memory.compute.kda import kda
 from kvtui.memory.compute.mla import latent
@@ -70,3 +71,6 @@ def _ffn(g: Build, cur: Node, il: int) -> Node:
 def _gated(g: Build, cur: Node, suffix: str, il: int) -> Node:
     gate, up = g.mm(g.w(f"ffn_gate{suffix}", il), cur), g.mm(g.w(f"ffn_up{suffix}", il), cur)
     return g.mm(g.w(f"ffn_down{suffix}", il), situ(g, gate, up))
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, project
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.kda import kda
 from kvtui.memory.compute.mla import Latent, compressed, latent, mla
@@ -72,3 +73,6 @@ def _uncompressed(g: Build, d: Latent, inp: Hybrid, q: Node, kv: Node, k_pe: Nod
     k = g.view(parts, (nope, heads, g.tokens), (4, row, row * heads))
     v = g.cont(g.view(parts, (d.head_v, heads, g.tokens), (4, row, row * heads), nope * 4))
     return attend(g, inp.caches, il, q, g.concat(g.repeat(k_pe, d.rope, heads, g.tokens), k, 0), v)
+
+
+FAMILY = Family(ARCHITECTURES, graph, alone=ALONE)

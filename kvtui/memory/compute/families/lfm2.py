@@ -3,6 +3,7 @@
 from kvtui.memory.compute.attention import attend, qkv
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import turned
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.recurrent import States, build_rs, hybrid, snapshots, state
 from kvtui.memory.compute.tape import Node
@@ -47,3 +48,6 @@ def _convolved(g: Build, inp: States, cur: Node, il: int) -> Node:
     y = g.mul(c, g.ssm_conv(bx, g.need("shortconv.conv", il)))
     y = g.proj("shortconv.out_proj", il, y)
     return g.reshape(y, y.ne[0], each * seqs)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches, qkv
 from kvtui.memory.compute.build import NO_ROPE_STEP, Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, scaled, shared_or_dense
 
 ARCHITECTURES = ("llama4",)
@@ -41,3 +42,6 @@ def _no_rope_step(g: Build) -> int:
 def _normed_qk(g: Build) -> bool:
     """use_kq_norm: not with 128 experts (LLM_TYPE_17B_128E)."""
     return g.model.n_expert != 128
+
+
+FAMILY = Family(ARCHITECTURES, graph, stepped=STEPPED)

@@ -3,6 +3,7 @@
 from kvtui.memory.compute.attention import attend, qkv
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import turned
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, halves, scaled, shared_or_dense
 from kvtui.memory.compute.mamba import mamba, mamba2, plamo_mamba
 from kvtui.memory.compute.recurrent import hybrid, states
@@ -80,3 +81,6 @@ def _plamo2(g: Build) -> None:
         cur = halves(g, g.normed(inner, "ffn_norm", il), il)
         cur = g.add(g.build_norm(cur, g.w("post_ffw_norm", il, ""), il), inner)
     g.finish(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph, turns=TURNS)

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import dense
 from kvtui.memory.compute.tape import Node
 
@@ -48,3 +49,6 @@ def _heads(g: Build, cur: Node, pos: Node, factors: Node | None, il: int) -> tup
     v = g.cont(g.view(kv, (x.head_v, heads, g.tokens), nb, nope * 4))
     k = g.concat(k, g.repeat(g.rope(k_pe, pos, factors), rope, heads, g.tokens), 0)
     return g.rope(q, pos, factors), k, v
+
+
+FAMILY = Family(ARCHITECTURES, graph)

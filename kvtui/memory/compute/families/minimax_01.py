@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kvtui.memory.compute.attention import attend, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, moe, scaled
 from kvtui.memory.compute.recurrent import States, build_rs, hybrid, state
 from kvtui.memory.compute.tape import F32, Node
@@ -75,3 +76,6 @@ def _lightning(g: Build, inp: States, decays: _Decays, cur: Node, il: int) -> No
     gate = g.unary("sigmoid", g.mm(g.w("attn_gate", il), cur))
     cur = g.mm(g.w("attn_output", il), g.mul(gate, out))
     return g.reshape(cur, cur.ne[0], each * seqs)
+
+
+FAMILY = Family(ARCHITECTURES, graph, alone=ALONE)

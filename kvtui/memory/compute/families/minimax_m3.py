@@ -3,6 +3,7 @@
 from kvtui.memory.compute.attention import Caches, attend, caches, qkv
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import turned
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.msa import attend_blocks, blocks, enabled
 
@@ -30,3 +31,6 @@ def graph(g: Build) -> None:
         inner = g.add(cur, residual)
         cur = g.add(shared_or_dense(g, g.normed(inner, "ffn_norm", il), il, routing), inner)
     g.finish(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import Decoder, decode, draft, three_of_four, windowed
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Gating, Routing, dense, gating, moe, scaled
 from kvtui.memory.compute.mtp import finish_draft, finish_picked
 from kvtui.memory.compute.tape import Node
@@ -128,3 +129,6 @@ def _decoder(g: Build) -> Decoder:
     scaled_attn = m.block.scaled_attn and g.number("attention.value_scale") not in (0, 1)
     windows = m.windows and g.model.n_swa > 0
     return replace(m.block, routing=routing, iswa=windows, sections=sections, scaled_attn=scaled_attn)
+
+
+FAMILY = Family(ARCHITECTURES, graph, mtp_graph=mtp_graph, drafts=DRAFTS, repeats=repeats, stepped=STEPPED)

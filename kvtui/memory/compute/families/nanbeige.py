@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches, project, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import dense
 from kvtui.model.spec import ModelSpec
 
@@ -33,3 +34,6 @@ def graph(g: Build) -> None:
 
 def _in_file(model: ModelSpec) -> int:
     return 1 + max(t.block for t in model.tensors if t.block is not None)
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

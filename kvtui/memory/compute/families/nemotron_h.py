@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, moe, scaled
 from kvtui.memory.compute.mamba import mamba2
 from kvtui.memory.compute.recurrent import hybrid
@@ -38,3 +39,6 @@ def _ffn(g: Build, cur: Node, il: int) -> Node:
     if up is not None:
         out = g.mm(up, out)
     return g.add(out, dense(g, cur, il, "relu_sqr", "_shexp"))
+
+
+FAMILY = Family(ARCHITECTURES, graph)

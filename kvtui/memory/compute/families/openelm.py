@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import dense
 
 ARCHITECTURES = ("openelm",)
@@ -25,3 +26,6 @@ def graph(g: Build) -> None:
         inner = g.add(residual, cur)
         cur = g.add(dense(g, g.normed(inner, "ffn_norm", il), il, scales=False), inner)
     g.finish(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import Decoder, decode, three_of_four, windowed
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Activation, Routing, dense, scaled
 from kvtui.memory.compute.tape import Node
 from kvtui.model.spec import ModelSpec
@@ -198,3 +199,6 @@ def graph(g: Build) -> None:
     """The graphs of these families in src/models."""
     architecture = g.model.architecture
     decode(g, BY_HEADER[architecture](g) if architecture in BY_HEADER else FAMILIES[architecture])
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats, alibi=alibi)

@@ -3,6 +3,7 @@
 from kvtui.memory.compute.attention import Caches, attend, caches, project, separate
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.delta import delta_net
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, dense, moe, scaled
 from kvtui.memory.compute.mtp import finish_draft, joined
 from kvtui.memory.compute.recurrent import hybrid
@@ -66,3 +67,6 @@ def gated_ffn(g: Build, cur: Node, il: int, routing: Routing) -> Node:
         return out
     shared = dense(g, cur, il, "silu", "_shexp")
     return g.add(out, g.mul(shared, g.unary("sigmoid", g.proj("ffn_gate_inp_shexp", il, cur))))
+
+
+FAMILY = Family(ARCHITECTURES, graph, mtp_graph=mtp_graph)

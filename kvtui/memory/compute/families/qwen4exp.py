@@ -5,6 +5,7 @@ from kvtui.memory.compute.attention import attend, project
 from kvtui.memory.compute.build import Build, MissingTensorError
 from kvtui.memory.compute.delta import convolved, delta_net
 from kvtui.memory.compute.families.qwen35 import gated_ffn
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, scaled
 from kvtui.memory.compute.pools import Pools, opened, part, pools, stored
 from kvtui.memory.compute.recurrent import Hybrid, States, hybrid, state
@@ -186,3 +187,6 @@ def _pooled(g: Build, inp: Pools, cache: Node, values: int, il: int) -> Node:
     held = part(g, cache, values, values)
     g.expand(g.set_rows(held, new, inp.new_cells))
     return g.reshape(g.get_rows(held, inp.key_cells), values, 1, inp.count)
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

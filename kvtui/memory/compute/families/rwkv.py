@@ -4,6 +4,7 @@ tokens instead of attention. RWKV's own networks read shifted tokens too; models
 from collections.abc import Callable
 
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import dense
 from kvtui.memory.compute.recurrent import States, build_rs, state, states
 from kvtui.memory.compute.tape import Node
@@ -204,3 +205,6 @@ class _Mix7:
 def _low_rank(g: Build, part: str, x: Node, il: int) -> Node:
     out = g.mul_mat(g.need(f"time_mix_{part}2", il), g.mul_mat(g.need(f"time_mix_{part}1", il), x))
     return g.add(out, g.need(f"time_mix_{part}0", il))
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats)

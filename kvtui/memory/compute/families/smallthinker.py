@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches, qkv
 from kvtui.memory.compute.build import NO_ROPE_STEP, Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, moe
 
 ARCHITECTURES = ("smallthinker",)
@@ -25,3 +26,6 @@ def graph(g: Build) -> None:
         inner = g.add(cur, residual)
         cur = g.add(moe(g, g.normed(inner, "ffn_norm", il), il, routing, logits), inner)
     g.finish(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph, stepped=STEPPED)

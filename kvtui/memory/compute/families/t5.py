@@ -4,11 +4,11 @@ what is reserved, attends to a whole window of its encoder's rows too."""
 from kvtui.memory.compute.attention import attend, attend_uncached, caches, mha, uncached
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.decoder import embed
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.tape import F16, F32, I32, Node
 from kvtui.model.spec import ModelSpec
 
 ARCHITECTURES = ("t5", "t5encoder")
-ACROSS = ("t5",)
 
 
 def repeats(model: ModelSpec) -> bool:
@@ -101,10 +101,13 @@ def _decoder(g: Build) -> None:
         q, k, v = _heads(g, "dec", "cross_attn", il, cur, encoded)
         for part in (q, k, v):
             g.expand(part)
-        cur = _mm(g, "dec", "cross_attn_o", il, mha(g, q, k, v, across))
+        cur = _mm(g, "dec", "cross_attn_o", il, mha(g, il, q, k, v, across))
         if il == count - 1:
             cur, middle = g.get_rows(cur, out_ids), g.get_rows(middle, out_ids)
         cur = _network(g, "dec", il, g.add(cur, middle))
     cur = g.build_norm(cur, g.weight("dec.output_norm.weight"), -1)
     cur.name, cur.output = "result_norm", True
     g.head(cur)
+
+
+FAMILY = Family(ARCHITECTURES, graph, repeats=repeats, across=("t5",))

@@ -2,6 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, caches, qkv
 from kvtui.memory.compute.build import Build
+from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import dense
 
 ARCHITECTURES = ("talkie",)
@@ -23,3 +24,6 @@ def graph(g: Build) -> None:
     cur = g.rms_norm(cur)
     cur.name, cur.output = "result_norm", True
     g.head(cur, scaled=1)
+
+
+FAMILY = Family(ARCHITECTURES, graph)
