@@ -37,6 +37,11 @@ class Courses(Engine):
         """As its base; which operations follow each other is the same at every context."""
         return super()._strays(assignment) if self.context.n_ctx == 0 else _strays(self._anywhere, assignment)
 
+    def _copies_caches(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+        """As its base; which kernels there are is the same at every context."""
+        here = self.context.n_ctx == 0
+        return super()._copies_caches(assignment, blocks) if here else _copies(self._anywhere, assignment, blocks)
+
     @cached_property
     def _anywhere(self) -> "Courses":
         """The same whatever the context."""
@@ -49,21 +54,31 @@ def _strays(engine: Courses, assignment: Assignment) -> bool:
 
 
 @lru_cache(maxsize=256)
+def _copies(engine: Courses, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+    return engine._copies_caches(assignment, blocks)
+
+
+@lru_cache(maxsize=256)
 def _course(engine: Courses, assignment: Assignment, blocks: tuple[int, ...], reach: Reach) -> Course | None:
     """The course of one placement; None where there is none."""
-    low = engine.inputs(assignment, blocks, reach.low)
-    if low.sizes != reach.low:  # without flash attention, which is another graph
-        found = reach_of(engine.model, low.sizes, blocks)
-        if found is None:
+    low, high = (engine.inputs(assignment, blocks, sizes) for sizes in (reach.low, reach.high))
+    if (low.sizes, high.sizes) != (reach.low, reach.high):  # without flash attention, which is another graph
+        found = reach_of(engine.model, high.sizes, blocks)
+        if found is None or (low.sizes, high.sizes) != (found.low, found.high):
             return None
         reach = found
-    high = engine.inputs(assignment, blocks, reach.high)
     key = (engine.model, reach.key, blocks, tuple(low.homes), tuple(low.pins), low.ends)
     planned = _scheduled(_Asked(key, low, high))
     if planned is None:
         return None
-    sizes = [tuple(sizes_of(x.graph, planned.plan.buffer, planned.copy_of, engine.n - 1, x.extra)) for x in (low, high)]
-    return _of_sizes(planned, *sizes, reach.steps, engine.alignments)
+    return _of_sizes(planned, *[_placed_sizes(planned, x, engine.n - 1) for x in (low, high)], reach.steps, engine.alignments)
+
+
+def _placed_sizes(planned: Schedule, x: Inputs, cpu: int) -> tuple[int, ...]:
+    """Bytes of what the allocator places: caches and views of them take none of its memory, whatever their type."""
+    plan = planned.plan
+    sizes = sizes_of(x.graph, plan.buffer, planned.copy_of, cpu, x.extra)
+    return tuple([0 if away or root >= 0 else n for n, away, root in zip(sizes, plan.external, plan.roots, strict=True)])
 
 
 @dataclass(frozen=True)

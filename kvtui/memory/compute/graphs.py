@@ -55,17 +55,21 @@ def _frozen(g: Build, drafts: bool = False) -> Graph:
 
 
 @lru_cache(maxsize=8)
-def _blocks(model: ModelSpec) -> tuple[Hashable, ...]:
-    """What a block is built by: its tensors' shapes, numbers that the header has for each block, and its place where the
-    family counts blocks (`Family.stepped`)."""
+def _blocks(model: ModelSpec) -> tuple[int, ...]:
+    """A number for what each block is built by: its tensors' shapes, numbers that the header has for each block, and its place
+    where the family counts blocks (`Family.stepped`)."""
     arch, keys = model.architecture, model.header.metadata
     lists = [v for k, v in keys.items() if k.startswith(f"{arch}.") and isinstance(v, (list, tuple)) and len(v) >= model.n_layer]
     stepped = arch in families()[arch].stepped
     images = keys.get(f"{arch}.n_deepstack_layers", 0)  # the first blocks get an image's rows again
     again = images if isinstance(images, int) else 0
+    known: dict[Hashable, int] = {}
     return tuple(
         [
-            (kind.shape, tuple([v[il] for v in lists]), il % NO_ROPE_STEP if stepped else 0, il if il < again else -1)
+            known.setdefault(
+                (kind.shape, tuple([v[il] for v in lists]), il % NO_ROPE_STEP if stepped else 0, il if il < again else -1),
+                len(known),
+            )
             for il, kind in enumerate(kinds(model))
         ]
     )
@@ -119,23 +123,35 @@ def _left(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> frozenset
     return graph_of(model, sizes, blocks).left_to_cpu
 
 
-def _grown_over(model: ModelSpec, sizes: Shapes, keys: tuple[Hashable, ...]) -> Grown | None:
+def _grown_over(model: ModelSpec, sizes: Shapes, keys: tuple[int, ...]) -> Grown | None:
     """`_grown`, by what is known of contexts around."""
     ends = ends_of(model, sizes)
-    stretch = _stretch(model, ends, keys) if ends is not None else None
-    found = _grown(model, ends.at(ends.low), keys) if ends is not None and stretch is not None else None
-    if stretch is None or found is None:
+    found = _stretched(model, ends, keys) if ends is not None else None
+    if found is None:
         return _grown(model, sizes, keys)
-    return replace(found, graph=stretch.at(sizes))
+    grown, stretch = found
+    return replace(grown, graph=stretch.at(sizes))
 
 
 @lru_cache(maxsize=64)
-def _stretch(model: ModelSpec, ends: Ends, keys: tuple[Hashable, ...]) -> Stretch | None:
-    """Of graphs of blocks that are `keys`."""
+def _stretched(model: ModelSpec, ends: Ends, keys: tuple[int, ...]) -> tuple[Grown, Stretch] | None:
+    """The graph of blocks that are `keys` at the low end, and how it grows from there."""
+    first = tuple([keys[i] for i in representatives(keys, TURNS)])
+    stretch, seed = _stretch(model, ends, first), _seed(model, ends.at(ends.low), first)
+    tables = grow(seed, runs(keys, TURNS)) if seed is not None and stretch is not None else None
+    if seed is None or stretch is None or tables is None:
+        return None
+    grown = finish(seed, tables)
+    return grown, stretch.repeated(grown.graph, tables.of)
+
+
+@lru_cache(maxsize=32)
+def _stretch(model: ModelSpec, ends: Ends, keys: tuple[int, ...]) -> Stretch | None:
+    """Of graphs of the first blocks that are `keys`."""
 
     def build(sizes: Shapes) -> Graph | None:
-        found = _grown(model, sizes, keys)
-        return None if found is None else found.graph
+        seed = _seed(model, sizes, keys)
+        return None if seed is None else seed.graph
 
     return stretched(ends, build)
 
@@ -157,14 +173,14 @@ def reach_of(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> Reach 
     """Over which contexts around `sizes` `graph_of` gives the same graph but for sizes; None where it does not."""
     alike, found = _blocks(model), ends_of(model, sizes)
     keys = tuple([alike[il] for il in blocks])
-    if found is None or _stretch(model, found, keys) is None:
+    if found is None or _stretched(model, found, keys) is None:
         return None
     low, high = (replace(found.at(n), type_k=sizes.type_k, type_v=sizes.type_v) for n in (found.low, found.high))
     return Reach(found, low, high)
 
 
 @lru_cache(maxsize=32)
-def _grown(model: ModelSpec, sizes: Shapes, keys: tuple[Hashable, ...]) -> Grown | None:
+def _grown(model: ModelSpec, sizes: Shapes, keys: tuple[int, ...]) -> Grown | None:
     """The graph of blocks that are `keys`; None where it must be built block by block."""
     seed = _seed(model, sizes, tuple([keys[i] for i in representatives(keys, TURNS)]))
     tables = grow(seed, runs(keys, TURNS)) if seed is not None else None
@@ -172,10 +188,10 @@ def _grown(model: ModelSpec, sizes: Shapes, keys: tuple[Hashable, ...]) -> Grown
 
 
 @lru_cache(maxsize=32)
-def _seed(model: ModelSpec, sizes: Shapes, keys: tuple[Hashable, ...]) -> Seed | None:
+def _seed(model: ModelSpec, sizes: Shapes, keys: tuple[int, ...]) -> Seed | None:
     """A graph of the first blocks that are `keys`; None where a block's weights are looked into: what is seen there may be
     of another type in the next block."""
-    unused: dict[Hashable, list[int]] = {}
+    unused: dict[int, list[int]] = {}
     for il, key in reversed(list(enumerate(_blocks(model)))):
         unused.setdefault(key, []).append(il)
     blocks = tuple([unused[key].pop() for key in keys])

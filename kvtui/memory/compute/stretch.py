@@ -19,7 +19,7 @@ from kvtui.memory.compute.sched import OFFLOAD_ROWS
 from kvtui.memory.compute.tape import CACHE, Dtype
 from kvtui.model.spec import ModelSpec
 
-_GROWS = 32  # a stretch ends at so many times the cells of its start: 256, 8k, 256k, 8M
+_GROWS = 64  # a stretch ends at so many times the cells of its start: 256, 16k, 1M
 # of a graph: all but its sizes
 _LINKS = ("order", "leafs", "sources", "roots", "by_weight", "reusable", "homes", "pinned")
 _TABLES = (*_LINKS, "padding", "left_to_cpu", "outputs", "ops")
@@ -68,8 +68,22 @@ class Stretch:
             if own.block_bytes != like.block_bytes:
                 for i in ids:
                     n_bytes[i] = _scaled(n_bytes[i], like, own)
-                padding = {i: _scaled(n, like, own) if i in ids else n for i, n in padding.items()}
+                scaled = frozenset(ids)
+                padding = {i: _scaled(n, like, own) if i in scaled else n for i, n in padding.items()}
         return replace(self.graph, sizes=n_bytes, padding=padding, attention=self._attention(sizes, steps))
+
+    def repeated(self, graph: Graph, of: Sequence[int]) -> "Stretch":
+        """The same of a graph whose tensors repeat those of this one (grow.py), `of` which each."""
+        more, cells = dict(self.more), dict(self.attends)
+        of_k, of_v = (frozenset(ids) for ids in (self.of_k, self.of_v))
+        return Stretch(
+            self.ends,
+            graph,
+            tuple([(i, more[p]) for i, p in enumerate(of) if p in more]),
+            tuple([(i, cells[of[i]]) for i in graph.attention]),
+            tuple([i for i, p in enumerate(of) if p in of_k]),
+            tuple([i for i, p in enumerate(of) if p in of_v]),
+        )
 
     def _attention(self, sizes: Shapes, steps: int) -> dict[int, Attended]:
         """Types and cells as they are; equal kernels stay one value."""
@@ -92,7 +106,7 @@ def ends_of(model: ModelSpec, sizes: Shapes) -> Ends | None:
     if rest or not steps:
         return None
     low = 1
-    while low * _GROWS <= steps:
+    while low * _GROWS < steps:
         low *= _GROWS
     type_k = _like(sizes.type_k, _LIKE_K)
     if reads_of_its_own(model, sizes.type_k) != reads_of_its_own(model, type_k):
