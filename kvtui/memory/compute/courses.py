@@ -16,13 +16,24 @@ from kvtui.memory.compute.sched import DECIDED, Schedule, schedule, sizes_of
 
 
 @dataclass(frozen=True)
-class Courses(Engine):
-    """As its base, for many contexts."""
+class Stretches(Engine):
+    """As its base, for many contexts and placements: what graphs are built of is known between contexts."""
 
     def _graph(self, sizes: Shapes, blocks: tuple[int, ...], named: bool = False) -> Graph:
         if named or self.drafts or not self._alike:
             return super()._graph(sizes, blocks, named)
         return graph_of(self.model, sizes, blocks, over=True)
+
+    def _whole(self, sizes: Shapes) -> Graph:
+        """The main context's graph of all blocks."""
+        if not self._alike:
+            return super()._whole(sizes)
+        return graph_of(self.model, sizes, tuple(range(self.model.n_layer)), over=True)
+
+
+@dataclass(frozen=True)
+class Courses(Stretches):
+    """As its base, for many contexts and few placements: so is where tensors go."""
 
     def peak_of(self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, alone: bool) -> list[int]:
         """Bytes of every back end's buffer for one graph."""

@@ -314,7 +314,7 @@ class Engine:
         if asked not in self._strayed:
             sizes = self._shapes(True, prompt=False)
             # the main context's, for an MTP context too: flash attention ends in both
-            g = build_graph(self.model, sizes, tuple(range(self.model.n_layer)))
+            g = self._whole(sizes)
             homes, pins = self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens)
             at = place(g, homes, pins, self._ends(g, assignment))
             self._strayed[asked] = any(at[i] != layers[self._block_of(g, i)] % self.n for i in g.attention)
@@ -328,6 +328,10 @@ class Engine:
         while made.home is None:
             made = made.src[0]
         return self.model.tensors[made.home.number].block or 0
+
+    def _whole(self, sizes: Shapes) -> Graph:
+        """The main context's graph of all blocks."""
+        return build_graph(self.model, sizes, tuple(range(self.model.n_layer)))
 
     def _may_stray(self, assignment: Assignment) -> bool:
         """What K and V are stored by comes right before attention and is where the block is, if its cache is on a device: no

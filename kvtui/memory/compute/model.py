@@ -6,7 +6,6 @@ from functools import cached_property
 
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment, opened_of
-from kvtui.memory.compute.courses import Courses
 from kvtui.memory.compute.engine import Engine
 from kvtui.memory.compute.graphs import covered
 from kvtui.memory.compute.rpc import ComputeBytes
@@ -21,7 +20,7 @@ class ComputeModel(Formulas):
 
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
     drafts: bool = False  # the MTP context of the model, not its main one
-    over: bool = False  # others will be asked of the same model at many contexts
+    engine: type[Engine] = Engine  # or one for many contexts (courses.py)
 
     @property
     def derived(self) -> bool:
@@ -69,8 +68,7 @@ class ComputeModel(Formulas):
     def _engine(self, opened: tuple[int, ...]) -> Engine:
         if opened not in self._engines:
             machine = Machine(tuple([self.machine.devices[i] for i in opened]), self.machine.ram)
-            kind = Courses if self.over else Engine
-            self._engines[opened] = kind(self.model, self.context, machine, self.fa_quants, self.drafts, self.build)
+            self._engines[opened] = self.engine(self.model, self.context, machine, self.fa_quants, self.drafts, self.build)
         return self._engines[opened]
 
 

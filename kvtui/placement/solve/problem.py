@@ -13,7 +13,7 @@ from kvtui.hardware.backends import HOST, backend_of
 from kvtui.hardware.device import CPU, Device, Machine
 from kvtui.memory.assignment import Assignment, default_place, opened_of, split_of
 from kvtui.memory.beside import BesideModel
-from kvtui.memory.compute import ComputeModel
+from kvtui.memory.compute import ComputeModel, Engine
 from kvtui.memory.one_buffer import smallest_limit
 from kvtui.memory.weights import EMBEDDING, padded_bytes
 from kvtui.model.spec import ModelSpec, Tensor
@@ -209,9 +209,9 @@ def _weights(model: ModelSpec, devices: tuple[Device, ...], pins: tuple[Pin, ...
     )
 
 
-def build_problem(request: Request, layout: CacheLayout | None = None, *, over: bool = False) -> Problem:
-    """The numbers of `request`; `layout`: its caches, where they are known already; `over`: others will be asked for at many
-    contexts. Raises UsageError for pins that name no device or are no regular expression."""
+def build_problem(request: Request, layout: CacheLayout | None = None, *, engine: type[Engine] = Engine) -> Problem:
+    """The numbers of `request`; `layout`: its caches, where they are known already; `engine`: what works out
+    buffers. Raises UsageError for pins that name no device or are no regular expression."""
     model, machine = request.model, request.machine
     layout = layout or cache_layout(model, request.context)
     fixed = _weights(model, machine.devices, request.pins)
@@ -225,7 +225,7 @@ def build_problem(request: Request, layout: CacheLayout | None = None, *, over: 
     return Problem(
         request=request,
         layout=layout,
-        compute=ComputeModel(model, request.context, machine, request.build, fa_quants=request.fa_quants, over=over),
+        compute=ComputeModel(model, request.context, machine, request.build, fa_quants=request.fa_quants, engine=engine),
         beside=beside_model(request),
         home_bytes=tuple(home_bytes),
         home_read=tuple([w + min(c[:-1] or c) for w, c in zip(fixed.home_read, caches, strict=True)]),
