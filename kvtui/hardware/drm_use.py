@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from kvtui.hardware.drm import DrmCard, DrmProcess, cards, processes
+from kvtui.hardware.root import ROOT
 from kvtui.hardware.watch import Watch
 
 _AMD, _INTEL = 0x1002, 0x8086  # PCI vendors
@@ -44,7 +45,7 @@ def _watch(root: Path) -> "Watch[Uses]":
     return Watch(lambda _: read_uses(root), {})
 
 
-def poll(root: Path = Path("/"), timeout_seconds: float = _TIMEOUT_SECONDS) -> tuple[Uses, datetime | None]:
+def poll(root: Path = ROOT, timeout_seconds: float = _TIMEOUT_SECONDS) -> tuple[Uses, datetime | None]:
     """What the cards hold now, or last held and since when their drivers do not answer."""
     return _watch(root).look(timeout_seconds)
 

@@ -186,12 +186,14 @@ def inventory_json(found: Inventory, held: HeldNow = NOBODY) -> Json:
                 "shared": d.shared,
                 "simulated": d.simulated,
                 "display": d.display,
+                "also": list(d.also),
+                "name_assumed": d.assumed,
                 "compute_capability": d.compute_capability,
                 "processes": holders_json(held.on(i), held.ours),
             }
             for i, d in enumerate(machine.devices)
         ],
-        "unusable": [{"name": u.name, "description": u.description, "reason": u.reason} for u in found.unusable],
+        "unusable": [{"name": u.name, "description": u.description, "reason": u.reason} for u in machine.unusable],
         "numa": [
             {"node": n.number, "free_bytes": n.free_bytes, "total_bytes": n.total_bytes, "has_cpus": n.has_cpus}
             for n in found.nodes

@@ -12,6 +12,7 @@ from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
 from kvtui.memory.beside import Part
 from kvtui.memory.described import Described
+from kvtui.memory.device_notes import assumed
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
 from kvtui.memory.remembered import remembered
@@ -133,11 +134,15 @@ def inventory_lines(found: Inventory, held: HeldNow = NOBODY) -> list[str]:
     for i, d in enumerate(found.machine.devices):
         rate = f"{d.bandwidth / 1e9:,.0f} GB/s ({d.bandwidth_source})" if d.bandwidth else "bandwidth N/A"
         rate += f", link {d.link / 1e9:,.1f} GB/s" if d.link else ""
-        pool = (", one pool with RAM" if d.shared else "") + (", draws the desktop" if d.display else "")
+        pool = (
+            (f", also listed as {', '.join(d.also)}" if d.also else "")
+            + (", one pool with RAM" if d.shared else "")
+            + (", draws the desktop" if d.display else "")
+        )
         lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
         lines += [f"{'':8} {holders_text(held.on(i), held.ours)}"] if held.on(i) else []
-    lines += [f"note: {f.message}" for f in remembered(found.machine)]
-    lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]
+    lines += [f"note: {f.message}" for f in (*remembered(found.machine), *assumed(found.machine))]
+    lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.machine.unusable]
     lines.append(_ram_line(found.machine.ram))
     if len(found.nodes) > 1:
         for n in found.nodes:

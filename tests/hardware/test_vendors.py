@@ -6,10 +6,11 @@ import pytest
 from trees import tree
 
 from kvtui.hardware import amd, apple, intel
-from kvtui.hardware.device import HostMemory
+from kvtui.hardware.device import HostMemory, Machine
 from kvtui.hardware.drm import processes
 from kvtui.hardware.found import Where
-from kvtui.hardware.vendors import VENDORS, find_devices
+from kvtui.hardware.vendors import VENDORS, by_rule, is_mixed, look
+from kvtui.memory.device_notes import device_notes
 
 GIB = 2**30
 RAM = HostMemory(40 * GIB, 64 * GIB)
@@ -151,10 +152,19 @@ def test_the_build_decides_who_is_seen_and_under_which_name(tmp_path: Path) -> N
     files = {**amd_card(0, "0000:03:00.0", "744c", 24, 0), **card(1, "0000:04:00.0", "8086", "56a1", "i915")}
     place = where(tmp_path, files)
     vendors = VENDORS[1:]  # NVIDIA's driver is asked on the machine itself
-    unknown = find_devices(place, None, vendors)
-    assert [d.name for d in unknown.devices] == ["ROCm0"]
-    assert [(u.description, u.reason) for u in unknown.unusable] == [
-        ("Arc A750", "needs a llama-server built with SYCL or Vulkan")
-    ]
-    assert [d.name for d in find_devices(place, ("Vulkan",), vendors).devices] == ["Vulkan0", "Vulkan1"]
-    assert find_devices(place, ("CUDA",), vendors).devices == ()
+    assert [d.name for d in by_rule(look(place, ("Vulkan",), vendors)).devices] == ["Vulkan0", "Vulkan1"]
+    rocm = by_rule(look(place, ("CPU", "ROCm"), vendors))
+    assert [(d.name, d.assumed) for d in rocm.devices] == [("ROCm0", False)]
+    assert [(u.description, u.reason) for u in rocm.unusable] == [("Arc A750", "needs a llama-server built with SYCL or Vulkan")]
+    assert by_rule(look(place, ("CUDA",), vendors)).devices == ()
+
+
+def test_without_a_server_each_makers_usual_back_end_is_assumed_and_said(tmp_path: Path) -> None:
+    files = {**amd_card(0, "0000:03:00.0", "744c", 24, 0), **card(1, "0000:04:00.0", "8086", "56a1", "i915")}
+    looks = look(where(tmp_path, files), None, VENDORS[1:])
+    assert is_mixed(looks)
+    machine = Machine(by_rule(looks, assumed=True).devices, RAM)
+    assert [d.name for d in machine.devices] == ["ROCm0", "SYCL0"]
+    (note,) = device_notes(machine)
+    assert note.code == "device-assumed"
+    assert note.message.startswith("ROCm0, SYCL0: by the usual back end of each card's maker")
