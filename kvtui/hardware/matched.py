@@ -51,7 +51,7 @@ def matched(looks: Sequence[Look], listed: Sequence[Device], backends: Collectio
     cards = list(_cards(looks))
     of_card: dict[int, list[Device]] = {}
     for backend in dict.fromkeys(d.backend for d in listed):
-        for device, i in _pairs([d for d in listed if d.backend == backend], cards, {}):
+        for device, i in _pairs([d for d in listed if d.backend == backend], cards):
             if i is None:
                 cards.append(_Card(None, device))
                 of_card[len(cards) - 1] = [device]
@@ -61,9 +61,8 @@ def matched(looks: Sequence[Look], listed: Sequence[Device], backends: Collectio
     taken = sorted(of_card, key=lambda i: order[of_card[i][0].name])
     large = [i for i in taken if not _is_integrated(cards[i])]
     devices = [_as_listed(cards[i], of_card[i]) for i in (large or taken)]
-    beside = [
-        replace(_unusable(cards[i]), name=of_card[i][0].name, reason=BESIDE_OTHERS) for i in taken if large and i not in large
-    ]
+    small = [i for i in taken if large and i not in large]
+    beside = [replace(_unusable(cards[i]), name=of_card[i][0].name, reason=BESIDE_OTHERS) for i in small]
     silent = [_silent(card, backends) for i, card in enumerate(cards) if i not in of_card]
     return told(devices, (*beside, *silent), looks)
 
@@ -74,17 +73,16 @@ def _cards(looks: Sequence[Look]) -> Iterator[_Card]:
         yield from (_Card(done.vendor, unusable=u) for u in done.found.unusable)
 
 
-def _pairs(listed: Sequence[Device], cards: Sequence[_Card], taken: dict[int, Device]) -> list[tuple[Device, int | None]]:
+def _pairs(listed: Sequence[Device], cards: Sequence[_Card]) -> list[tuple[Device, int | None]]:
     """Each of one back end's devices and its card, sure ones first: two cards are never one device."""
-    found: dict[str, int] = {}
+    found: dict[str, int] = {}  # by name: a card
     for level in (_BY_PLACE, _BY_NUMBER, _BY_NAME, _BY_MEMORY, _BY_VENDOR):
         for device in listed:
             if device.name in found:
                 continue
-            fitting = [i for i, card in enumerate(cards) if i not in taken and _likeness(device, card) == level]
+            fitting = [i for i, card in enumerate(cards) if i not in found.values() and _likeness(device, card) == level]
             if fitting:
-                i = min(fitting, key=lambda i: (_apart(device, cards[i]), i))
-                found[device.name], taken[i] = i, device
+                found[device.name] = min(fitting, key=lambda i: (_apart(device, cards[i]), i))
     return [(device, found.get(device.name)) for device in listed]
 
 

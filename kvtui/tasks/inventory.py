@@ -73,8 +73,9 @@ def _chosen() -> ServerBinary | None:
 
 
 def _first() -> ServerBinary | None:
-    """The one that a launch would take."""
+    """The one that a launch would take, if it drives any card."""
     try:
-        return choose_server()
+        found = choose_server()
     except UsageError:
         return None
+    return found if set(found.backends) - _NOT_OF_THE_MACHINE else None
