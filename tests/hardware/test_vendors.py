@@ -1,5 +1,6 @@
 """AMD, Intel and Apple as their drivers tell of them: trees of files, and a sysctl that plays."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def kfd(node: int, location: int, gfx: int) -> dict[str, str]:
     return {f"sys/class/kfd/kfd/topology/nodes/{node}/properties": text}
 
 
-def where(root: Path, files: dict[str, str]) -> Where:
+def where(root: Path, files: Mapping[str, str | Path]) -> Where:
     return Where(RAM, tree(root, {"usr/share/hwdata/pci.ids": PCI_IDS, **files}), {}, None)
 
 
@@ -94,9 +95,10 @@ def test_an_amd_gpu_that_can_not_be_planned_for_says_why(tmp_path: Path, files: 
     assert reason in found.unusable[0].reason
 
 
-def fdinfo(pid: int, fd: int, client: int, key: str, mib: int) -> dict[str, str]:
+def fdinfo(pid: int, fd: int, client: int, key: str, mib: int, opened: str = "/dev/dri/renderD128") -> dict[str, str | Path]:
     text = f"pos:\t0\ndrm-driver:\txe\ndrm-client-id:\t{client}\ndrm-pdev:\t0000:03:00.0\n{key}:\t{mib} MiB\n"
-    return {f"proc/{pid}/fdinfo/{fd}": text, f"proc/{pid}/comm": f"process{pid}\n"}
+    files = {f"proc/{pid}/fdinfo/{fd}": text, f"proc/{pid}/comm": f"process{pid}\n"}
+    return {**files, f"proc/{pid}/fd/{fd}": Path(opened)}
 
 
 def test_an_arc_has_its_published_size_less_what_processes_hold(tmp_path: Path) -> None:
@@ -106,6 +108,7 @@ def test_an_arc_has_its_published_size_less_what_processes_hold(tmp_path: Path) 
         **fdinfo(7, 3, 1, "drm-resident-vram0", 1024),
         **fdinfo(7, 4, 1, "drm-resident-vram0", 1024),  # the same client by another descriptor
         **fdinfo(8, 3, 2, "drm-resident-vram0", 512),
+        **fdinfo(9, 3, 3, "drm-resident-vram0", 256, opened="socket:[1]"),  # no card's: not even read
     }
     place = where(tmp_path, files)
     found = intel.find(place, "SYCL")
