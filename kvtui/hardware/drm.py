@@ -135,22 +135,20 @@ def all_processes(root: Path) -> dict[str, tuple[DrmProcess, ...]]:
 
 
 def _of_cards(proc: Path) -> Iterator[Path]:
-    """The fdinfo of descriptors that are a card's."""
-    for process in _names(proc):
-        if process.isdigit():
-            for number in _names(proc / process / "fd"):
-                if _link(proc / process / "fd" / number).startswith(_CARDS):
-                    yield proc / process / "fdinfo" / number
+    """The fdinfo of descriptors that are a card's. Texts instead of paths: there may be ten thousand."""
+    for process in filter(str.isdigit, _names(str(proc))):
+        folder = f"{proc}/{process}/fd"
+        yield from (Path(f"{folder}info/{n}") for n in _names(folder) if _link(f"{folder}/{n}").startswith(_CARDS))
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:  # it has ended, or is another user's
         return []
 
 
-def _link(path: Path) -> str:
+def _link(path: str) -> str:
     try:
         return os.readlink(path)
     except OSError:
