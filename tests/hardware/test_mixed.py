@@ -158,3 +158,11 @@ def test_a_place_on_the_bus_that_the_server_prints_decides(library: Path, tmp_pa
     play = scene(tmp_path, library, lists)
     found = play.answers("devices", "--llama-server", play.server("vulkan"))
     assert [(d["name"], d["pci_id"]) for d in found["devices"]] == [("Vulkan0", IDLE), ("Vulkan1", BUSY)]
+
+
+def test_a_card_whose_driver_tells_no_memory_has_the_servers_figures(library: Path, tmp_path: Path) -> None:  # noqa: F811
+    play = Scene(tmp_path, library, "dumb", {}, ["CUDA0: NVIDIA GeForce RTX 3090 (24124 MiB, 23400 MiB free)"])
+    found = play.answers("devices", "--llama-server", play.server("cuda"))
+    assert [(d["name"], d["pci_id"], d["free_bytes"]) for d in found["devices"]] == [("CUDA0", IDLE, 23400 * MIB)]
+    assert found["unusable"] == []
+    assert [u["reason"] for u in play.answers("devices")["unusable"]] == ["the driver tells no memory figures"]
