@@ -5,7 +5,7 @@ from typing import Literal
 
 FlashAttention = Literal["on", "off", "auto"]
 
-POOLINGS = ("none", "mean", "cls", "last", "rank")  # common/arg.cpp, --pooling
+POOLINGS = ("none", "mean", "cls", "last", "rank")  # common/arg.cpp, --pooling; include/llama.h numbers them so
 UNSET_SLOTS = 4  # common/arg.cpp: -np unset resolves to four slots and a unified cache
 
 

@@ -1,24 +1,25 @@
 """What --embedding adds behind a graph: one row a slot made of all rows, and the heads that read it (src/llama-graph.cpp,
 build_pooling, build_dense_out)."""
 
+from kvtui.flags.context import POOLINGS, ContextParams
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.tape import F32, I32, Node
+from kvtui.model.spec import ModelSpec
 
-_KINDS = ("none", "mean", "cls", "last", "rank")  # include/llama.h, llama_pooling_type
 _MEAN_HEADS = ("modern-bert",)  # its classifier reads the mean where the header does not say so (modern-bert.cpp)
 _GELU_HEADS = ("modern-bert",)
 _SOFT_MAX = ("qwen3", "qwen3vl")
 ROWS = ("result_norm", "result_embd")  # t_embd
 
 
-def pooling_kind(g: Build) -> str:
+def pooling_of(model: ModelSpec, ctx: ContextParams) -> str:
     """As asked, else the model's own (llama-context.cpp, llama_context)."""
-    return g.ctx.pooling or _kind(g, "pooling_type", "none")
+    return ctx.pooling or _kind(model, "pooling_type", "none")
 
 
-def _kind(g: Build, key: str, default: str) -> str:
-    number = int(g.number(key, -1))
-    return _KINDS[number] if 0 <= number < len(_KINDS) else default
+def _kind(model: ModelSpec, key: str, default: str) -> str:
+    number = model.header.metadata.get(f"{model.architecture}.{key}")
+    return POOLINGS[number] if isinstance(number, int) and 0 <= number < len(POOLINGS) else default
 
 
 def pool(g: Build) -> None:
@@ -26,7 +27,7 @@ def pool(g: Build) -> None:
     if not g.ctx.embeddings:
         return
     rows = next(n for n in reversed(g.nodes) if n.name in ROWS)
-    kind = pooling_kind(g)
+    kind = pooling_of(g.model, g.ctx)
     cur = rows if kind == "none" else _pooled(g, rows, kind)
     if kind == "rank":
         cur = _ranked(g, cur)
@@ -38,7 +39,7 @@ def pool(g: Build) -> None:
 
 def _pooled(g: Build, rows: Node, kind: str) -> Node:
     usual = "mean" if g.model.architecture in _MEAN_HEADS else "none"
-    if kind == "mean" or (kind == "rank" and _kind(g, "classifier.pooling_type", usual) == "mean"):
+    if kind == "mean" or (kind == "rank" and _kind(g.model, "classifier.pooling_type", usual) == "mean"):
         mean = g.input(F32, g.tokens, g.at.seqs, name="mean")
         return g.mul_mat(g.cont(g.transpose(rows)), mean)
     return g.get_rows(rows, g.input(I32, g.at.seqs, name="cls"))

@@ -3,7 +3,8 @@
 python tests/data/make/rows.py SERVER tests/data/dry-runs.jsonl [--model NAME] [--write]
 
 FILE is dry-runs.jsonl, placements.jsonl, refusals.jsonl or rpc-loads.jsonl (a ggml-rpc-server beside SERVER plays the devices;
-the last are loads, whose weights it holds), or cuda-loads*.jsonl (SERVER has the CUDA back end, and the cards of the rows). A new
+the last are loads, whose weights it holds), or pooled-loads.jsonl and
+cuda-loads*.jsonl (SERVER has the CUDA back end, and the cards of the rows). A new
 row is a line with `model` and `flags` alone (and `devices_mib` for cuda-loads): with --write it gets its answer."""
 
 import argparse
@@ -85,8 +86,9 @@ KINDS: dict[str, Callable[[Row, Said], Row]] = {
     "refusals": refusal_row,
     "cuda-loads": cuda_row,
     "rpc-loads": rpc_row,
+    "pooled-loads": cuda_row,
 }
-LOADED = ("cuda-loads", "rpc-loads")
+LOADED = ("cuda-loads", "rpc-loads", "pooled-loads")
 
 
 def _layers(said: Said) -> list[str]:
