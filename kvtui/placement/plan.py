@@ -310,6 +310,8 @@ def context_flags(trained: int, context: ContextParams) -> tuple[str, ...]:
     flags += ["--swa-full"] if context.swa_full else []
     flags += [] if context.offload_kqv else ["-nkvo"]
     flags += [] if context.op_offload else ["--no-op-offload"]
+    flags += ["--embedding"] if context.embeddings else []
+    flags += ["--pooling", context.pooling] if context.pooling is not None else []
     flags += ["--moe-cache-mib", str(context.expert_cache_mib)] if context.expert_cache_mib else []
     flags += ["--spec-type", ",".join(context.spec_types)] if context.spec_types else []
     flags += ["--spec-draft-n-max", str(context.n_draft)] if context.n_draft is not None else []

@@ -22,6 +22,7 @@ from kvtui.report.parts import OF_DEVICES, OF_THE_HOST, values
 from kvtui.report.simulated import simulated_parts
 
 if TYPE_CHECKING:
+    from kvtui.memory.compute import ComputeBytes
     from kvtui.memory.described import Described
     from kvtui.placement.plan import Plan
     from kvtui.placement.speed import Speed
@@ -229,16 +230,20 @@ def verify_json(
     path: str,
     measurement: "Measurement | None" = None,
     findings: Sequence[Finding] = (),
+    derived: "ComputeBytes | None" = None,
 ) -> Json:
     """The JSON of `kvtui verify`: bytes; `dry_run` is null where the server names no such device, `actual` where no
-    server ran here under these conditions. `findings`: where it is over, and where the two differ."""
+    server ran here under these conditions. `findings`: where it is over, and where the two differ; `derived`: what a dry
+    run should say of compute, where that can be told."""
     from kvtui.server.measure.comparison import compare, comparison_json, dry_parts, predicted_parts
 
     plan = {"devices": devices_json(machine, (0,) * len(machine.devices), predicted), "host": host_json(machine, predicted)}
+    own = dict(zip([*(d.name for d in machine.devices), "CPU"], (*derived.devices, derived.host), strict=True)) if derived else {}
+    rows = comparison_json(compare(predicted_parts(plan), dry_parts(answer), measurement))
     return {
         "schema": SCHEMA,
         "server": {"path": path, "build": answer.build},
-        "devices": comparison_json(compare(predicted_parts(plan), dry_parts(answer), measurement)),
+        "devices": [{**row, "derived_dry_run_compute": own.get(row["name"])} for row in rows],
         "layer_devices": list(answer.layer_devices),
         "refused": answer.refused,
         "impossible": answer.impossible,

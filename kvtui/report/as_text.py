@@ -169,9 +169,19 @@ def verify_lines(verified: Mapping[str, Any]) -> list[str]:
     for row in verified["devices"]:
         cells = [" | ".join(_mib_of(row[kind], part) for kind in kinds) for part in ("model", "context", "compute")]
         lines.append(f"{row['name']:10}" + "".join(f"{c:>26}" for c in cells))
+    apart = [row for row in verified["devices"] if _mib_of(row["predicted"], "compute") != _derived(row)]
+    if apart:
+        own = ", ".join(f"{row['name']} {_derived(row)}" for row in apart)
+        lines.append(f"a dry run's own compute by the same derivation, which no load takes: {own}")
     if verified["proven_here"]:
         lines.append("proven here: it lived through a prompt to its slots' limit")
     return lines + [f"{f['severity']}: {f['message']}" for f in verified["findings"]]
+
+
+def _derived(row: Mapping[str, Any]) -> str:
+    """What a dry run should say of compute; as predicted where that cannot be told."""
+    value = row["derived_dry_run_compute"]
+    return _mib_of(row["predicted"] if value is None else {"compute": value}, "compute")
 
 
 def _mib_of(parts: Mapping[str, Any] | None, part: str) -> str:

@@ -26,7 +26,7 @@ from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache
 from kvtui.model.spec import ModelSpec
 
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
-DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 32  # of what has no rules; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
 
 
@@ -154,6 +154,12 @@ class Engine:
         peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]] for prompt, alone in graphs]
         return tuple([max(x) for x in zip(*peaks, strict=True)])
 
+    def dry_run_peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """`peaks` as the server's own dry run has them: of the prompt's graph, and nothing stays where it was put
+        (ggml-backend.cpp, ggml_backend_sched_reserve_size, resets the scheduler once the graph is built)."""
+        blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
+        return tuple([x.n_bytes for x in self.run(assignment, blocks, prompt=True, pinned=False)[2]])
+
     @cached_property
     def _repeats(self) -> bool:
         # caches in RAM are copied for every block: what one leaves behind is not what it found
@@ -198,8 +204,10 @@ class Engine:
         alone: bool = False,
         watch: Sequence[int] = (),
         named: bool = False,
+        pinned: bool = True,
     ) -> tuple[Graph, Schedule, list[Peak]]:
-        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own."""
+        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own;
+        `pinned`: what llama.cpp puts somewhere by itself stays there."""
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
         sizes = self._shapes(flash, prompt, alone)
@@ -207,8 +215,8 @@ class Engine:
         if self._turned_off(g, assignment) or self._strays(assignment):
             sizes = self._shapes(False, prompt, alone)
             g = self._graph(sizes, blocks, named)
-        cpu, homes = self.n - 1, self._homes(g, assignment, sizes.tokens)
-        pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
+        homes = self._homes(g, assignment, sizes.tokens)
+        pins, ends = self._pins(g, assignment, sizes.tokens) if pinned else [], self._ends(g, assignment)
         extra = {
             (b, i): more
             for b in ends.fuses
@@ -217,7 +225,12 @@ class Engine:
             for i in ids
         }
         planned = schedule(g, homes, pins, ends, extra)
-        return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
+        return g, planned, allocate(planned.plan, self._alignments, watch)
+
+    @cached_property
+    def _alignments(self) -> list[int]:
+        rules = [RULES.get(d.backend) for d in self.machine.devices]
+        return [DEVICE_ALIGNMENT if r is None else r.alignment for r in rules] + [HOST_ALIGNMENT]
 
     def _ends(self, g: Graph, assignment: Assignment) -> Backends:
         cpu = self.n - 1
