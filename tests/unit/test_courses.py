@@ -20,7 +20,7 @@ from kvtui.model.load import model_from_header
 
 MODELS = (
     "gemma-3-27b-q4_k_m",
-    "gemma4-e2b-q4",
+    "more-gemma4",
     "qwen3-30b-a3b-q4_k_m",
     "llama-3.1-8b-q4_k_m",
     "deepseek2-moe",

@@ -55,6 +55,8 @@ class Shapes:
     type_k: Dtype
     type_v: Dtype
     snapshots: int  # recurrent states kept a slot: the present one, and those that drafting may go back to (n_rs_seq)
+    embeddings: bool = False  # --embedding: rows are what is asked for
+    pooling: str | None = None  # as asked for
     build: LlamaBuild = DEFAULT_BUILD
 
 
@@ -65,7 +67,7 @@ def shapes(
     layout = cache_layout(model, ctx)
     seqs = 1 if alone else ctx.slots
     tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
-    outputs = tokens if model.architecture in _ENCODERS else min(tokens, ctx.slots)
+    outputs = tokens if ctx.all_rows or model.architecture in _ENCODERS else min(tokens, ctx.slots)
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
     return Shapes(
         tokens=-(-tokens // seqs) * seqs,
@@ -80,6 +82,8 @@ def shapes(
         type_k=cache_dtype(k.name),
         type_v=cache_dtype(v.name),
         snapshots=1 + rollback_rows(model, ctx),
+        embeddings=ctx.embeddings,
+        pooling=ctx.pooling,
         build=build,
     )
 
@@ -372,6 +376,7 @@ class Build(Tape):
         if self.keeps_rows:
             cur = self.get_rows(cur, out_ids)
             cur.output = True
+        cur.name = "result_norm"
         self.head(cur, capped=capped)
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:

@@ -27,7 +27,7 @@ from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache
 from kvtui.model.spec import ModelSpec
 
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
-DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 32  # of what has no rules; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
 
 
@@ -174,6 +174,12 @@ class Engine:
         """The same of one graph."""
         return [x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]]
 
+    def dry_run_peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """`peaks` as the server's own dry run has them: of the prompt's graph, and nothing stays where it was put
+        (ggml-backend.cpp, ggml_backend_sched_reserve_size, resets the scheduler once the graph is built)."""
+        blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
+        return tuple([x.n_bytes for x in self.run(assignment, blocks, prompt=True, pinned=False)[2]])
+
     @cached_property
     def _repeats(self) -> bool:
         # caches in RAM are copied for every block: what one leaves behind is not what it found
@@ -218,17 +224,19 @@ class Engine:
         alone: bool = False,
         watch: Sequence[int] = (),
         named: bool = False,
+        pinned: bool = True,
     ) -> tuple[Graph, Schedule, list[Peak]]:
-        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own."""
-        sizes = self.shapes(prompt, alone)
-        x = self.inputs(assignment, blocks, sizes, named)
-        planned = schedule(x.graph, x.homes, x.pins, x.ends, x.extra)
+        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own;
+        `pinned`: what llama.cpp puts somewhere by itself stays there."""
+        x = self.inputs(assignment, blocks, self.shapes(prompt, alone), named)
+        planned = schedule(x.graph, x.homes, x.pins if pinned else [], x.ends, x.extra)
         return x.graph, planned, allocate(planned.plan, self.alignments, watch)
 
-    @property
+    @cached_property
     def alignments(self) -> tuple[int, ...]:
         """Of every back end's buffer, bytes."""
-        return (*[DEVICE_ALIGNMENT] * (self.n - 1), HOST_ALIGNMENT)
+        rules = [RULES.get(d.backend) for d in self.machine.devices]
+        return (*[DEVICE_ALIGNMENT if r is None else r.alignment for r in rules], HOST_ALIGNMENT)
 
     def inputs(self, assignment: Assignment, blocks: tuple[int, ...], sizes: Shapes, named: bool = False) -> Inputs:
         """What the scheduler gets of a graph of `sizes`, or of one without flash attention where that is turned off."""
