@@ -10,11 +10,11 @@ import pytest
 from kvtui.cache.layout import flash_attention
 from kvtui.flags.read import parse_flags
 from kvtui.header.reader import Header
-from kvtui.memory.compute.build import shapes
 from kvtui.memory.compute.collapse import Run
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.graphs import build_graph, covered, families, graph_of
 from kvtui.memory.compute.grow import TURNS, Seed, grow
+from kvtui.memory.compute.shapes import shapes
 from kvtui.memory.compute.tape import F32, Node, Tape
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec

@@ -14,8 +14,8 @@ from kvtui.hardware.simulated import parse_devices, parse_ram
 from kvtui.header.reader import Header
 from kvtui.memory.assign import assign
 from kvtui.memory.compute import ComputeModel, Courses, Engine, Stretches
-from kvtui.memory.compute.build import shapes
 from kvtui.memory.compute.graphs import reach_of
+from kvtui.memory.compute.shapes import shapes
 from kvtui.model.load import model_from_header
 
 MODELS = (

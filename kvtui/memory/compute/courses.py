@@ -7,12 +7,12 @@ from functools import cached_property, lru_cache
 
 from kvtui.flags.context import CELL_STEP
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.compute.build import Shapes
 from kvtui.memory.compute.course import Course, course_of
 from kvtui.memory.compute.engine import Engine, Inputs
 from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.graphs import Reach, graph_of, reach_of
 from kvtui.memory.compute.sched import DECIDED, Schedule, schedule, sizes_of
+from kvtui.memory.compute.shapes import Shapes
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.alloc import Peak, allocate
-from kvtui.memory.compute.build import Shapes, shapes
 from kvtui.memory.compute.collapse import kinds, representatives, sequence
 from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.graphs import build_graph, families, graph_of, left_to_cpu
 from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.sched import OFFLOAD_ROWS, Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
+from kvtui.memory.compute.shapes import Shapes, shapes
 from kvtui.memory.compute.tape import ATTENDED, CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
 from kvtui.memory.compute.terms import Term, terms
 from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from kvtui.flags.context import CELL_STEP
 from kvtui.memory.compute import families as folder
-from kvtui.memory.compute.build import NO_ROPE_STEP, Build, NoGraphError, Shapes, weight_node
+from kvtui.memory.compute.build import NO_ROPE_STEP, Build, NoGraphError, weight_node
 from kvtui.memory.compute.collapse import kinds, representatives, runs
 from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.graph import Graph, freeze, padding_bytes
 from kvtui.memory.compute.grow import TURNS, Grown, Placed, Seed, finish, grow
 from kvtui.memory.compute.pooling import pool
+from kvtui.memory.compute.shapes import Shapes
 from kvtui.memory.compute.stretch import Ends, Stretch, ends_of, stretched
 from kvtui.memory.compute.tape import OUTPUT_WEIGHT, WEIGHT, Home, Node
 from kvtui.model.spec import ModelSpec

@@ -4,9 +4,10 @@ from functools import lru_cache
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.flags.context import ContextParams
-from kvtui.memory.compute.build import MissingTensorError, NoGraphError, shapes
+from kvtui.memory.compute.build import MissingTensorError, NoGraphError
 from kvtui.memory.compute.collapse import kinds, representatives
 from kvtui.memory.compute.graphs import build_graph, covered
+from kvtui.memory.compute.shapes import shapes
 from kvtui.model.spec import ModelSpec
 
 _SMALL = ContextParams(n_ctx=256, n_parallel=1, flash_attn="on")  # the number of operations does not depend on it

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from kvtui.cache.kernels import Attention
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import CELL_STEP
-from kvtui.memory.compute.build import Shapes, cache_dtype
 from kvtui.memory.compute.dsa import reads_of_its_own
 from kvtui.memory.compute.graph import Attended, Graph
 from kvtui.memory.compute.optimize import MOST_REDUCED
 from kvtui.memory.compute.sched import OFFLOAD_ROWS
+from kvtui.memory.compute.shapes import Shapes, cache_dtype
 from kvtui.memory.compute.tape import CACHE, Dtype
 from kvtui.model.spec import ModelSpec
 
