@@ -11,6 +11,8 @@ from kvtui.flags.context import ContextParams
 from kvtui.memory.compute.tape import F16, F32, Dtype
 from kvtui.model.spec import ModelSpec
 
+_ENCODERS = frozenset(("t5", "t5encoder"))  # llama_model_has_encoder: every row is asked for (n_outputs_max)
+
 
 @dataclass(frozen=True)
 class Shapes:
