@@ -1,7 +1,7 @@
 """Compute buffers by derivation: the graph of a model's family through llama.cpp's scheduler and allocator."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from kvtui.base.build import DEFAULT_BUILD
@@ -209,15 +209,22 @@ class Engine:
             g = self._graph(sizes, blocks, named)
         cpu, homes = self.n - 1, self._homes(g, assignment, sizes.tokens)
         pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
-        extra = {
-            (b, i): more
-            for b in ends.fuses
-            for (attention, batch), ids in g.kernels.items()
-            if (more := _copied(self.cards[b], attention, batch))
-            for i in ids
-        }
-        planned = schedule(g, homes, pins, ends, extra)
+        planned = schedule(g, homes, pins, ends, self._f16_copies(g, homes, ends))
         return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
+
+    def _f16_copies(self, g: Graph, homes: Sequence[int], ends: Backends) -> dict[tuple[int, int], int]:
+        """(back end, attention) -> bytes that its kernel takes beside its output there. Where the cache is elsewhere, K and V
+        are copied there one by one: V is no view of K any more (fattn-common.cuh, ggml_cuda_flash_attn_ext_get_f16_extra_data)."""
+        found = {}
+        for (attention, batch), ids in g.kernels.items():
+            apart = replace(attention, v_in_k=False)
+            for b in ends.fuses:
+                near, far = (_copied(self.cards[b], a, batch) for a in (attention, apart))
+                for i in ids if far else ():
+                    cache = g.roots[g.sources[i][1]]
+                    if more := far if cache >= 0 and homes[cache] != b else near:
+                        found[b, i] = more
+        return found
 
     def _ends(self, g: Graph, assignment: Assignment) -> Backends:
         cpu = self.n - 1
