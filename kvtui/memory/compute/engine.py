@@ -137,22 +137,30 @@ class Engine:
         return self._known[asked]
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
-        """The prompt's peaks by what is alive, a back end each."""
+        """The peaks by what is alive, a back end each: of the graph that needs most there."""
         blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
-        alone = self._alone
-        _, _, peaks = self.run(assignment, blocks, prompt=True, alone=alone)
-        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks], named=True)
-        return tuple([terms(g, planned, p) for p in peaks])
+        graphs = self._graphs(assignment, blocks)
+        peaks = [self.run(assignment, blocks, prompt, alone)[2] for prompt, alone in graphs]
+        largest = [max(range(len(graphs)), key=lambda i: peaks[i][b].n_bytes) for b in range(self.n)]
+        found: dict[int, tuple[tuple[Term, ...], ...]] = {}
+        for i in set(largest):
+            prompt, alone = graphs[i]
+            g, planned, seen = self.run(assignment, blocks, prompt, alone, watch=[p.step for p in peaks[i]], named=True)
+            found[i] = tuple([terms(g, planned, p) for p in seen])
+        return tuple([found[i][b] for b, i in enumerate(largest)])
 
     def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
         """The same of these blocks alone."""
-        graphs = [(True, False)]
-        if self._token_counts(assignment):
-            graphs.append((False, False))
-        if self._alone:
-            graphs.append((True, True))
-        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]] for prompt, alone in graphs]
+        peaks = [
+            [x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]]
+            for prompt, alone in self._graphs(assignment, blocks)
+        ]
         return tuple([max(x) for x in zip(*peaks, strict=True)])
+
+    def _graphs(self, assignment: Assignment, blocks: tuple[int, ...]) -> list[tuple[bool, bool]]:
+        """What is reserved for, where it may need most: (prompt or token, of one slot)."""
+        token = [(False, False)] if self._token_counts(assignment, blocks) else []
+        return [(True, False), *token, *([(True, True)] if self._alone else [])]
 
     @cached_property
     def _repeats(self) -> bool:
@@ -184,11 +192,19 @@ class Engine:
         """Turns of a run that are built (`Family.turns`)."""
         return families()[self.model.architecture].turns
 
-    def _token_counts(self, assignment: Assignment) -> bool:
+    def _token_counts(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
         the first device for a prompt; without flash attention that holds scores of all heads."""
         few = physical_batch(self.model, self.context) < _MANY_ROWS * self.context.slots
-        return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
+        return few or (CPU in assignment.layer_devices and not self._ends_with_flash(assignment, blocks))
+
+    def _ends_with_flash(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+        """Whether flash attention is on in the graphs that memory is reserved for."""
+        flash = flash_attention(self.model, self.context)
+        if not flash or not self._may_turn_off:
+            return flash
+        g = self._graph(self._shapes(flash, prompt=True), blocks)
+        return not self._turned_off(g, assignment) and not self._strays(assignment)
 
     def run(
         self,
@@ -214,7 +230,8 @@ class Engine:
 
     def _f16_copies(self, g: Graph, homes: Sequence[int], ends: Backends) -> dict[tuple[int, int], int]:
         """(back end, attention) -> bytes that its kernel takes beside its output there. Where the cache is elsewhere, K and V
-        are copied there one by one: V is no view of K any more (fattn-common.cuh, ggml_cuda_flash_attn_ext_get_f16_extra_data)."""
+        are copied there one by one: V is no view of K any more (ggml-cuda/fattn-common.cuh,
+        ggml_cuda_flash_attn_ext_get_f16_extra_data)."""
         found = {}
         for (attention, batch), ids in g.kernels.items():
             apart = replace(attention, v_in_k=False)
