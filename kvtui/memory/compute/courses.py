@@ -53,6 +53,11 @@ class Courses(Stretches):
         here = self.context.n_ctx == 0
         return super()._copies_caches(assignment, blocks) if here else _copies(self._anywhere, assignment, blocks)
 
+    def _ends_with_flash(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+        """As its base, for the same reason."""
+        here = self.context.n_ctx == 0
+        return super()._ends_with_flash(assignment, blocks) if here else _flash(self._anywhere, assignment, blocks)
+
     @cached_property
     def _anywhere(self) -> "Courses":
         """The same whatever the context."""
@@ -67,6 +72,11 @@ def _strays(engine: Courses, assignment: Assignment) -> bool:
 @lru_cache(maxsize=256)
 def _copies(engine: Courses, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
     return engine._copies_caches(assignment, blocks)
+
+
+@lru_cache(maxsize=256)
+def _flash(engine: Courses, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+    return engine._ends_with_flash(assignment, blocks)
 
 
 @lru_cache(maxsize=256)

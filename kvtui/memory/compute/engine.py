@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.base.build import Build as LlamaBuild
-from kvtui.cache.kernels import Attention, Batch, Card, choose, f16_copy_bytes
+from kvtui.cache.kernels import Attention, Batch, Card, choose
 from kvtui.cache.layout import flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
@@ -15,6 +15,7 @@ from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.collapse import kinds, representatives, sequence
+from kvtui.memory.compute.f16_copies import f16_copies
 from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.graphs import build_graph, families, graph_of, left_to_cpu
 from kvtui.memory.compute.rules import RULES
@@ -37,11 +38,6 @@ _MANY_ROWS = 16  # a prompt's rows for each of a token's: no block is so many ti
 @lru_cache(maxsize=1024)
 def _has_kernel(card: Card, attention: Attention, batch: Batch) -> bool:
     return choose(card, attention, batch).kernel != "none"
-
-
-@lru_cache(maxsize=1024)
-def _copied(card: Card, attention: Attention, batch: Batch) -> int:
-    return f16_copy_bytes(card, attention, batch)
 
 
 class Inputs(NamedTuple):
@@ -153,26 +149,31 @@ class Engine:
         return self._known[asked]
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
-        """The prompt's peaks by what is alive, a back end each."""
+        """The peaks by what is alive, a back end each: of the graph that needs most there."""
         blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
-        alone = self._alone
-        _, _, peaks = self.run(assignment, blocks, prompt=True, alone=alone)
-        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks], named=True)
-        return tuple([terms(g, planned, p) for p in peaks])
+        graphs = self._graphs(assignment, blocks)
+        peaks = [self.run(assignment, blocks, prompt, alone)[2] for prompt, alone in graphs]
+        largest = [max(range(len(graphs)), key=lambda i: peaks[i][b].n_bytes) for b in range(self.n)]
+        found: dict[int, tuple[tuple[Term, ...], ...]] = {}
+        for i in set(largest):
+            prompt, alone = graphs[i]
+            g, planned, seen = self.run(assignment, blocks, prompt, alone, watch=[p.step for p in peaks[i]], named=True)
+            found[i] = tuple([terms(g, planned, p) for p in seen])
+        return tuple([found[i][b] for b, i in enumerate(largest)])
 
     def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
         """The same of these blocks alone."""
-        graphs = [(True, False)]
-        if self._token_counts(assignment):
-            graphs.append((False, False))
-        if self._alone:
-            graphs.append((True, True))
-        peaks = [self.peak_of(assignment, blocks, prompt, alone) for prompt, alone in graphs]
+        peaks = [self.peak_of(assignment, blocks, prompt, alone) for prompt, alone in self._graphs(assignment, blocks)]
         return tuple([max(x) for x in zip(*peaks, strict=True)])
 
     def peak_of(self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, alone: bool) -> list[int]:
         """The same of one graph."""
         return [x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]]
+
+    def _graphs(self, assignment: Assignment, blocks: tuple[int, ...]) -> list[tuple[bool, bool]]:
+        """What is reserved for, where it may need most: (prompt or token, of one slot)."""
+        token = [(False, False)] if self._token_counts(assignment, blocks) else []
+        return [(True, False), *token, *([(True, True)] if self._alone else [])]
 
     def dry_run_peaks(self, assignment: Assignment) -> tuple[int, ...]:
         """`peaks` as the server's own dry run has them: of the prompt's graph, and nothing stays where it was put
@@ -210,11 +211,19 @@ class Engine:
         """Turns of a run that are built (`Family.turns`)."""
         return families()[self.model.architecture].turns
 
-    def _token_counts(self, assignment: Assignment) -> bool:
+    def _token_counts(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
         the first device for a prompt; without flash attention that holds scores of all heads."""
         few = physical_batch(self.model, self.context) < _MANY_ROWS * self.context.slots
-        return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
+        return few or (CPU in assignment.layer_devices and not self._ends_with_flash(assignment, blocks))
+
+    def _ends_with_flash(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+        """Whether flash attention is on in the graphs that memory is reserved for."""
+        flash = flash_attention(self.model, self.context)
+        if not flash or not self._may_turn_off:
+            return flash
+        g = self._graph(self._shapes(flash, prompt=True), blocks)
+        return not self._turned_off(g, assignment) and not self._strays(assignment)
 
     def run(
         self,
@@ -244,15 +253,9 @@ class Engine:
         if self._turned_off(g, assignment) or self._strays(assignment):
             sizes = replace(sizes, flash=False)
             g = self._graph(sizes, blocks, named)
-        ends = self._ends(g, assignment)
-        extra = {
-            (b, i): more
-            for b in ends.fuses
-            for (attention, batch), ids in g.kernels.items()
-            if (more := _copied(self.cards[b], attention, batch))
-            for i in ids
-        }
-        return Inputs(sizes, g, self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens), ends, extra)
+        homes, ends = self._homes(g, assignment, sizes.tokens), self._ends(g, assignment)
+        pins, extra = self._pins(g, assignment, sizes.tokens), f16_copies(self.cards, g, homes, ends)
+        return Inputs(sizes, g, homes, pins, ends, extra)
 
     def _ends(self, g: Graph, assignment: Assignment) -> Backends:
         cpu = self.n - 1
