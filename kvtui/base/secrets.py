@@ -11,7 +11,12 @@ SECRET_OPTIONS = {"--api-key": "LLAMA_API_KEY", "--hf-token": "HF_TOKEN", "-hft"
 HIDDEN = "***"
 
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{0,15}://[^\s'\"<>]*")
-_VALUE = re.compile(r"(--api-key|--hf-token|-hft)(['\"]?,?[ =]+['\"]?)([^\s'\",\])]+)")
+_OPTIONS, _VARIABLES = ("|".join(sorted(set(names))) for names in (SECRET_OPTIONS, SECRET_OPTIONS.values()))
+# A value ends with its quotes, or with the word: llama-server takes a list of keys, by commas.
+_VALUE = r"(?:'[^']*'?|\"[^\"]*\"?|[^\s'\"]+)"
+_GIVEN = re.compile(rf"((?:{_OPTIONS})(?:['\"]?,\s*|\s*=\s*|['\"]?\s+)|\b(?:{_VARIABLES})=){_VALUE}")
+_QUOTED = re.compile(rf"(['\"])((?:{_OPTIONS}|{_VARIABLES})=)(?:(?!\1).)*")  # the quotes are around both
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")  # of the Hub, wherever it stands: huggingface.co/docs/hub/security-tokens
 _BEARER = re.compile(r"(?i)\b(bearer|basic)(\s+)[\w.~+/=-]+")
 _SHORTEST = 4  # characters of a secret that is looked for by its value
 
@@ -53,5 +58,7 @@ def redacted(text: str) -> str:
     for secret in sorted((s for s in secrets if len(s) >= _SHORTEST), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     text = _URL.sub(lambda m: shown_url(m[0]), text)
-    text = _VALUE.sub(rf"\1\2{HIDDEN}", text)
+    text = _QUOTED.sub(rf"\1\2{HIDDEN}", text)
+    text = _GIVEN.sub(rf"\1{HIDDEN}", text)
+    text = _TOKEN.sub(HIDDEN, text)
     return _BEARER.sub(rf"\1\2{HIDDEN}", text)

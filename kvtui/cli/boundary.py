@@ -77,6 +77,13 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
+def say_over(text: str) -> None:
+    """Words to the terminal that stderr is, over those before: our own figures, no newline at their end."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+
+
 def _told(message: str, code: int) -> int:
     say(message)
     return code
