@@ -1,5 +1,6 @@
 """What Linux's graphics drivers tell under /sys and /proc, whichever vendor's they are."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,12 +106,19 @@ def _of_vendor(root: Path, vendor: int) -> Iterator[str]:
             yield line
 
 
+def _descriptors(root: Path) -> Iterator[Path]:
+    """What /proc tells of each descriptor; a process may end while it is looked at."""
+    for folder in sorted((root / "proc").glob("[0-9]*")):
+        with contextlib.suppress(OSError):
+            yield from sorted((folder / "fdinfo").iterdir())
+
+
 def processes(root: Path, pci_id: str) -> tuple[DrmProcess, ...]:
     """Who holds memory of a card, largest first: of the processes this user may look into. A client that several
     descriptors or processes share is counted once."""
     held: dict[int, int] = {}
     clients: set[str] = set()
-    for path in sorted((root / "proc").glob("[0-9]*/fdinfo/*")):
+    for path in _descriptors(root):
         info = dict(line.partition(":")[::2] for line in _lines(path))
         client = info.get("drm-client-id", "").strip()
         if info.get("drm-pdev", "").strip() != pci_id or client in clients:
@@ -126,4 +134,4 @@ def processes(root: Path, pci_id: str) -> tuple[DrmProcess, ...]:
 
 def _bytes(value: str) -> int:
     number, _, unit = value.strip().partition(" ")
-    return int(number) * _UNITS.get(unit, 1) if number.isdigit() else 0
+    return int(number) * _UNITS.get(unit, 1) if number.isdecimal() else 0

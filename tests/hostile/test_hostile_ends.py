@@ -83,6 +83,29 @@ def test_something_unforeseen_is_one_line_a_report_and_exit_3(home: Path) -> Non
     assert report.parent.stat().st_mode & 0o777 == 0o700
 
 
+THREAD = """
+import threading
+from kvtui.cli import boundary, commands
+def broken(*_):
+    def end():
+        raise RuntimeError("in a thread")
+    thread = threading.Thread(target=end, name="loose")
+    thread.start()
+    thread.join()
+    raise SystemExit(0)
+commands.load = broken
+boundary.main()
+"""
+
+
+def test_a_thread_that_nobody_catches_writes_a_report_and_nothing_on_the_screen(home: Path) -> None:
+    done = run("plan", "x.gguf", code=THREAD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (report,) = (home / ".local/state/kvtui/reports").iterdir()
+    assert "while: the thread loose" in report.read_text()
+    assert "RuntimeError: in a thread" in report.read_text()
+
+
 def test_no_report_where_nothing_can_be_written(home: Path) -> None:
     (home / ".local").write_text("")
     done = run("plan", "x.gguf", code=BROKEN)
