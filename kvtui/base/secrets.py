@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 # Options of llama-server whose value is a secret, and the variable it reads the same from (common/arg.cpp, set_env of
@@ -52,11 +52,23 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, f"{host}:{port}" if port is not None else host, parts.path, "", ""))
 
 
+def own_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What must not be shown of an environment, the longest first: keys as a list of them and each by itself."""
+    values = {environment.get(name, "") for name in SECRET_OPTIONS.values()}
+    parts = {part for value in values for part in (value, *value.split(",")) if len(part) >= _SHORTEST}
+    return tuple(sorted(parts, key=lambda part: (-len(part), part)))
+
+
+def without(text: str, secrets: Sequence[str]) -> str:
+    """`text` with each of `secrets` blotted out."""
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
 def redacted(text: str) -> str:
     """`text` without the secrets of URLs and options in it, nor those of this process's own variables."""
-    secrets = {os.environ.get(name, "") for name in SECRET_OPTIONS.values()}
-    for secret in sorted((s for s in secrets if len(s) >= _SHORTEST), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+    text = without(text, own_secrets(os.environ))
     text = _URL.sub(lambda m: shown_url(m[0]), text)
     text = _QUOTED.sub(rf"\1\2{HIDDEN}", text)
     text = _GIVEN.sub(rf"\1{HIDDEN}", text)
