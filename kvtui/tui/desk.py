@@ -7,7 +7,6 @@ from dataclasses import replace
 from textual.app import ComposeResult
 from textual.timer import Timer
 
-from kvtui.base.build import build_in
 from kvtui.placement.advice import advised
 from kvtui.placement.request import Request
 from kvtui.server.binary.inspect import ServerBinary
@@ -199,7 +198,7 @@ class Desk(GuardedApp[State]):
         request = self.state.request
         wanted = replace(request, server=binary.identity)
         if self.session.build is None and not self.session.demo:
-            wanted = replace(wanted, build=build_in(binary.build) or request.build, fa_quants=binary.fa_quants)
+            wanted = replace(wanted, build=binary.rules or request.build, fa_quants=binary.fa_quants)
         if wanted != request:
             self._take(wanted, self.state.notice)
 

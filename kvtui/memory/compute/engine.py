@@ -290,15 +290,26 @@ class Engine:
             g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
             homes, pins = self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens)
             at = place(g, homes, pins, self._ends(g, assignment))
-            self._strayed[asked] = any(at[i] != layers[a.block] % self.n for i, a in g.attention.items() if a.block >= 0)
+            self._strayed[asked] = any(at[i] != layers[self._block_of(g, i)] % self.n for i in g.attention)
         return self._strayed[asked]
+
+    def _block_of(self, g: Graph, i: int) -> int:
+        """The block of an attention operation: of the cache that it reads, or of the weights that its K is made of."""
+        if g.attention[i].block >= 0:
+            return g.attention[i].block
+        made = g.nodes[i].src[1]
+        while made.home is None:
+            made = made.src[0]
+        return self.model.tensors[made.home.number].block or 0
 
     def _may_stray(self, assignment: Assignment) -> bool:
         """What K and V are stored by comes right before attention and is where the block is, if its cache is on a device: no
         other takes it. Else it follows what comes next: the block's own weights, unless one of them was moved or a batch of
-        tokens is large enough to be taken to a device, or a scan of the next block."""
+        tokens is large enough to be taken to a device, or a scan of the next block. What is attended to beside the batch has
+        many rows, whatever is asked."""
         layers, blocks, places = assignment.layer_devices, self.model.layers, assignment.tensor_devices
-        if CPU in layers and self.context.slots >= OFFLOAD_ROWS:
+        architecture = self.model.architecture
+        if CPU in layers and (self.context.slots >= OFFLOAD_ROWS or architecture in families()[architecture].across):
             return True
         loose = {il for il, x in enumerate(blocks) if layers[il] == CPU or not self.context.offload_kqv or not x.has_cache}
         return any(places[i] != layers[il] for i, il in self._of_blocks if il in loose) or any(

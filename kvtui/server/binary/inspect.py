@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kvtui.base.build import DEFAULT_BUILD, build_in
+from kvtui.base.build import DEFAULT_BUILD, Build, build_in
 from kvtui.base.fields import Fields
 from kvtui.base.files import cache_folder
 from kvtui.base.stored import Kept
+from kvtui.flags.known import build_by_flags
 from kvtui.hardware.backends import BACKENDS, BY_LIBRARY
 from kvtui.hardware.device import Device
 from kvtui.hardware.listed import parse_list_devices
@@ -75,11 +76,16 @@ class ServerBinary:
         return f"{self.build}@{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
     @property
+    def rules(self) -> Build | None:
+        """The build whose rules count for it: its number's, or, where it tells none, that of its help's newest flags."""
+        return build_in(self.build) or build_by_flags(self.flags)
+
+    @property
     def port(self) -> int:
         """Where it listens without --port: as its help says, which a build of no known number has too."""
         option = self.by_name.get("--port")
         said = _PORT.search(option.text) if option else None
-        return int(said[1]) if said else (build_in(self.build) or DEFAULT_BUILD).port
+        return int(said[1]) if said else (self.rules or DEFAULT_BUILD).port
 
     @property
     def cache_types(self) -> tuple[str, ...]:
