@@ -8,7 +8,7 @@ from kvtui.base.findings import UsageError
 from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.cache.reading import cache_reads
 from kvtui.cache.support import runs_at
-from kvtui.flags.overrides import compiled
+from kvtui.flags.patterns import compiled
 from kvtui.hardware.backends import HOST, backend_of
 from kvtui.hardware.device import CPU, Device, Machine
 from kvtui.memory.assignment import Assignment, default_place, opened_of, split_of
