@@ -12,7 +12,7 @@ from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.cache.divergence import EXACT_POSITIONS, MOST_POSITIONS, POSITIONS
-from kvtui.cli.boundary import EXIT_NO, EXIT_OK, say
+from kvtui.cli.boundary import say
 from kvtui.cli.options import in_environment, shared_options
 from kvtui.cli.printing import StageLine, echo_lines, fetched, print_json
 from kvtui.hardware.simulated import refuse_simulated

@@ -6,7 +6,7 @@ from textual.events import Event, Key, Paste
 
 from kvtui.report.peaks import plan_peaks
 from kvtui.tui.comparing import ComparingDesk
-from kvtui.tui.draw.body import in_sight, page_room
+from kvtui.tui.draw.body import in_sight
 from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
 from kvtui.tui.keys.asking import Prompt, Question
 from kvtui.tui.keys.changes import (
@@ -210,7 +210,8 @@ class KvtuiApp(ReviewDesk, RamSpeedDesk, ComparingDesk):
     def scroll_page(self, lines: int) -> None:
         """Further down, or up."""
         if self.state.page is not None:
-            self.become(replace(self.state, page=self.state.page.scrolled(lines, page_room(self.size.height), self.size.width)))
+            page = self.state.page.scrolled(lines, self.page_room().height, self.size.width)
+            self.become(replace(self.state, page=page))
 
     # -- the screen ------------------------------------------------------------------------------------------------
 

@@ -313,7 +313,7 @@ class Desk(GuardedApp[State]):
 
     def page_room(self) -> Room:
         """Inside the frame of a page."""
-        return self.room(max(self.size.width - 2, 1), page_room(self.size.height))
+        return self.room(max(self.size.width - 2, 1), page_room(self.state, self.room(*self.size)))
 
     def _lines(self, width: int, height: int) -> tuple[Line, ...]:
         return screen(self.state, self.room(width, height))

@@ -67,10 +67,10 @@ class ServerView:
     rate: float | None = None
     controlled_by: int | None = None
     job: str = ""  # "stress 40 %"
-    actual: tuple[tuple[str, int, int, int], ...] = ()  # device, model, context, compute bytes of its own log
+    actual: tuple[tuple[str, int | None, int, int], ...] = ()  # device, model (None: mapped), context, compute bytes of its log
     runs: str = ""  # "q8_0 32k, port 8080": what it was launched with
     model: str = ""  # the file of another model than the one on the screen; "": the same
-    predicted: tuple[tuple[str, int], ...] = ()  # device, bytes of the same three by the plan it was launched with
+    predicted: tuple[tuple[str, int, int, int], ...] = ()  # the same four by the plan it was launched with
     watched: Watched = field(default_factory=Watched)
 
     @property

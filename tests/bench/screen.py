@@ -48,7 +48,7 @@ class Screen:
         termios.tcsetwinsize(slave, (size[1], size[0]))
         own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
         command = [sys.executable, "-c", program, *argv]
-        held = {k: v for k, v in os.environ.items() if not k.startswith("SSH_")}
+        held = {k: v for k, v in os.environ.items() if not k.startswith("SSH_") and k != "PYTHONDONTWRITEBYTECODE"}
         self._child = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env={**held, **own, **env}, start_new_session=True
         )

@@ -231,3 +231,69 @@ async def test_the_map_names_the_keys_that_show_what_has_no_room(demo: KvtuiApp)
         await pilot.press("3", "z")
         assert titles(demo) == [" 3 placement"]
         assert "more lines" not in demo.screen_text()
+
+
+@pytest.mark.parametrize(("size", "stays"), [(SMALL, False), (LARGE, True)])
+async def test_the_memory_stays_above_a_page_where_there_is_room(session: Session, size: tuple[int, int], stays: bool) -> None:
+    app = KvtuiApp(session)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.state.plan is not None and not app.state.working)
+        before = app.screen_text().splitlines()[2:5]
+        assert [row[2:7] for row in before] == ["CUDA0", "CUDA1", "RAM  "]
+        await pilot.press("1", "question_mark")
+        assert (app.screen_text().splitlines()[2:5] == before) is stays
+        assert titles(app) == ([" 1 memory"] if stays else [])
+        await pilot.press(*["pagedown"] * 9)
+        last = app.screen_text().splitlines()[-3]
+        await pilot.press("pageup", "pagedown")
+        assert app.screen_text().splitlines()[-3] == last  # it is the last line that is the lowest, no further
+        assert last.strip("│ ")
+        await pilot.press("escape")
+        assert titles(app)[:3] == list(TITLES[:3])
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [(200 << 20, "predicted    250 | actual    254 MiB"), (None, "predicted     50 | actual     54 MiB + mapped")],
+)
+async def test_weights_that_are_mapped_stand_apart(session: Session, weights: int | None, said: str) -> None:
+    app = KvtuiApp(session)
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, planned(app))
+        predicted, actual = (("RAM", 200 << 20, 40 << 20, 10 << 20),), (("RAM", weights, 40 << 20, 14 << 20),)
+        app.become(replace(app.state, server=ServerView("ready", running=True, predicted=predicted, actual=actual)))
+        (ram,) = [row for row in app.screen_text().splitlines() if row.startswith("│ RAM ")]
+        assert ram.rstrip(" │").endswith(said)
+        await pilot.press("e")
+        assert ("| mapped" in app.screen_text()) is (weights is None)
+
+
+async def test_no_border_is_broken_where_nothing_is_said(session: Session) -> None:
+    app = KvtuiApp(session)
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: app.state.plan is not None and not app.state.working)
+        plan = app.state.plan
+        assert plan is not None
+        unknown = replace(plan.optimality, proven=False, remaining=None)
+        app.become(replace(app.state, plan=replace(plan, speed=None, optimality=unknown)))
+        await pilot.press("1")
+        (title,) = [row for row in app.screen_text().splitlines() if " 3 placement " in row]
+        assert "  " not in title
+
+
+@pytest.mark.parametrize(("gpus", "lines", "folded"), [(8, 8, ""), (16, 7, "CUDA7 to CUDA15: 9 more")])
+async def test_eight_gpus_have_a_line_each_and_more_are_folded(session: Session, gpus: int, lines: int, folded: str) -> None:
+    assert session.request is not None
+    machine = Machine(parse_devices((f"{gpus}x3090",)), parse_ram("64GiB"))
+    app = KvtuiApp(replace(session, request=replace(session.request, machine=machine), machine=machine))
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, planned(app))
+        for pane in "123":
+            await pilot.press(pane)
+            rows = app.screen_text().splitlines()
+            assert sum(row.startswith("│ CUDA") and " to " not in row for row in rows) == lines
+            assert folded in app.screen_text()
+            assert any(row.startswith("│ RAM ") for row in rows)
+            assert titles(app) == list(TITLES[:3])
+            assert sum("f16 " in row for row in rows)  # a pair, and the map
+            assert any(row.startswith("│ ffn ") for row in rows)

@@ -151,6 +151,15 @@ def test_cells_of_a_style_are_sent_together_where_that_is_shorter() -> None:
     assert sent(*["11"] * HEIGHT) == ""
 
 
+def test_the_cursor_does_not_follow_what_is_erased_last() -> None:
+    terminal, style = Terminal(), STYLES[0]
+    terminal.changes(whole([[Segment("a" * WIDTH, style)]] * HEIGHT), ColorSystem.TRUECOLOR)
+    lines = [[Segment("a" + " " * (WIDTH - 2) + "a", style)] for _ in range(HEIGHT)]
+    sent = terminal.changes(whole(lines), ColorSystem.TRUECOLOR)
+    assert sent.count(f"\x1b[{WIDTH - 2}X") == HEIGHT
+    assert "C" not in sent
+
+
 def test_no_colour_is_sent_for_what_stands_before_nothing() -> None:
     a, b = STYLES[0], STYLES[1]
     assert blank(a) == blank(b)

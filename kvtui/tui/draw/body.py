@@ -29,6 +29,8 @@ PAGE_HINT = "Esc closes, PgUp and PgDn scroll"
 _TENSORS_WIDTH = 42
 _MAP_LINES = 15  # of the map with all groups, its legend, and what is said under it
 _LEAST_LOG = 5
+_LEAST_MAP = 4  # title, blocks, and two rows, under the table
+_EIGHT_GPUS = 10  # lines of the memory: title, RAM, and one each
 _LOW_TABLE, _GIVES_WAY = 10, 4  # lines of the table where there is little height; fewer while the map is in focus
 _SAID = 9  # lines of the table beside the pairs: title, headings, advice, what is known of the selected one
 _ARROWS = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
@@ -41,7 +43,7 @@ def screen(state: State, room: Room) -> tuple[Line, ...]:
         return for_terminal([line((text, "warning"))], room)
     footer, said = footer_lines(state, room), notice_lines(state, room)
     below = (*said, *footer)
-    lines = framed(_front(state, _inside(room, footer)), below, room)
+    lines = framed(_front(state, _inside(room, footer), _is_large(room)), below, room)
     spare = len(lines) + 1 - room.height
     if spare > 0:  # what is told covers the lowest lines, the keys stay
         lines[-len(below) - spare : -len(below)] = []
@@ -50,23 +52,39 @@ def screen(state: State, room: Room) -> tuple[Line, ...]:
 
 def _inside(room: Room, footer: tuple[Line, ...]) -> Room:
     """The room between head and footer."""
-    return replace(room, height=page_room(room.height) - (len(footer) - 1))
+    return replace(room, height=_between(room.height) - (len(footer) - 1))
 
 
-def page_room(height: int) -> int:
-    """Lines between the head and the footer."""
+def _between(height: int) -> int:
     return height - 2
 
 
-def _front(state: State, room: Room) -> list[Band]:
-    inner = replace(room, width=room.width - 2, height=room.height - 1)
-    asked = state.asking.page(inner.width, room.height) if state.asking is not None else None
+def page_room(state: State, room: Room) -> int:
+    """Lines of a page and its heading on a screen of that size."""
+    inside = replace(room, height=_between(room.height))
+    return inside.height - (_memory_height(state, inside) if _is_large(room) else 0)
+
+
+def _is_large(size: Room) -> bool:
+    return size.width >= LARGE[0] and size.height >= LARGE[1]
+
+
+def _front(state: State, room: Room, large: bool) -> list[Band]:
+    """A page or the panes. On a large screen the memory stays above a page: it is live, and need not be sent again."""
+    bands: list[Band] = []
+    under = room
+    if large:
+        memory = _memory_height(state, room)
+        under = replace(room, height=room.height - memory)
+        bands = [_band(replace(state, focus=""), ["memory"], [0], memory, room)]
+    inner = replace(under, width=room.width - 2, height=under.height - 1)
+    asked = state.asking.page(inner.width, under.height) if state.asking is not None else None
     if asked is not None:
-        return [[_page(asked[0], "", asked[1], inner)]]
+        return [*bands, [_page(asked[0], "", asked[1], inner)]]
     if state.page is not None:
         lines = [part for content in state.page.lines for part in folded_line(content, inner.width)]
-        at = state.page.scrolled(0, room.height, room.width).at
-        return [[_page(state.page.title, PAGE_HINT, lines[at:], inner)]]
+        at = state.page.scrolled(0, under.height, room.width).at
+        return [*bands, [_page(state.page.title, PAGE_HINT, lines[at:], inner)]]
     return body(state, room)
 
 
@@ -119,18 +137,27 @@ def _rows(state: State, room: Room) -> Rows:
         return [(["kv"], [0], room.height)]
     if size[0] < WHOLE[0] or size[1] < WHOLE[1] or state.zoomed:
         return [([state.focus], [0], room.height)]
-    memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), max(room.height // 3, 4))
-    if size[0] >= LARGE[0] and size[1] >= LARGE[1]:  # room for who is on each card, if it is for all of them
-        whole = memory + sum(map(len, card_lines(state, replace(room, width=room.width - 2)).values()))
-        memory = whole if whole <= room.height // 3 else memory
+    memory = _memory_height(state, room)
     layout = _large if size[0] >= LARGE[0] and size[1] >= LARGE[1] else _beside if size[0] >= BESIDE[0] else _stacked
     return [(["memory"], [0], memory), *layout(state, room, room.height - memory)]
+
+
+def _memory_height(state: State, room: Room) -> int:
+    """Lines of the memory's pane with its title: one a device and RAM, at most a third, or what eight GPUs need; on a large
+    screen who is on each card too, if there is room for all of them."""
+    third = room.height // 3
+    most = max(third, min(_EIGHT_GPUS, room.height - _EIGHT_GPUS - 1), 4)
+    height = min(len(state.request.machine.devices) + 2 + bool(state.problem), most)
+    if _is_large(replace(room, height=room.height + 1 + FOOTER)):
+        whole = height + sum(map(len, card_lines(state, replace(room, width=room.width - 2)).values()))
+        height = whole if whole <= third else height
+    return height
 
 
 def _stacked(state: State, room: Room, rest: int) -> Rows:
     """One under the other; the log in the map's place."""
     most = 16 if room.height >= 28 else _LOW_TABLE - (_GIVES_WAY if state.focus == "placement" else 0)
-    table = min(len(state.pairs) + _SAID, most)
+    table = min(len(state.pairs) + _SAID, most, rest - _LEAST_MAP)
     lower = "log" if state.log_shown and state.focus != "placement" else "placement"
     return [(["kv"], [0], table), ([lower], [0], rest - table)]
 
@@ -217,7 +244,8 @@ def square_lines(state: State, room: Room) -> list[Line]:
 
 
 def _placement_face(state: State, room: Room) -> Face:
-    said = line((f" {proof(state)} ", "dim"))
+    proven = proof(state)
+    said = line((f" {proven} ", "dim")) if proven else ()
     speed = line((f" {speed_text(state.plan)} ", "text")) if state.plan is not None and state.plan.speed is not None else ()
     return heading(3, "placement", state.focus == "placement"), ((*speed, *said), speed, said), placement_lines
 

@@ -14,6 +14,7 @@ from kvtui.tui.state import HISTORY_SAMPLES, State
 
 _NARROW, _WIDE = 72, 108  # columns inside from which figures are whole, and from which there is more than them
 _BESIDE = 37  # columns of predicted | actual
+_MAPPED = "+ mapped "  # weights that no figure of either side counts: the server maps its file, and RAM gives them back
 _SELF_EVIDENT = ("other", "growth", "beside")
 _SPARK_STEP = 2  # samples a column: a minute takes 20
 _NOTHING = DeviceMemory(0, 0, 0, 0)
@@ -95,7 +96,7 @@ class _Widths:
             figures=figures,
             note=max((len(r.note) + 1 for r in rows if r.note), default=0) if room.width >= _NARROW else 0,
             spark=HISTORY_SAMPLES // _SPARK_STEP + 2 if wide and state.history else 0,
-            actual=_BESIDE if wide and state.server.actual and state.server.predicted else 0,
+            actual=_actual_width(state) if wide else 0,
         )
 
 
@@ -117,20 +118,29 @@ def _line(state: State, i: int, row: _Row, widths: _Widths, room: Room) -> Line:
         text = sparkline(samples, state.polls - len(samples), row.total, widths.spark - 2, _SPARK_STEP, room.unicode)
         content += line((f" {text} ", "live"))
     if widths.actual:
-        content += _beside(state, row.name)
+        content += _beside(state, row.name, widths.actual)
     return tuple(content)
 
 
-def _beside(state: State, name: str) -> tuple[Span, ...]:
-    """`predicted 22.1 | actual 22.3 GiB`, of the running server's own plan."""
-    predicted = dict(state.server.predicted).get(name)
-    actual = next((m + c + w for n, m, c, w in state.server.actual if n == name), None)
-    if predicted is None or actual is None:
-        return ((" " * _BESIDE, "text"),)
+def _actual_width(state: State) -> int:
+    if not state.server.actual or not state.server.predicted:
+        return 0
+    return _BESIDE + (len(_MAPPED) if any(model is None for _, model, _, _ in state.server.actual) else 0)
+
+
+def _beside(state: State, name: str, width: int) -> tuple[Span, ...]:
+    """`predicted 22.1 | actual 22.3 GiB`, of the running server's own plan. Both sides without weights that are mapped."""
+    expected = next((parts for n, *parts in state.server.predicted if n == name), None)
+    found = next((parts for n, *parts in state.server.actual if n == name), None)
+    if expected is None or found is None:
+        return ((" " * width, "text"),)
+    mapped = found[0] is None
+    predicted, actual = (sum(n or 0 for n in parts[mapped:]) for parts in (expected, found))
     unit = GIB if max(predicted, actual) >= GIB else MIB
     text = f"{predicted / unit:,.2f}" if unit == GIB else f"{predicted / unit:,.0f}"
     took = f"{actual / unit:,.2f} GiB" if unit == GIB else f"{actual / unit:,.0f} MiB"
-    return tuple(fit(line(("predicted ", "dim"), f"{text:>6}", (" | actual ", "dim"), (f"{took:>10}", "accent")), _BESIDE))
+    said = line(("predicted ", "dim"), f"{text:>6}", (" | actual ", "dim"), (f"{took:>10}", "accent"))
+    return fit((*said, *line((f" {_MAPPED}" if mapped and expected[0] else "", "dim"))), width)
 
 
 def _device_row(state: State, i: int) -> _Row:

@@ -87,13 +87,14 @@ def _peaks(peaks: Peaks | None) -> list[Line]:
     return lines
 
 
-def _beside(predicted: tuple[int, int, int], actual: tuple[int, int, int] | None) -> str:
+def _beside(predicted: tuple[int, int, int], actual: tuple[int | None, int, int] | None) -> str:
     widths = (22, 22, 20)
     cells = []
     for i, width in enumerate(widths):
-        text = f"{predicted[i] / 2**20:,.0f}"
+        text = f"{predicted[i] / MIB:,.0f}"
         if actual is not None:
-            text += f" | {actual[i] / 2**20:,.0f}"
+            found = actual[i]
+            text += " | mapped" if found is None else f" | {found / MIB:,.0f}"
         cells.append(f"{text:>{width}}")
     return "".join(cells)
 

@@ -18,6 +18,7 @@ from kvtui.tui.draw.sgr import PLAIN, blank, blank_over, codes, marks
 Cell = tuple[str, Style]  # what follows a wide character is an empty cell
 At = tuple[int, int]  # column, line
 _GAP = re.compile(" {11,}")  # longer than the codes that erase it
+_LAST_GAP = re.compile(" {6,}$")  # the same, where nothing follows
 _FURTHEST = 6  # cells that are never worth it
 
 
@@ -91,11 +92,16 @@ class Terminal:
         for piece in pieces:
             wanted = blank_over(style, piece.style) if piece.spaces else piece.style
             text = "".join(piece.texts)
+            stop = piece.stop
             if self.erases and not marks(wanted):
-                text = _GAP.sub(_erased, text)
+                last = _LAST_GAP.search(text)
+                if last is not None:  # the cursor need not follow: it goes on from here
+                    stop -= len(last[0])
+                    text = text[: last.start()]
+                text = _GAP.sub(_erased, text) + (f"\x1b[{len(last[0])}X" if last is not None else "")
             out += (_move(at, (piece.x, piece.y)), codes(style, wanted, system), text)
             style = wanted
-            at = (piece.stop, piece.y) if piece.stop < width else None  # at the edge a terminal may wait to go on
+            at = (stop, piece.y) if stop < width else None  # at the edge a terminal may wait to go on
         return "".join(out), at, style
 
     def _by_style(self, pieces: Iterable[_Piece], system: ColorSystem) -> Iterator[_Piece]:

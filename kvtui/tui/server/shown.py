@@ -16,7 +16,7 @@ from kvtui.tui.state import ServerView
 def view_of(record: ServerRecord, stage: str, controlled_by: int | None, own: bool) -> ServerView:
     """A server that runs: its pair, context and port, and what its own plan predicted. `own`: it runs the model on the
     screen; of another, the file is named and its figures stand beside nothing."""
-    predicted = tuple((name, parts.total) for name, parts in predicted_parts(record.plan or {}).items())
+    predicted = tuple((name, p.model, p.context, p.compute) for name, p in predicted_parts(record.plan or {}).items())
     view = ServerView(stage, record.url, running=True, controlled_by=controlled_by, runs=said_of(record))
     return replace(view, predicted=predicted) if own else replace(view, model=Path(record.model).name)
 

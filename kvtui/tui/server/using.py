@@ -87,7 +87,7 @@ class ServerDesk(LaunchDesk):
             return
         self.server.measurement = found
         actual = tuple(
-            (name, found.model_bytes.get(name, 0), found.context_bytes.get(name, 0), n) for name, n in found.compute_bytes.items()
+            (name, found.model_bytes.get(name), found.context_bytes.get(name, 0), n) for name, n in found.compute_bytes.items()
         )
         if not self.state.server.model:
             self.view(replace(self.state.server, actual=actual))
