@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from kvtui.cache.quality import HERE, LABELS, Label
+from kvtui.cache.quality import HERE, RANKS
 from kvtui.placement.goals import GOALS, Goal
-from kvtui.placement.plan import Plan
-from kvtui.placement.table import PairRow
 
-RANKS: dict[Label, int] = {name: i for i, name in enumerate((*[label for _, label in LABELS], "risky"))}  # 0 is the best label
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.placement.table import PairRow
+
 AS_FAST = 1.05  # this program's own choice: a pair that gains no more than 5 % is not worth quantising for
 _NO_LOSS = RANKS["as f16"]
 _GOOD = RANKS["good"]
@@ -22,7 +24,7 @@ _F16_SERVES: dict[Goal, str] = {
 }
 
 
-def advised(rows: Sequence[PairRow]) -> list[PairRow]:
+def advised(rows: Sequence["PairRow"]) -> list["PairRow"]:
     """The rows with `dominated_by` and `recommended_for`. Only rows that are given are compared with each other."""
     beaten = [replace(row, dominated_by=_better(row, rows)) for row in rows]
     chosen = {goal: recommended(beaten, goal) for goal in GOALS}
@@ -30,7 +32,7 @@ def advised(rows: Sequence[PairRow]) -> list[PairRow]:
     return [replace(r, recommended_for=own) for r, own in zip(beaten, goals, strict=True)]
 
 
-def _figures(row: PairRow) -> tuple[float, ...]:
+def _figures(row: "PairRow") -> tuple[float, ...]:
     """Decode seconds, cache bytes, contexts and quality's cost: less is better in each."""
     label = row.quality.label
     return (
@@ -43,7 +45,7 @@ def _figures(row: PairRow) -> tuple[float, ...]:
     )
 
 
-def dominates(a: PairRow, b: PairRow) -> bool:
+def dominates(a: "PairRow", b: "PairRow") -> bool:
     """Whether `a` is better than `b` or equal in all, and better in one. What is refused beats nothing, and a pair of which
     it is not known how it runs none of which it is. A pair that was not measured here is only known to cost no less, or no
     more, than one that was: there the series' order stands."""
@@ -55,13 +57,13 @@ def dominates(a: PairRow, b: PairRow) -> bool:
     return mine != others and all(x <= y for x, y in zip(mine, others, strict=True))
 
 
-def _better(row: PairRow, rows: Sequence[PairRow]) -> tuple[str, str] | None:
+def _better(row: "PairRow", rows: Sequence["PairRow"]) -> tuple[str, str] | None:
     """The best of the pairs that beat `row`; it is not beaten itself."""
     found = [x for x in rows if dominates(x, row)]
     return min(found, key=_figures).pair if found else None
 
 
-def recommended(rows: Sequence[PairRow], goal: Goal = "decode") -> PairRow | None:
+def recommended(rows: Sequence["PairRow"], goal: Goal = "decode") -> "PairRow | None":
     """The pair to take; None where none fits. No pair that fits, and of which it is known how it runs, is both faster and
     better in quality."""
     room = [r for r in rows if r.fits]
@@ -80,18 +82,18 @@ def recommended(rows: Sequence[PairRow], goal: Goal = "decode") -> PairRow | Non
     return min(as_fast, key=lambda r: (RANKS[r.quality.label], r.quality.expected, r.cache_bytes, r.seconds_per_token))
 
 
-def _reach(row: PairRow) -> tuple[float, ...]:
+def _reach(row: "PairRow") -> tuple[float, ...]:
     """The longest contexts first, then quality, then speed."""
     return (-(row.max_context_gpu or 0), -(row.max_context or 0), row.quality.expected, row.seconds_per_token)
 
 
-def _slower_and_worse(row: PairRow, other: PairRow) -> bool:
+def _slower_and_worse(row: "PairRow", other: "PairRow") -> bool:
     return other.seconds_per_token < row.seconds_per_token and (
         (RANKS[other.quality.label], other.quality.expected) < (RANKS[row.quality.label], row.quality.expected)
     )
 
 
-def advice(plan: Plan, rows: Sequence[PairRow], goal: Goal = "decode") -> str:
+def advice(plan: "Plan", rows: Sequence["PairRow"], goal: Goal = "decode") -> str:
     """One sentence: the pair to take and why, or that nothing should be quantised, or that nothing fits."""
     tokens = f"{plan.request.context.n_ctx:,}"
     if rows and not any(r.cache_bytes for r in rows):
@@ -109,18 +111,18 @@ def advice(plan: Plan, rows: Sequence[PairRow], goal: Goal = "decode") -> str:
     return f"{_name(best)}: {_share(best)}, {_loss(best)}, {_running(best)}{_gain(best, rows)}; {instead}fits {tokens}."
 
 
-def _name(row: PairRow) -> str:
+def _name(row: "PairRow") -> str:
     return f"{row.type_k}/{row.type_v}"
 
 
-def _share(row: PairRow) -> str:
+def _share(row: "PairRow") -> str:
     left = 1 - row.saved_fraction
     if _HALF[0] <= left <= _HALF[1]:
         return "half the cache"
     return f"{left * 100:.0f} % of f16's cache"
 
 
-def _loss(row: PairRow) -> str:
+def _loss(row: "PairRow") -> str:
     """What was measured of it, and on whom."""
     rank, kin = RANKS[row.quality.label], row.quality.figures[0][1] if row.quality.figures else None
     if row.quality.label == "risky":
@@ -133,7 +135,7 @@ def _loss(row: PairRow) -> str:
     return f"{said} on {kin.replace('a relative', 'relatives')}"
 
 
-def _running(row: PairRow) -> str:
+def _running(row: "PairRow") -> str:
     devices = [name for name, _ in row.runs_devices]
     count = _NUMBERS[len(devices)] if len(devices) < len(_NUMBERS) else str(len(devices))
     one = "the CPU" if devices == ["CPU"] else devices[0]
@@ -147,7 +149,7 @@ def _running(row: PairRow) -> str:
     return f"{said[row.runs]} on {where}" if row.runs != "cpu" else said[row.runs]
 
 
-def _gain(row: PairRow, rows: Sequence[PairRow]) -> str:
+def _gain(row: "PairRow", rows: Sequence["PairRow"]) -> str:
     """How much faster than f16/f16 at full context, where that is known and worth a word."""
     plain = next((r for r in rows if r.pair == _F16), None)
     if plain is None or row.tokens_per_second is None or plain.tokens_per_second is None:

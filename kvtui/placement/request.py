@@ -8,7 +8,7 @@ from kvtui.base.findings import Finding
 from kvtui.cache.measured_here import MeasuredHere
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
-from kvtui.memory.beside import Beside
+from kvtui.memory.beside.files import Beside
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.fits import capacities
 from kvtui.model.spec import ModelSpec

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kvtui.base.findings import Finding
 from kvtui.hardware.device import CPU
-from kvtui.memory.estimate import DeviceMemory
+from kvtui.memory.amounts import DeviceMemory
 from kvtui.placement.prompt import prompt_of
 from kvtui.placement.solve.candidate import PROMPT_WORTH, Candidate, evaluate
 from kvtui.placement.solve.problem import Problem

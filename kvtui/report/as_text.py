@@ -10,9 +10,9 @@ from kvtui.hardware.device import CPU, HostMemory, Machine
 from kvtui.hardware.holders import NOBODY, HeldNow, Holder
 from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
-from kvtui.memory.beside import Part
+from kvtui.memory.amounts import Estimate
+from kvtui.memory.beside.part import Part
 from kvtui.memory.described import Described
-from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
 from kvtui.memory.remembered import remembered
 from kvtui.placement.plan import Optimality, Plan

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import GIB, amount, short_context
+from kvtui.cache.quality import RANKS
 from kvtui.flags.cache_types import CACHE_TYPES
-from kvtui.placement.advice import RANKS
 from kvtui.placement.goals import GOALS
 from kvtui.report.findings import findings_json
 

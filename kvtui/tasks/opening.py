@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from kvtui.hardware.device import Device, Machine
     from kvtui.header.access import Access
     from kvtui.header.address import ModelAddress
-    from kvtui.memory.beside import Beside
+    from kvtui.memory.beside.files import Beside
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Pin, Request
     from kvtui.server.binary.inspect import ServerBinary
-    from kvtui.server.process.preflight import Address
+    from kvtui.server.process.address import Address
 
 
 def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
@@ -57,7 +57,7 @@ def _access(model: "ModelAddress") -> "Access":
 def beside_of(flags: "BesideFlags", drafts: Sequence[str]) -> "Beside":
     """What is loaded beside the model, its headers read. `drafts`: types of speculative decoding. Raises UsageError."""
     from kvtui.header.reader import HeaderError
-    from kvtui.memory.beside import Beside
+    from kvtui.memory.beside.files import Beside
     from kvtui.model.load import load_model
     from kvtui.model.projector import load_projector
 
@@ -203,6 +203,6 @@ def build_of(options: Options) -> Build:
 
 def address_of(options: Options) -> "Address":
     """Where a server is to listen, and what else it is given."""
-    from kvtui.server.process.preflight import Address
+    from kvtui.server.process.address import Address
 
     return Address(options.port, options.host or Address().host, options.server_args)

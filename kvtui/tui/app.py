@@ -1,13 +1,13 @@
 """The terminal app: what each key does. The keys are declared in `keys.commands`."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.events import Event, Key, Paste
 
-from kvtui.report.peaks import plan_peaks
+from kvtui.base.late import Late
 from kvtui.tui.comparing import ComparingDesk
 from kvtui.tui.draw.body import in_sight
-from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
 from kvtui.tui.keys.asking import Prompt, Question
 from kvtui.tui.keys.changes import (
     EDITS,
@@ -29,6 +29,16 @@ from kvtui.tui.log_view import LogView
 from kvtui.tui.ram_speed import RamSpeedDesk
 from kvtui.tui.reviewing import ReviewDesk
 from kvtui.tui.work.messages import PeaksReady
+
+if TYPE_CHECKING:
+    from kvtui.report.peaks import plan_peaks
+    from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
+else:  # not needed by the first screen
+    plan_peaks = Late("kvtui.report.peaks", "plan_peaks")
+    command_page = Late("kvtui.tui.draw.pages", "command_page")
+    command_text = Late("kvtui.tui.draw.pages", "command_text")
+    explain_page = Late("kvtui.tui.draw.pages", "explain_page")
+    help_page = Late("kvtui.tui.draw.pages", "help_page")
 
 EXPLAINED = "where the figures come from"
 

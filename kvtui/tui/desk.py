@@ -3,17 +3,17 @@
 import os
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.timer import Timer
 
 from kvtui.base.build import build_in
+from kvtui.base.late import Late
 from kvtui.placement.advice import advised
 from kvtui.placement.request import Request
-from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.tasks.last_request import keep_last
-from kvtui.tasks.own_speed import known_rates, with_own_speed
 from kvtui.tui.draw.body import in_sight, page_room, screen
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.draw.matrix import ALL_PAIRS, needs_rows, square_column
@@ -26,7 +26,6 @@ from kvtui.tui.state import Page, State
 from kvtui.tui.taste import Taste, known_taste, remember_taste
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp
-from kvtui.tui.work.live import poll_live
 from kvtui.tui.work.messages import (
     LessonReady,
     LiveFailed,
@@ -38,8 +37,20 @@ from kvtui.tui.work.messages import (
     RowsReady,
     SquareReady,
 )
-from kvtui.tui.work.pairs import square
-from kvtui.tui.work.planning import answer, lesson
+
+if TYPE_CHECKING:
+    from kvtui.server.binary.inspect import ServerBinary
+    from kvtui.tasks.own_speed import known_rates, with_own_speed
+    from kvtui.tui.work.live import poll_live
+    from kvtui.tui.work.pairs import square
+    from kvtui.tui.work.planning import answer, lesson
+else:  # not needed by the first screen
+    known_rates = Late("kvtui.tasks.own_speed", "known_rates")
+    with_own_speed = Late("kvtui.tasks.own_speed", "with_own_speed")
+    poll_live = Late("kvtui.tui.work.live", "poll_live")
+    square = Late("kvtui.tui.work.pairs", "square")
+    answer = Late("kvtui.tui.work.planning", "answer")
+    lesson = Late("kvtui.tui.work.planning", "lesson")
 
 LIVE_SECONDS, LEAN_LIVE_SECONDS = 1.5, 4.5
 _MATTER = ("half the cache", "largest context", "launch", "help", "commands")  # what the first run names
@@ -192,7 +203,7 @@ class Desk(GuardedApp[State]):
             request, plan, generation = state.request, state.plan, state.generation
             self.work("looking at what was measured", lambda: lesson(request, plan, known, generation))
 
-    def use_build(self, binary: ServerBinary) -> None:
+    def use_build(self, binary: "ServerBinary") -> None:
         """Plans are for the build that will run and the kernels it has, unless another build was asked for; the demo is one of
         the usual build, whatever is found."""
         self.become(replace(self.state, build=f"{binary.build} found" if binary.build else "llama-server found"))

@@ -1,18 +1,21 @@
 """The K/V pairs: what each takes and saves, how far it reaches, how it runs, what it costs. Columns by the room there is."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kvtui.base.sizes import amount
 from kvtui.base.text import cut
 from kvtui.cache.layout import cache_layout
 from kvtui.memory.refusals import equal_types_needed
 from kvtui.placement.advice import advice
-from kvtui.placement.table import PairRow
 from kvtui.report.columns import COLUMNS, COMING, MEDIUM_WIDTH, NONE, WIDE_WIDTH, Column, Face
 from kvtui.tui.draw.pair_page import about_pair
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, line, window, wrapped
 from kvtui.tui.state import State
+
+if TYPE_CHECKING:
+    from kvtui.placement.table import PairRow
 
 _ROWS_SHARE = 0.5  # of the lines under the headings: pairs that are shown before anything is said of them
 _ROOMY = 10  # lines inside from which there is room for remarks on the model
@@ -23,7 +26,7 @@ Drawn = tuple[Column, Face]
 _VERDICTS = ((MEDIUM_WIDTH, "so", 6), (WIDE_WIDTH, "verdict", 13))
 
 
-def verdict(row: PairRow, cells: int, complete: bool) -> tuple[str, str, str]:
+def verdict(row: "PairRow", cells: int, complete: bool) -> tuple[str, str, str]:
     """(a word or two on a pair at the context that is asked for, one word, its style)."""
     if not row.accepted:
         return "refused", "none", "error"
@@ -78,7 +81,7 @@ def _heading(column: Column, face: Face, state: State, room: Room) -> str:
     return f"{face.heading[: face.width - 1]}{arrow}"
 
 
-def said_lines(state: State, row: PairRow | None, room: Room, most: int) -> list[Line]:
+def said_lines(state: State, row: "PairRow | None", room: Room, most: int) -> list[Line]:
     """The advice, then the selected pair, in `most` lines; what has no room is on a page, and the last line names its key."""
     texts: list[tuple[str, str, str]] = []
     if equal_types_needed(state.request.model) and room.height > _ROOMY:
@@ -98,7 +101,7 @@ def said_lines(state: State, row: PairRow | None, room: Room, most: int) -> list
     return [line(x) for x in lines[: max(most, 0)]]
 
 
-def _pair_line(row: PairRow, selected: bool, state: State, cells: int, width: int) -> Line:
+def _pair_line(row: "PairRow", selected: bool, state: State, cells: int, width: int) -> Line:
     drawn, judged, complete = columns_for(width), _verdict_for(width), state.pairs_complete
     weak = not row.accepted or row.dominated_by is not None
     style = "cursor" if selected else "dim" if weak else "text"
@@ -111,7 +114,7 @@ def _pair_line(row: PairRow, selected: bool, state: State, cells: int, width: in
     return tuple(content)
 
 
-def _cell(column: Column, face: Face, row: PairRow, complete: bool) -> str:
+def _cell(column: Column, face: Face, row: "PairRow", complete: bool) -> str:
     text = (face.text or column.text)(row)
     return COMING if column.slow and not complete and text == NONE else text
 

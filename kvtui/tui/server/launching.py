@@ -4,44 +4,73 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from kvtui.base.late import Late
 from kvtui.hardware.device import Device
-from kvtui.placement.plan import Plan
-from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.log.out_of_memory import out_of_memory
-from kvtui.server.log.progress import LoadProgress
-from kvtui.server.measure.dry_run import DryRun
-from kvtui.server.measure.over import over_findings
-from kvtui.server.process.preflight import Preflight, new_key
-from kvtui.server.process.record import Ended, ServerRecord
-from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.history import gpus_of
 from kvtui.tasks.last_request import asked_of
-from kvtui.tasks.launch import record_plan
-from kvtui.tasks.making_room import told, with_room
-from kvtui.tasks.running import machine_before, request_that_runs, runs_model
 from kvtui.tui.desk import RETRY_SECONDS
-from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
 from kvtui.tui.dry_runs import key_of
 from kvtui.tui.keys.asking import Countdown, Question
 from kvtui.tui.log_view import LogView
-from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
 from kvtui.tui.server.checking import CheckingDesk
-from kvtui.tui.server.messages import (
-    JobFailed,
-    LaunchChecked,
-    LaunchWaits,
-    LogRead,
-    ServersFound,
-    Stopped,
-    Stopping,
-    SurvivorsFound,
-)
 from kvtui.tui.server.shown import view_of
 from kvtui.tui.session import Session
 from kvtui.tui.state import SEARCHING, ServerView, State
 from kvtui.tui.work.messages import PlanReady
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.server.binary.inspect import ServerBinary
+    from kvtui.server.log.out_of_memory import out_of_memory
+    from kvtui.server.log.progress import LoadProgress
+    from kvtui.server.measure.dry_run import DryRun
+    from kvtui.server.measure.over import over_findings
+    from kvtui.server.process.preflight import Preflight, new_key
+    from kvtui.server.process.record import Ended, ServerRecord
+    from kvtui.server.process.start import ServerProcess
+    from kvtui.tasks.launch import record_plan
+    from kvtui.tasks.making_room import told, with_room
+    from kvtui.tasks.running import machine_before, request_that_runs, runs_model
+    from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
+    from kvtui.tui.server import jobs
+    from kvtui.tui.server.messages import (
+        JobFailed,
+        LaunchChecked,
+        LaunchWaits,
+        LogRead,
+        ServersFound,
+        Stopped,
+        Stopping,
+        SurvivorsFound,
+    )
+else:  # not needed by the first screen
+    out_of_memory = Late("kvtui.server.log.out_of_memory", "out_of_memory")
+    over_findings = Late("kvtui.server.measure.over", "over_findings")
+    Preflight = Late("kvtui.server.process.preflight", "Preflight")
+    new_key = Late("kvtui.server.process.preflight", "new_key")
+    ServerProcess = Late("kvtui.server.process.start", "ServerProcess")
+    record_plan = Late("kvtui.tasks.launch", "record_plan")
+    told = Late("kvtui.tasks.making_room", "told")
+    with_room = Late("kvtui.tasks.making_room", "with_room")
+    machine_before = Late("kvtui.tasks.running", "machine_before")
+    request_that_runs = Late("kvtui.tasks.running", "request_that_runs")
+    runs_model = Late("kvtui.tasks.running", "runs_model")
+    jobs = Late("kvtui.tui.server.jobs")
+    LoadProgress = Late("kvtui.server.log.progress", "LoadProgress")
+    ended_page = Late("kvtui.tui.draw.server_pages", "ended_page")
+    ended_text = Late("kvtui.tui.draw.server_pages", "ended_text")
+    started_at = Late("kvtui.tui.draw.server_pages", "started_at")
+    JobFailed = Late("kvtui.tui.server.messages", "JobFailed")
+    LaunchChecked = Late("kvtui.tui.server.messages", "LaunchChecked")
+    LaunchWaits = Late("kvtui.tui.server.messages", "LaunchWaits")
+    LogRead = Late("kvtui.tui.server.messages", "LogRead")
+    ServersFound = Late("kvtui.tui.server.messages", "ServersFound")
+    Stopped = Late("kvtui.tui.server.messages", "Stopped")
+    Stopping = Late("kvtui.tui.server.messages", "Stopping")
+    SurvivorsFound = Late("kvtui.tui.server.messages", "SurvivorsFound")
 
 LOG_SECONDS = 0.25
 NONE_FOUND = "no llama-server found: name one with --llama-server"
@@ -59,7 +88,7 @@ class LaunchDesk(CheckingDesk):
         self.set_interval(LOG_SECONDS, self._follow)
         self._find(launch=False)
         if not self.session.simulated and not self.session.demo:
-            self.server.start("looking for servers that run", partial(jobs.find_survivors, self.session.path))
+            self.server.start("looking for servers that run", lambda: jobs.find_survivors(self.session.path))
 
     def on_unmount(self) -> None:
         """A server that was not told to stop stays."""
@@ -137,7 +166,7 @@ class LaunchDesk(CheckingDesk):
             self.become(replace(self.state, launch_waits=False))
             self.call_next(self.launch_server)
 
-    def _check(self, binary: ServerBinary, plan: Plan, path: Path) -> None:
+    def _check(self, binary: "ServerBinary", plan: "Plan", path: Path) -> None:
         self.call_off()
         address, stopped_at, off = self.session.address, self.server.stopped_at, self.server.new_check()
         self.notice("looking at the port, the memory that is free now, and the dry run")
@@ -175,7 +204,7 @@ class LaunchDesk(CheckingDesk):
         else:
             self._launch(binary, plan, found, answer)
 
-    def _launch(self, binary: ServerBinary, plan: Plan, found: Preflight, answer: DryRun | None) -> None:
+    def _launch(self, binary: "ServerBinary", plan: "Plan", found: Preflight, answer: "DryRun | None") -> None:
         path = self.session.path
         assert path is not None
         argv = [*plan.argv, *self.session.address.args]
@@ -218,7 +247,7 @@ class LaunchDesk(CheckingDesk):
             record, ended = message.ended[0]
             self.open_page("llama-server ended while nobody watched", ended_page(record, ended, self.size.width))
 
-    def _come_back(self, record: ServerRecord, told: str) -> None:
+    def _come_back(self, record: "ServerRecord", told: str) -> None:
         """Plans are for the memory that is there once this server has made room; its own comes to the screen."""
         state = self.state.on_machine(machine_before(record, self.state.request.machine))
         newer = state.newer
@@ -284,7 +313,7 @@ class LaunchDesk(CheckingDesk):
         if message.ended is not None and view.running:
             self._ended(process, message.ended)
 
-    def _ended(self, process: ServerProcess, ended: Ended) -> None:
+    def _ended(self, process: ServerProcess, ended: "Ended") -> None:
         """It has gone: by our stop, by somebody's, or by itself."""
         self.server.cancel()
         process.leave()
