@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kvtui.cache.quality import HERE, RANKS
+from kvtui.cache.labels import HERE, RANKS
 from kvtui.placement.goals import GOALS, Goal
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kvtui.base.findings import Finding, UsageError
-from kvtui.cache.quality import RANKS
+from kvtui.cache.labels import RANKS
 from kvtui.flags.context import CELL_STEP, ContextParams
 from kvtui.placement.advice import advised, recommended
 from kvtui.placement.context_search import largest_context

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from kvtui.cache.labels import RANKS
 from kvtui.cache.layout import cache_layout
-from kvtui.cache.quality import RANKS, quality
+from kvtui.cache.quality import quality
 from kvtui.cache.support import runs_at
 from kvtui.hardware.device import CPU, Device
 from kvtui.memory.assignment import opened_of

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import GIB, amount, short_context
-from kvtui.cache.quality import RANKS
+from kvtui.cache.labels import RANKS
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.placement.goals import GOALS
 from kvtui.report.findings import findings_json
 
 if TYPE_CHECKING:
-    from kvtui.cache.quality import Label, Quality
+    from kvtui.cache.labels import Label
+    from kvtui.cache.quality import Quality
     from kvtui.placement.table import PairRow
 
 HERE_MARK = "*"  # beside a label: it rests on a measurement of this model, on this machine

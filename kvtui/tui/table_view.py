@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kvtui.cache.quality import LABELS, Label
+from kvtui.cache.labels import LABELS, Label
 from kvtui.placement.goals import GOALS, Goal
 from kvtui.report.columns import COLUMNS, Column, column, filtered
 

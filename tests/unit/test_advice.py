@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from kvtui.base.findings import KvtuiError, UsageError
+from kvtui.cache.labels import RANKS
 from kvtui.cache.layout import cache_layout
-from kvtui.cache.quality import RANKS
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram

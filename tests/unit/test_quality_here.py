@@ -8,8 +8,9 @@ import pytest
 
 from kvtui.base.findings import UsageError
 from kvtui.cache.divergence import Divergence, Likeliest
+from kvtui.cache.labels import HERE
 from kvtui.cache.measured_here import MeasuredHere
-from kvtui.cache.quality import HERE, quality
+from kvtui.cache.quality import quality
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram

@@ -9,7 +9,7 @@ from kvtui.tui.lines import Line, line, wrapped
 from kvtui.tui.state import State
 
 if TYPE_CHECKING:
-    from kvtui.server.log.follow import LogLine
+    from kvtui.server.log.lines import LogLine
 
 _STYLES = {"error": "error", "warning": "warning"}
 

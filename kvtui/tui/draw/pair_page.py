@@ -8,7 +8,8 @@ from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
 
 if TYPE_CHECKING:
-    from kvtui.cache.quality import Figure, Kin
+    from kvtui.cache.labels import Kin
+    from kvtui.cache.quality import Figure
     from kvtui.placement.table import PairRow
 
 _NEAREST = 2  # figures on the pane; the page has all

@@ -15,7 +15,7 @@ from kvtui.hardware.device import Device
 if TYPE_CHECKING:
     from kvtui.server.http.client import ServerClient, decode_rate
     from kvtui.server.http.figures import generated
-    from kvtui.server.log.follow import LogLine
+    from kvtui.server.log.lines import LogLine
     from kvtui.server.log.progress import LoadProgress
     from kvtui.server.measure.grown import grown
     from kvtui.server.measure.measured import Measurement
@@ -36,11 +36,9 @@ else:  # not needed by the first screen
     LoadProgress = Late("kvtui.server.log.progress", "LoadProgress")
     JobFailed = Late("kvtui.tui.server.messages", "JobFailed")
     LogRead = Late("kvtui.tui.server.messages", "LogRead")
-    StatusRead = Late("kvtui.tui.server.messages", "StatusRead")
     Stopped = Late("kvtui.tui.server.messages", "Stopped")
     Stopping = Late("kvtui.tui.server.messages", "Stopping")
     start = Late("kvtui.server.process.start")
-    ServerProcess = Late("kvtui.server.process.start", "ServerProcess")
 
 LOG, STATUS, STRESS, STOP = "reading the log", "asking the server how it is", "the stress pass", "stopping the server"
 STATUS_SECONDS = 2.0
@@ -105,7 +103,7 @@ class Attached:
         patience = next(seconds for number, seconds in start.STOP_STEPS if number.name == name)
         return f"stopping: {name}, {min(time.monotonic() - began, patience):.0f} of {patience:.0f} s"
 
-    def take(self, process: ServerProcess, progress: LoadProgress) -> None:
+    def take(self, process: "ServerProcess", progress: "LoadProgress") -> None:
         """This is the server from now on; nothing is known of it yet."""
         self.cancel()
         self.process, self.progress = process, progress
@@ -186,7 +184,7 @@ class Attached:
         before, self._counters = self._counters, counters
         return decode_rate(before, counters) if before else None
 
-    def watched(self, before: "Watched", status: StatusRead) -> "Watched":
+    def watched(self, before: "Watched", status: "StatusRead") -> "Watched":
         """With what it says of itself now."""
         counters = status.counters or {}
         plan = self.process.record.plan if self.process is not None else None
@@ -199,7 +197,7 @@ class Attached:
             self._generated = now, status.at
         return before.after(rate, looks).seen(status.slots, counters, grown(plan or {}, self._held, status.held))
 
-    def learn_speed(self, status: StatusRead) -> None:
+    def learn_speed(self, status: "StatusRead") -> None:
         """What its requests show of its speed, whoever asked them; kept by the kvtui that controls it."""
         process, before = self.process, self.idle
         if process is None or status.counters is None or any(s.busy for s in status.slots):

@@ -12,7 +12,6 @@ from kvtui.tui.desk import Desk
 from kvtui.tui.dry_runs import key_of
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
-from kvtui.tui.work.messages import PlanReady
 
 if TYPE_CHECKING:
     from kvtui.placement.plan import Plan
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from kvtui.server.measure.dry_run import DryRun
     from kvtui.tui.server import jobs
     from kvtui.tui.server.messages import DryRunHeard
+    from kvtui.tui.work.messages import PlanReady
 else:  # not needed by the first screen
     DryRun = Late("kvtui.server.measure.dry_run", "DryRun")
     jobs = Late("kvtui.tui.server.jobs")
@@ -48,7 +48,7 @@ class CheckingDesk(Desk):
         self.call_off()
         super()._take(request, notice)
 
-    def on_plan_ready(self, message: PlanReady) -> None:
+    def on_plan_ready(self, message: "PlanReady") -> None:
         """The last plan of a request is asked about, after the desk has taken it."""
         if message.final:
             self.ask_soon()
@@ -80,7 +80,7 @@ class CheckingDesk(Desk):
             lambda text: DryRunHeard(key_of(binary, plan), DryRun(binary.build, impossible=text)),
         )
 
-    def on_dry_run_heard(self, message: DryRunHeard) -> None:
+    def on_dry_run_heard(self, message: "DryRunHeard") -> None:
         """Kept, and shown with the plan that it is about; what was called off is asked again once that is quiet."""
         self.asks_server = False
         if message.answer is None:

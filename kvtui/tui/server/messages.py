@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kvtui.server.binary.inspect import ServerBinary
     from kvtui.server.http.client import Slot
     from kvtui.server.http.stress import StressResult
-    from kvtui.server.log.follow import LogLine
+    from kvtui.server.log.lines import LogLine
     from kvtui.server.log.progress import LoadProgress
     from kvtui.server.measure.dry_run import DryRun
     from kvtui.server.measure.measured import Measurement

@@ -6,16 +6,21 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.message import Message
 
 from kvtui.base.findings import KvtuiError
+from kvtui.base.late import Late
 from kvtui.base.report_file import write_report
 from kvtui.base.secrets import redacted
 from kvtui.base.text import printable
-from kvtui.tui.work.messages import Notice
 from kvtui.tui.work.sending import SparingApp
+
+if TYPE_CHECKING:
+    from kvtui.tui.work.messages import Notice
+else:  # not needed by the first screen
+    Notice = Late("kvtui.tui.work.messages", "Notice")
 
 Result = TypeVar("Result")
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # by name: Windows has no SIGHUP
