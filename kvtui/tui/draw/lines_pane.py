@@ -25,6 +25,11 @@ class LinesPane(Widget):
         self._lines: tuple[Line, ...] = ()
         self._styles: dict[str, Style] = {}
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it has lines to show."""
+        return bool(self._lines)
+
     def use_styles(self, styles: dict[str, Style]) -> None:
         """Another theme: everything is drawn anew."""
         self._styles = dict(styles)

@@ -15,6 +15,7 @@ from kvtui.base.late import Late
 from kvtui.base.report_file import write_report
 from kvtui.base.secrets import redacted
 from kvtui.base.text import printable
+from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.work.sending import SparingApp
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class GuardedApp(SparingApp[Result]):
     failure: str = ""
     ended_by: int = 0
 
+    def __init__(self, *, ansi_color: bool, lean: bool = False) -> None:
+        super().__init__(ansi_color=ansi_color, lean=lean)
+        self._waiting: list[Callable[[], object]] | None = []  # jobs that the first frame comes before; None: it is there
+
     def work(
         self,
         doing: str,
@@ -68,10 +73,23 @@ class GuardedApp(SparingApp[Result]):
             if message is not None:
                 self.post_message(message)
 
-        if left_behind:
-            threading.Thread(target=run, name=doing, daemon=True).start()
+        def start() -> None:
+            if left_behind:
+                threading.Thread(target=run, name=doing, daemon=True).start()
+            else:
+                self.run_worker(run, thread=True, exit_on_error=False)
+
+        if self._waiting is None:
+            start()
         else:
-            self.run_worker(run, thread=True, exit_on_error=False)
+            self._waiting.append(start)
+
+    def post_display_hook(self) -> None:
+        """A frame is out. With the first that shows something the jobs begin: their imports would take its time."""
+        if self._waiting is not None and any(pane.is_drawn for pane in self.screen.query(LinesPane)):
+            waiting, self._waiting = self._waiting, None
+            for start in waiting:
+                start()
 
     def on_load(self) -> None:
         """A signal to end ends as a key would: the terminal is given back first."""
