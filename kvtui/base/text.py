@@ -18,6 +18,7 @@ _MARKS = ("Mn", "Me")
 MARKS_IN_A_ROW = 2  # enough for any script's writing, not for stacking over other lines
 STARTERLESS = 30  # UAX 15, stream-safe text: normalizing takes time by the square of a run of marks
 REPLACEMENT = "\ufffd"
+_DRAWN = ("\u2500", "\u259f")  # lines and blocks, one column each (Unicode, Box Drawing and Block Elements)
 
 
 def printable(text: str, limit: int = 0) -> str:
@@ -78,7 +79,9 @@ def _picture(control: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _width(character: str) -> int:
-    from wcwidth import wcwidth
+    if _DRAWN[0] <= character <= _DRAWN[1]:
+        return 1
+    from wcwidth import wcwidth  # late: its tables cost 10 ms, and a screen of plain text needs none of them
 
     return max(int(wcwidth(character)), 0)
 

@@ -27,12 +27,13 @@ def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]
     """The model a person named: a path, a URL, or a name of the Hub that was looked up; `fetched` hears how many bytes of a
     remote header were read. Raises UsageError."""
     from kvtui.header.reader import HeaderError
-    from kvtui.header.remote import open_remote_header
     from kvtui.model.load import load_model, model_from_header
 
     drafts = spec_types(options.spec_type) if options.spec_type else ()
     try:
         if model.is_remote:
+            from kvtui.header.remote import open_remote_header
+
             spec = model_from_header(open_remote_header(model, fetched, _access(model)), model.stem, drafts)
         else:
             spec = load_model(model.path, drafts)
@@ -149,7 +150,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         fa_quants=server.fa_quants if server and (options.build is None or build == of_server) else None,
     )
     from kvtui.tasks.history import with_learned
-    from kvtui.tasks.quality import with_measured
+    from kvtui.tasks.quality_here import with_measured
 
     request = with_measured(with_learned(request))
     if options.goal is None:
