@@ -39,7 +39,7 @@ def test_known_cases(raw: str, shown: str) -> None:
 
 
 def test_columns_are_those_of_wcwidths_table() -> None:
-    for code in range(0x2000, 0x3000):
+    for code in (*range(0x20, 0x7F), *range(0xA0, 0x3000)):
         assert columns(chr(code)) == max(wcwidth.wcwidth(chr(code)), 0), hex(code)
 
 
