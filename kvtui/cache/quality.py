@@ -9,8 +9,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
+from kvtui.base.data import data_file
 from kvtui.cache.labels import HERE, LABELS, Kin, Label
 from kvtui.cache.measured_here import MeasuredHere, expected_here, of_pair
 from kvtui.flags.cache_types import CACHE_TYPES
@@ -82,7 +82,7 @@ class _Table:
 
 @cache
 def _table() -> _Table:
-    data = json.loads(files("kvtui.data").joinpath("quality.json").read_text())
+    data = json.loads(data_file("quality.json").read_text())
     figures = tuple(Figure(**{**f, "families": tuple(f["families"])}) for f in data["figures"])
     return _Table(figures, data["costs"], tuple(Risk(**{**r, "families": tuple(r["families"])}) for r in data["risks"]))
 

@@ -1,9 +1,9 @@
 """`kvtui quality`: what is to be measured, from what a person gives."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
+from kvtui.base.data import data_file
 from kvtui.base.files import read_regular
 from kvtui.base.findings import UsageError
 from kvtui.flags.read import split_argv
@@ -22,7 +22,7 @@ _BESIDE_FLAGS = frozenset(("ctx_size", "llama_server", "build", "config", "profi
 
 def bundled_text() -> Text:
     """The passage that comes with kvtui; its first line is its source."""
-    source, _, content = files("kvtui.data").joinpath("passage.txt").read_text("utf-8").partition("\n\n")
+    source, _, content = data_file("passage.txt").read_text("utf-8").partition("\n\n")
     return Text(source, content)
 
 
