@@ -14,6 +14,7 @@ from kvtui.tasks.options import Options
 
 if TYPE_CHECKING:
     from kvtui.placement.request import Request
+    from kvtui.tui.keys.command import Command
 
 
 def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,14 +29,12 @@ def _app_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_app_options
 def app_command(model: str | None, options: Options, lean: bool | None, theme: str | None) -> None:
     """The terminal app."""
-    from kvtui.tasks.config import keys_of
     from kvtui.tasks.last_request import given_parts
     from kvtui.tui.keys.commands import COMMANDS
-    from kvtui.tui.keys.rebinding import rebound
     from kvtui.tui.run import run_app
     from kvtui.tui.session import Session
 
-    commands = rebound(COMMANDS, keys_of(options.config))
+    commands = COMMANDS if options.config is None else _rebound(options.config)
 
     def opener(name: str) -> "Request":
         return request_of(load(named_model(name), options, fetched), options)
@@ -64,6 +63,14 @@ def app_command(model: str | None, options: Options, lean: bool | None, theme: s
             options=options,
         )
     )
+
+
+def _rebound(config: str) -> "tuple[Command, ...]":
+    from kvtui.tasks.config import keys_of
+    from kvtui.tui.keys.commands import COMMANDS
+    from kvtui.tui.keys.rebinding import rebound
+
+    return rebound(COMMANDS, keys_of(config))
 
 
 @click.command()
