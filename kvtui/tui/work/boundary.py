@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from textual.message import Message
 
 from kvtui.base.findings import KvtuiError
-from kvtui.base.late import Late
+from kvtui.base.late import Late, load_all
 from kvtui.base.report_file import write_report
 from kvtui.base.secrets import redacted
 from kvtui.base.text import printable
@@ -52,7 +52,8 @@ class GuardedApp(SparingApp[Result]):
 
     def __init__(self, *, ansi_color: bool, lean: bool = False) -> None:
         super().__init__(ansi_color=ansi_color, lean=lean)
-        self._waiting: list[Callable[[], object]] | None = []  # jobs that the first frame comes before; None: it is there
+        self._waiting: list[Callable[[], object]] | None = []  # jobs that the first frame comes before; None: they began
+        self._loads = False
 
     def work(
         self,
@@ -85,11 +86,22 @@ class GuardedApp(SparingApp[Result]):
             self._waiting.append(start)
 
     def post_display_hook(self) -> None:
-        """A frame is out. With the first that shows something the jobs begin: their imports would take its time."""
-        if self._waiting is not None and any(pane.is_drawn for pane in self.screen.query(LinesPane)):
-            waiting, self._waiting = self._waiting, None
-            for start in waiting:
-                start()
+        """A frame is out. After the first that shows something what the screen did without is imported, then jobs begin."""
+        if not self._loads and any(pane.is_drawn for pane in self.screen.query(LinesPane)):
+            self._loads = True
+            self.run_worker(self._load, thread=True, exit_on_error=False)
+
+    def _load(self) -> None:
+        """In one thread, while no job runs: jobs import what they need too."""
+        try:
+            load_all("kvtui.tui")
+        finally:
+            self.call_later(self._begin)
+
+    def _begin(self) -> None:
+        waiting, self._waiting = self._waiting or [], None
+        for start in waiting:
+            start()
 
     def on_load(self) -> None:
         """A signal to end ends as a key would: the terminal is given back first."""
