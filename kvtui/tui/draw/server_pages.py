@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from kvtui.server.process.record import Ended, ServerRecord
 
 _INDENT = "  "
+_HEADS = ("model", "context", "compute", "held", "rest")
+_KIND, _LEAST_CELL, _MOST_CELL = 10, 8, 12  # columns of predicted, dry run, actual, and of a figure
 
 
 def folded(text: str, width: int, style: str = "text", indent: str = _INDENT) -> list[Line]:
@@ -88,24 +90,31 @@ def about_page(record: "ServerRecord", config: Iterable["ConfigFile"], key: bool
     return tuple(lines)
 
 
-def _cells(values: Sequence[int | None]) -> str:
-    return "".join(f"{'-' if v is None else f'{v / 2**20:,.0f}':>12}" for v in values)
+def _cells(values: Sequence[int | None], size: int) -> str:
+    return "".join(f"{'-' if v is None else f'{v / 2**20:,.0f}':>{size}}" for v in values)
 
 
 def comparison_page(rows: Sequence["Row"], notes: Sequence[str], width: int) -> tuple[Line, ...]:
     """Three lines a device: predicted, the dry run, actual; MiB."""
-    heads = "".join(f"{h:>12}" for h in ("model", "context", "compute", "held", "rest"))
-    lines = [line((f"  {'MiB':8}{'':10}{heads}", "dim"))]
+    label = max([len(row.name) for row in rows] + [len("MiB")]) + 1
+    size = max(_LEAST_CELL, min((width - 4 - label - _KIND) // len(_HEADS), _MOST_CELL))  # inside the page's frame
+    heads = "".join(f"{h:>{size}}" for h in _HEADS)
+    lines = [line((f"  {'MiB':{label}}{'':{_KIND}}{heads}", "dim"))]
     for row in rows:
         name = row.name
         for kind, parts in (("predicted", row.predicted), ("dry run", row.dry_run)):
             if parts is not None:
-                lines.append(line((f"  {name:8}", "strong"), f"{kind:10}{_cells((parts.model, parts.context, parts.compute))}"))
+                lines.append(
+                    line(
+                        (f"  {name:{label}}", "strong"),
+                        f"{kind:{_KIND}}{_cells((parts.model, parts.context, parts.compute), size)}",
+                    )
+                )
                 name = ""
         if row.actual is not None:
             took = row.actual
             values = (took.model, took.context, took.compute, took.held, took.rest)
-            lines.append(line((f"  {name:8}", "strong"), (f"{'actual':10}{_cells(values)}", "accent")))
+            lines.append(line((f"  {name:{label}}", "strong"), (f"{'actual':{_KIND}}{_cells(values, size)}", "accent")))
     lines.append(line(""))
     for note in notes:
         lines += folded(note, width, "dim")

@@ -49,7 +49,7 @@ COMMANDS = (
         lambda a: a.largest_context(),
         "largest context",
         "all the model was trained for, or the most that fits",
-        footer="C largest",
+        footer="C max",
         rank=2,
     ),
     Command(
@@ -288,9 +288,9 @@ COMMANDS = (
         "colon", lambda a: a.show_commands(), "commands", "find any of these by letters of its name", footer=": find", rank=3
     ),
     Command("ctrl+p", lambda a: a.show_commands(), "commands", "the same"),
-    Command("question_mark", lambda a: a.show_help(), "help", "this page", footer="? help"),
+    Command("question_mark", lambda a: a.show_help(), "help", "this page", footer="? help", rank=0),
     Command("escape", lambda a: a.go_back(), "back", "all panes again"),
-    Command("q", lambda a: a.leave(), "quit", "leave; asks what to do with a running server", footer="q quit"),
+    Command("q", lambda a: a.leave(), "quit", "leave; asks what to do with a running server", footer="q quit", rank=0),
     Command("escape", lambda a: a.close_page(), "close", "close this page", PAGE, "Esc/q close"),
     Command("q", lambda a: a.close_page(), "close", "the same", PAGE),
     Command(
