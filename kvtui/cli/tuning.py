@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import click
 
-from kvtui.base.build import build_in
 from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.base.findings import UsageError
 from kvtui.cli.boundary import say
@@ -42,8 +41,8 @@ def tune(model: str, options: Options, prompt: int | None, generate: int | None,
     path = ModelAddress(model).path
     server = choose_server(options.llama_server)
     options = replace(options, llama_server=str(server.path))
-    if options.build is not None and build_of(options) != build_in(server.build):
-        raise UsageError(f"--build {options.build}: llama-server {server.build} is what runs: leave it out")
+    if options.build is not None and build_of(options) != server.rules:
+        raise UsageError(f"--build {options.build}: llama-server {server.build or server.path} is what runs: leave it out")
     request = request_of(load(ModelAddress(model), options, fetched), options)
     refuse_simulated(request.machine)
     made = make_plan(request)

@@ -1,9 +1,10 @@
 """Which flags a build of llama-server has, and how many values each takes."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cache
 
-from kvtui.base.build import DEFAULT_BUILD, Build, parse_build
+from kvtui.base.build import DEFAULT_BUILD, KNOWN, Build, parse_build
 from kvtui.base.data import data_file
 from kvtui.base.findings import UsageError
 
@@ -67,6 +68,15 @@ def known_flags(build: Build = DEFAULT_BUILD) -> dict[str, int]:
         else:
             table.pop(name, None)
     return table
+
+
+def build_by_flags(names: Set[str]) -> Build | None:
+    """The newest measured build whose own flags are all among these, for a server that tells no number; None: none is."""
+    for build in sorted(KNOWN, reverse=True):
+        own = {name for name, span in _elsewhere().items() if span.first == build}
+        if own and own <= names:
+            return build
+    return None
 
 
 def unknown_flag(word: str, flag: str, build: Build) -> UsageError:

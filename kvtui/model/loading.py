@@ -45,6 +45,7 @@ _GENERAL_TYPES = {
 _ROPE_SCALING = ("none", "linear", "yarn", "longrope")  # src/llama-model.cpp, LLAMA_ROPE_SCALING_TYPES
 # src/llama-vocab.cpp, llama_vocab::impl::load
 _NO_VOCABULARY = ("no_vocab", "none")
+_OF_BLOCKS = ("blk.", "enc.blk.", "dec.blk.")  # llama-arch.cpp, LLM_TENSOR_NAMES; T5 has the two last alone
 _TOKENIZERS = (*_NO_VOCABULARY, "llama", "bert", "gpt2", "hybriddna", "whitespace", "t5", "rwkv", "test", "plamo2", "gemma4")
 _NORMS = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")  # of every architecture that has them
 # src/models/deepseek2.cpp, load_arch_hparams: the lite models have no low rank of Q
@@ -151,7 +152,7 @@ class Loading:
         """load_arch_tensors of every architecture asks for tensors of each block, and of no further one."""
         n_all = self._number("block_count")
         numbered = {name: b for name in self._there if (b := block_of(name)) is not None}
-        blocks = {b for name, b in numbered.items() if name.startswith("blk.")}
+        blocks = {b for name, b in numbered.items() if name.startswith(_OF_BLOCKS)}
         beyond = max(numbered.values(), default=0)
         if beyond >= n_all:
             yield "unused-tensor", f"there are tensors of block {beyond}, and the model has {n_all} blocks"

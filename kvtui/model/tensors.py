@@ -38,7 +38,7 @@ def block_of(name: str) -> int | None:
 def _kind(name: str, block: int | None, family: Family) -> TensorClass:
     if family.norm_named_embd and name == "token_embd_norm.weight":
         return "output"
-    if block is not None or name.rpartition(".")[0] in _FIRST_BLOCK:
+    if block is not None or name in _FIRST_BLOCK or name.rpartition(".")[0] in _FIRST_BLOCK:
         return "repeating"
     return "input" if name in _INPUT else "output"
 

@@ -13,6 +13,8 @@ def with_known_flash(request: Request) -> Request:
 
     With `on` llama-server does not probe (src/llama-context.cpp, resolve_fused_ops), whose answer is off as soon as one block's
     attention follows its neighbours to another device."""
+    if request.flash_open:  # said for another pair of types, perhaps
+        request = replace(request, flash_open=False, context=replace(request.context, flash_attn="auto"))
     context, beside = request.context, request.beside
     devices = [d for d, capacity in zip(request.machine.devices, request.capacities, strict=True) if capacity]
     if context.flash_attn != "auto" or request.model.family.no_flash_attention or not devices:
@@ -24,7 +26,7 @@ def with_known_flash(request: Request) -> Request:
     if any(r.assumed for r in runs):
         return request
     if all(r.runs in ("fast", "converted") for r in runs):
-        return replace(request, context=replace(context, flash_attn="on"))
+        return replace(request, flash_open=True, context=replace(context, flash_attn="on"))
     if all(r.decode.kernel == "none" for r in runs) and context.type_v in FLOATS:
-        return replace(request, context=replace(context, flash_attn="off"))
+        return replace(request, flash_open=True, context=replace(context, flash_attn="off"))
     return request

@@ -41,6 +41,7 @@ class Request:
     preferred: str | None = None  # the device to fill alone where everything fits there, and to open first elsewhere
     order: tuple[int, ...] = ()  # devices to open, in this order; (): all, as the machine lists them
     no_ram: bool = False  # nothing but embeddings in RAM
+    flash_open: bool = False  # nobody asked for flash attention on or off: what is said of it is the planner's own
     ubatch_open: bool = False  # nobody asked for batches: larger ones are taken where that makes prompts faster
     load_mode: str | None = None
     beside: Beside = field(default_factory=Beside)  # a projector, a draft model

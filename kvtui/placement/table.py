@@ -17,6 +17,7 @@ from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import lacking
 from kvtui.memory.refusals import equal_types_needed, refusals
 from kvtui.placement.decode import Still, still_of, work_of
+from kvtui.placement.flash import with_known_flash
 from kvtui.placement.plan import Plan
 from kvtui.placement.prompt import Prompt, prompt_of
 from kvtui.placement.reach import InPlace, OnDevices
@@ -122,8 +123,8 @@ class _Shared:
 
 def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: bool) -> PairRow:
     request, model, machine = plan.request, plan.request.model, plan.request.machine
-    context = replace(request.context, type_k=type_k, type_v=type_v)
-    trial = replace(request, context=context)
+    trial = with_known_flash(replace(request, context=replace(request.context, type_k=type_k, type_v=type_v)))
+    context = trial.context
     found = refusals(model, context, request.build)
     accepted = not any(f.severity == "error" for f in found)
     layout = cache_layout(model, context)
@@ -138,7 +139,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
         learned=request.learned,
         beside=shared.beside,
     )
-    decides, by_place = _runs(plan, shared, context)
+    decides, by_place = _runs(plan, shared, replace(context, flash_attn="auto") if trial.flash_open else context)
     work = work_of(model, context, shared.still, by_place, shared.seconds_per_byte)
     speed = speed_of(work, machine, shared.prompt)
     most = model.n_ctx_train * context.slots

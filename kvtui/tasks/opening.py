@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvtui.base.build import DEFAULT_BUILD, Build, build_in, parse_build
+from kvtui.base.build import DEFAULT_BUILD, Build, parse_build
 from kvtui.base.findings import UsageError
 from kvtui.tasks.options import DRAFT_MTP, Options, beside_flags, context_params, spec_types
 
@@ -103,9 +103,9 @@ def machine_of(options: Options) -> "Machine":
     from kvtui.tasks.inventory import inventory_of
 
     found = inventory_of(options.llama_server).machine
-    local = devices or found.devices
+    local, unusable = (devices, ()) if devices else (found.devices, found.unusable)
     # llama.cpp takes RPC devices first (src/llama.cpp, llama_prepare_model_devices)
-    return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram)
+    return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram, unusable)
 
 
 def request_of(model: "ModelSpec", options: Options) -> "Request":
@@ -128,7 +128,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
     server = _named_server(options.llama_server)  # asked for even where --build names another: a path that is none is told
     check_margins(options.margin, margins, machine.devices)
     margins = with_display_margin(options.display_margin, margins, machine.devices)
-    of_server = build_in(server.build) if server else None
+    of_server = server.rules if server else None
     build = build_of(options)
     if options.moe_cache_mib and not build.has("expert_cache"):
         raise unknown_flag("--moe-cache-mib", "--moe-cache-mib", build)
@@ -199,7 +199,7 @@ def build_of(options: Options) -> Build:
     if options.build is not None:
         return parse_build(options.build)
     server = _named_server(options.llama_server)
-    return (build_in(server.build) if server else None) or DEFAULT_BUILD
+    return (server.rules if server else None) or DEFAULT_BUILD
 
 
 def address_of(options: Options) -> "Address":

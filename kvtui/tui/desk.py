@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.timer import Timer
 
-from kvtui.base.build import build_in
 from kvtui.base.late import Late
 from kvtui.placement.advice import advised
 from kvtui.placement.request import Request
@@ -213,7 +212,7 @@ class Desk(GuardedApp[State]):
         request = self.state.request
         wanted = replace(request, server=binary.identity)
         if self.session.build is None and not self.session.demo:
-            wanted = replace(wanted, build=build_in(binary.build) or request.build, fa_quants=binary.fa_quants)
+            wanted = replace(wanted, build=binary.rules or request.build, fa_quants=binary.fa_quants)
         if wanted != request:
             self._take(wanted, self.state.notice)
 

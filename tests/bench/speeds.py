@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kvtui.hardware.cards import published
+from kvtui.hardware.cards import all_cards, published
 from kvtui.hardware.device import Device, HostMemory, Machine
 from kvtui.placement.decode import Part, Work
 from kvtui.placement.pace import Pace, calibrated_seconds, pace
@@ -40,7 +40,7 @@ KINK = 0.1  # errors below it count by their square, those above by their size: 
 
 def case(row: dict[str, Any]) -> tuple[Work, Machine]:
     """A row as the product's own values. All devices of a row are of one kind, so that one stands for them."""
-    card = published(row["card"])
+    card = next((c for c in all_cards() if c.name == row["card"]), None) or published(row["card"])
     assert card is not None, row["card"]
     name = {"CUDA": "CUDA0", "Vulkan": "Vulkan0", "ROCm": "ROCm0"}[row["backend"]]
     device = Device(name, 0, 0, card.bandwidth, compute_capability=card.compute_capability)

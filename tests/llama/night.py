@@ -1,6 +1,7 @@
 """A night with a server: `python -m tests.llama.night [--short]` launches the real llama-server from the app on RPC devices of
-loopback, streams requests over four slots, kills the app at random moments, comes back, changes the plan and launches again. At
-the end nothing may be orphaned, lost or misreported; what was counted is printed."""
+loopback, streams requests over four slots, kills the app at random moments, comes back, changes the plan and launches again. What
+the app shows is held against /proc and the server at every look. Nothing may be orphaned, lost or misreported; what was
+counted is printed."""
 
 import json
 import os
@@ -20,10 +21,12 @@ from typing import Any
 from kvtui.server.http.client import ServerClient, ServerError
 from kvtui.server.process.record import is_alive, records
 from kvtui.server.program.marks import ASKED_VARIABLE, LAUNCH_VARIABLE, asker_lives, marked
+from tests.llama.night_truth import Watch, look
 
 XDG = ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 Json = dict[str, Any]
 PATIENCE_SECONDS, LOOK_SECONDS = 120.0, 0.1
+END_SECONDS = 12.0  # of looks at a server at rest, and again at none: longer than an app may show what is over
 SLOTS, TOKENS = 4, 8
 SEED = 24
 
@@ -48,6 +51,7 @@ class Counted:
     told: int = 0  # requests that ended by an error, as where their server was stopped
     kills: int = 0
     relaunches: int = 0
+    looks: int = 0
     orphaned: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     misreported: list[str] = field(default_factory=list)
@@ -56,7 +60,8 @@ class Counted:
 class App:
     """One app; `look` is a line asked and a line answered."""
 
-    def __init__(self, model: Path, server: Path, rpc: str, env: dict[str, str]) -> None:
+    def __init__(self, model: Path, server: Path, rpc: str, env: dict[str, str], saw: Callable[[Json], None]) -> None:
+        self._saw = saw
         command = [sys.executable, str(Path(__file__).with_name("night_app.py")), str(model), str(server), rpc]
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
@@ -70,6 +75,7 @@ class App:
         if not answer:
             raise RuntimeError(f"the app ended by itself: {self.child.wait()}")
         found: Json = json.loads(answer)
+        self._saw(found)
         return found
 
     def until(self, holds: Callable[[Json], bool], what: str) -> Json:
@@ -80,6 +86,13 @@ class App:
                 raise RuntimeError(f"never {what}: {found}")
             time.sleep(LOOK_SECONDS)
         return found
+
+    def live(self, seconds: float) -> None:
+        """Looked at all the time, so long."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.look()
+            time.sleep(min(LOOK_SECONDS, left))
 
     def kill(self) -> None:
         """At once, without a word."""
@@ -135,11 +148,12 @@ class Night:
     """The run; its state folder is its own."""
 
     def __init__(self, model: Path, server: Path, rpc: str, folder: Path, size: Size, seed: int) -> None:
-        self._start = lambda: App(model, server, rpc, {**os.environ, **dict.fromkeys(XDG, str(folder))})
+        self._start = lambda: App(model, server, rpc, {**os.environ, **dict.fromkeys(XDG, str(folder))}, self._saw)
         self._state, self._size, self._random = folder / "kvtui", size, random.Random(seed)
         self.counted = Counted()
         self._clients = Clients(size.requests, self.counted)
         self._seen: set[str] = set()
+        self._watch = Watch()
         self._app = self._start()
 
     def run(self) -> Counted:
@@ -150,7 +164,7 @@ class Night:
             events = ["kill"] * self._size.kills + ["relaunch"] * self._size.relaunches
             self._random.shuffle(events)
             for event in events:
-                time.sleep(self._random.uniform(0.0, 2.0))
+                self._app.live(self._random.uniform(0.0, 2.0))
                 if event == "relaunch":
                     self._relaunch()
                 else:
@@ -158,20 +172,33 @@ class Night:
                 self._serving()
             self._clients.join()
             self._check_log()
+            self._app.live(END_SECONDS)
             self._stop()
+            self._app.live(END_SECONDS)
         finally:
             self._clients.over.set()
             self._app.kill()
             self._check_left()
         return self.counted
 
+    def _saw(self, told: Json) -> None:
+        """What was shown a moment ago, against what is so now; and what every record says."""
+        kept = {r.folder.name: r for r in records(self._state)}
+        truth = look(kept)
+        self._watch.saw(told, truth)
+        for server in truth.servers:
+            if kept[server.launch].ended is not None:
+                self.counted.misreported.append(f"{server.launch} has ended by its record, and runs")
+        self.counted.looks = self._watch.looks
+
     def _kill(self) -> None:
         """Half of the time in the middle of a launch or a stop."""
         if self._random.random() < 0.5:
             self._ask_launch()
-            time.sleep(self._random.uniform(0.0, 3.0))
+            self._app.live(self._random.uniform(0.0, 3.0))
         self._app.kill()
         self.counted.kills += 1
+        self._watch.begin()
         self._app = self._start()
 
     def _relaunch(self) -> None:
@@ -203,9 +230,6 @@ class Night:
         told = self._app.until(lambda s: self._answered(s) and s["ready"], "ready")
         self._clients.url = told["url"]
         self._seen.add(told["launch"])
-        health = ServerClient(told["url"]).health()
-        if health.state != "ready":
-            self.counted.misreported.append(f"{told['launch']}: the app says ready, /health {health.state} {health.said}")
         if "running" not in told["head"]:
             self.counted.misreported.append(f"{told['launch']}: the head says {told['head']!r}")
 
@@ -230,6 +254,7 @@ class Night:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
         self.counted.lost += [f"no record of {name}" for name in self._seen - set(kept)]
+        self.counted.misreported += self._watch.wrong
         self.counted.misreported += [f"{r.folder.name} runs by its record" for r in kept.values() if r.ended is None]
 
 

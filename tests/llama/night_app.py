@@ -32,6 +32,12 @@ def told(app: KvtuiApp) -> dict[str, Any]:
         "launch": process.record.folder.name if process is not None else "",
         "lines": process.tail.lines_read if process is not None else 0,
         "skipped": process.tail.skipped_bytes if process is not None else 0,
+        "text": view.text,
+        "used": view.used,
+        "context": view.context,
+        "slots": len(view.watched.slots),
+        "busy": sum(s.busy for s in view.watched.slots),
+        "generated": app.server.generated,
         "head": app.screen_text().partition("\n")[0],
     }
 

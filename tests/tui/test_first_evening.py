@@ -80,7 +80,19 @@ async def test_the_footer_names_the_keys_that_act_here(session: Session, pane: s
             assert text in footer(app)
         assert "S stress" not in footer(app)
         app.become(replace(app.state, server=ServerView("ready", running=True, ready=True)))
-        for text in [*own, "x stop", "d actual", "S stress", "T prompt", "E export", "B binary", "o open", "u undo"]:
+        for text in [
+            *own,
+            "x stop",
+            "d actual",
+            "S stress",
+            "T ask",
+            "E export",
+            "B binary",
+            "o open",
+            "u undo",
+            "? help",
+            "q quit",
+        ]:
             assert text in footer(app)
         assert all(len(row) <= SMALL[0] for row in app.screen_text().splitlines())
 

@@ -1,6 +1,7 @@
 """-fa auto is said out by a plan where the kernels are known."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Request
+from kvtui.placement.table import rows_of
 
 KNOWN, UNKNOWN = ("3090",), ("CUDA0=24GiB/24GiB@936GB/s",)
 
@@ -34,3 +36,18 @@ def test_it_is_on_where_the_kernel_is_known_and_off_where_there_is_none(
     context = ContextParams(n_ctx=4096, **given)  # type: ignore[arg-type]
     argv = quick_plan(Request(model_from_header(headers[name], name), context, machine)).argv
     assert argv[argv.index("-fa") + 1] == said
+
+
+def test_a_pair_without_a_kernel_is_asked_for_as_the_person_left_it(headers: Mapping[str, Header]) -> None:
+    machine = Machine(parse_devices(KNOWN), parse_ram("64GiB@60GB/s"))
+    model = model_from_header(headers["llama-3.1-8b-q4_k_m"], "x")
+    rows = []
+    for given in ("auto", "on"):
+        plan = quick_plan(Request(model, ContextParams(n_ctx=4096, flash_attn=given), machine))
+        assert plan.request.context.flash_attn == "on"
+        rows.append({r.pair: r.runs_because for r in rows_of(plan, (("f16", "f16"), ("f16", "iq4_nl"), ("iq4_nl", "f16")))})
+    assert rows[0]["f16", "f16"] == rows[1]["f16", "f16"]
+    assert rows[0]["iq4_nl", "f16"] != rows[1]["iq4_nl", "f16"]  # auto ends with flash attention off, on attends on the CPU
+    assert rows[0]["iq4_nl", "f16"].endswith("-fa auto turns flash attention off")  # why: no person did
+    other = replace(plan.request, flash_open=True, context=replace(plan.request.context, type_k="iq4_nl"))
+    assert quick_plan(other).request.context.flash_attn == "off"

@@ -3,14 +3,7 @@
 import subprocess
 import sys
 
-_HEAVY = (
-    "numpy",
-    "kvtui.placement.plan",
-    "kvtui.memory.compute",
-    "kvtui.server.process.start",
-    "kvtui.tui.picker.app",
-    "wcwidth",
-)
+_HEAVY = ("numpy", "kvtui.placement.plan", "kvtui.memory.compute", "kvtui.server.process.start", "wcwidth")
 _PROGRAM = f"""
 import sys
 import kvtui.cli.screen, kvtui.tui.run

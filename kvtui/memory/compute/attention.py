@@ -44,11 +44,13 @@ def uncached(g: Build, windows: bool = False) -> tuple[Node, Node]:
     return full, mask() if windows else full
 
 
-def attend_uncached(g: Build, masks: tuple[Node, Node], il: int, q: Node, k: Node, v: Node, *, out: bool = True) -> Node:
-    """build_attn without a cache."""
+def attend_uncached(
+    g: Build, masks: tuple[Node, Node], il: int, q: Node, k: Node, v: Node, *, out: bool = True, bias: Node | None = None
+) -> Node:
+    """build_attn without a cache. `bias`: added to the scores."""
     for part in (q, k, v):
         g.expand(part)
-    cur = mha(g, il, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il))
+    cur = mha(g, il, q, k, v, masks[1] if g.layer(il).is_swa else masks[0], g.w("attn_sinks", il), bias=bias)
     return project(g, cur, il) if out else cur
 
 
@@ -145,9 +147,10 @@ def attend(
     out: bool = True,
     source: int | None = None,
     mask: Node | None = None,
+    bias: Node | None = None,
 ) -> Node:
     """build_attn: store K and V, attend, project. `source`: the block whose cache is read, where it is another's;
-    `out`: whether the output's projection follows; `mask`: another than the cache's."""
+    `out`: whether the output's projection follows; `mask`: another than the cache's; `bias`: added to the scores."""
     x = g.layer(il)
     c = inp.window if x.is_swa else inp.full
     if c.k_rot is not None:
@@ -181,7 +184,7 @@ def attend(
         view_v = g.view(
             cache_v, (c.cells, x.n_head_kv, x.head_v, at.streams), (cache_v.nb[0], column * x.head_v, column, column * n_v)
         )
-    cur = mha(g, il, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il))
+    cur = mha(g, il, q, view_k, view_v, c.mask if mask is None else mask, g.w("attn_sinks", il), bias=bias)
     if c.v_rot is not None:
         cur = turn(g, cur, c.v_rot)
     return project(g, cur, il) if out else cur
@@ -212,14 +215,24 @@ def _store_transposed(g: Build, cache: Node, v: Node, ids: Node) -> Node:
     return g.set_rows(g.reshape(cache, 1, cache.elements), g.reshape(rows, 1, rows.elements), ids)
 
 
-def mha(g: Build, il: int, q: Node, k: Node, v: Node, mask: Node, sinks: Node | None = None, v_mla: Node | None = None) -> Node:
-    """build_attn_mha."""
+def mha(
+    g: Build,
+    il: int,
+    q: Node,
+    k: Node,
+    v: Node,
+    mask: Node,
+    sinks: Node | None = None,
+    v_mla: Node | None = None,
+    bias: Node | None = None,
+) -> Node:
+    """build_attn_mha. `bias`: added to the scores, which flash attention cannot do."""
     transposed, streams = v.nb[1] > v.nb[2], k.ne[3]
     ne = q.ne
     each = ne[2] // streams
     q = g.view(q, (ne[0], ne[1], each, streams), (q.nb[0], q.nb[1], q.nb[2], q.nb[2] * each))
     q, k, v = (g.permute(t, 0, 2, 1, 3) for t in (q, k, v))
-    if g.at.flash:
+    if g.at.flash and bias is None:
         if transposed:
             v = g.transpose(v)
         k = g.cast(k, F16) if k.dtype is F32 else k
@@ -234,6 +247,8 @@ def mha(g: Build, il: int, q: Node, k: Node, v: Node, mask: Node, sinks: Node | 
         kq.name = "KQ scores"
         if g.number("attn_logit_softcapping"):
             kq = g.scale(g.unary("tanh", g.scale(kq)))
+        if bias is not None:
+            kq = g.add(kq, bias)
         kq = g.soft_max(kq, mask, sinks)
         if not transposed:
             v = g.cont(g.transpose(v))

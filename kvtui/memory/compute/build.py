@@ -35,6 +35,7 @@ _FLOATS = {"f32": F32, "f16": F16}
 # text or embeddings, never both in a batch (src/llama-arch.cpp, llm_arch_supports_mixed_batch)
 NO_ROPE_STEP = 4  # llama-hparams.h, n_no_rope_layer_step: every fourth block is another
 _UNMIXED = frozenset(("deepseek4", "cogvlm", "graniteswitch"))
+_ENCODERS = frozenset(("t5", "t5encoder"))  # llama_model_has_encoder: every row is asked for (n_outputs_max)
 _PLAIN = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
 
 
@@ -63,7 +64,7 @@ def shapes(
     layout = cache_layout(model, ctx)
     seqs = 1 if alone else ctx.slots
     tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
-    outputs = min(tokens, ctx.slots)
+    outputs = tokens if ctx.all_rows or model.architecture in _ENCODERS else min(tokens, ctx.slots)
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
     return Shapes(
         tokens=-(-tokens // seqs) * seqs,
@@ -368,6 +369,7 @@ class Build(Tape):
         if self.keeps_rows:
             cur = self.get_rows(cur, out_ids)
             cur.output = True
+        cur.name = "result_norm"
         self.head(cur, capped=capped)
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:

@@ -54,6 +54,7 @@ class Decoder:
     gate: Literal["", "sigmoid", "softplus"] = ""  # attention's output times a gate of its own, before it is projected
     scaled_attn: bool = False  # what attention gives is multiplied by a number
     attn_norm: str = "attn_norm"  # "": none
+    attn_norm_missing: bool = False  # a block without it attends to its input as it is
     ffn_norm: str = "ffn_norm"  # "": none
     ffn_reads_input: bool = False  # a block without ffn_norm gives its network what attention reads
     parallel: tuple[Part, Part, Part] | None = None  # attention and network side by side: the order of their sum
@@ -69,6 +70,7 @@ class Decoder:
     all_outputs: bool = False  # every row gets its logits, asked for or not
     scaled_logits: int = 0
     softcapped: bool = False
+    embeds: str = ""  # the norm of what an encoder gives instead of logits
 
 
 def decode(g: Build, d: Decoder) -> None:
@@ -83,7 +85,8 @@ def decode(g: Build, d: Decoder) -> None:
     late = d.all_outputs or ((d.late_outputs or d.late_normed) and g.keeps_rows)
     for il in g.blocks:
         residual = cur
-        normed = g.normed(cur, d.attn_norm, il, d.norm) if d.attn_norm else cur
+        bare = not d.attn_norm or (d.attn_norm_missing and g.w(d.attn_norm, il) is None)
+        normed = cur if bare else g.normed(cur, d.attn_norm, il, d.norm)
         own = g.w("attn_norm_2", il) is not None  # attention's own norm: falcon
         cur = g.normed(cur, "attn_norm_2", il, d.norm) if own else normed
         cur = _attended(g, d, attended, cur, normed, il, pos, scale)
@@ -102,7 +105,16 @@ def decode(g: Build, d: Decoder) -> None:
         cur.output = True  # t_h_nextn (llm_graph_result::set_outputs)
         if late:
             cur = g.get_rows(cur, out_ids)
+    if d.embeds:
+        embed(g, g.build_norm(cur, g.weight(f"{d.embeds}.weight"), -1, kind=d.norm))
+        return
     g.finish(cur, d.norm, d.scaled_logits, d.softcapped, out_ids if d.late_normed else None)
+
+
+def embed(g: Build, cur: Node) -> None:
+    """The end of an encoder: its rows are what it gives (t_embd)."""
+    cur.name, cur.output = "result_embd", True
+    g.expand(cur)
 
 
 def draft(g: Build, d: Decoder, finish: Callable[[Build, Node, int, Node], None]) -> None:

@@ -26,7 +26,7 @@ from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache
 from kvtui.model.spec import ModelSpec
 
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
-DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 32  # of what has no rules; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
 
 
@@ -154,6 +154,12 @@ class Engine:
         peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]] for prompt, alone in graphs]
         return tuple([max(x) for x in zip(*peaks, strict=True)])
 
+    def dry_run_peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """`peaks` as the server's own dry run has them: of the prompt's graph, and nothing stays where it was put
+        (ggml-backend.cpp, ggml_backend_sched_reserve_size, resets the scheduler once the graph is built)."""
+        blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
+        return tuple([x.n_bytes for x in self.run(assignment, blocks, prompt=True, pinned=False)[2]])
+
     @cached_property
     def _repeats(self) -> bool:
         # caches in RAM are copied for every block: what one leaves behind is not what it found
@@ -198,8 +204,10 @@ class Engine:
         alone: bool = False,
         watch: Sequence[int] = (),
         named: bool = False,
+        pinned: bool = True,
     ) -> tuple[Graph, Schedule, list[Peak]]:
-        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own."""
+        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own;
+        `pinned`: what llama.cpp puts somewhere by itself stays there."""
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
         sizes = self._shapes(flash, prompt, alone)
@@ -207,8 +215,8 @@ class Engine:
         if self._turned_off(g, assignment) or self._strays(assignment):
             sizes = self._shapes(False, prompt, alone)
             g = self._graph(sizes, blocks, named)
-        cpu, homes = self.n - 1, self._homes(g, assignment, sizes.tokens)
-        pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
+        homes = self._homes(g, assignment, sizes.tokens)
+        pins, ends = self._pins(g, assignment, sizes.tokens) if pinned else [], self._ends(g, assignment)
         extra = {
             (b, i): more
             for b in ends.fuses
@@ -217,7 +225,12 @@ class Engine:
             for i in ids
         }
         planned = schedule(g, homes, pins, ends, extra)
-        return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
+        return g, planned, allocate(planned.plan, self._alignments, watch)
+
+    @cached_property
+    def _alignments(self) -> list[int]:
+        rules = [RULES.get(d.backend) for d in self.machine.devices]
+        return [DEVICE_ALIGNMENT if r is None else r.alignment for r in rules] + [HOST_ALIGNMENT]
 
     def _ends(self, g: Graph, assignment: Assignment) -> Backends:
         cpu = self.n - 1
@@ -290,15 +303,26 @@ class Engine:
             g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
             homes, pins = self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens)
             at = place(g, homes, pins, self._ends(g, assignment))
-            self._strayed[asked] = any(at[i] != layers[a.block] % self.n for i, a in g.attention.items() if a.block >= 0)
+            self._strayed[asked] = any(at[i] != layers[self._block_of(g, i)] % self.n for i in g.attention)
         return self._strayed[asked]
+
+    def _block_of(self, g: Graph, i: int) -> int:
+        """The block of an attention operation: of the cache that it reads, or of the weights that its K is made of."""
+        if g.attention[i].block >= 0:
+            return g.attention[i].block
+        made = g.nodes[i].src[1]
+        while made.home is None:
+            made = made.src[0]
+        return self.model.tensors[made.home.number].block or 0
 
     def _may_stray(self, assignment: Assignment) -> bool:
         """What K and V are stored by comes right before attention and is where the block is, if its cache is on a device: no
         other takes it. Else it follows what comes next: the block's own weights, unless one of them was moved or a batch of
-        tokens is large enough to be taken to a device, or a scan of the next block."""
+        tokens is large enough to be taken to a device, or a scan of the next block. What is attended to beside the batch has
+        many rows, whatever is asked."""
         layers, blocks, places = assignment.layer_devices, self.model.layers, assignment.tensor_devices
-        if CPU in layers and self.context.slots >= OFFLOAD_ROWS:
+        architecture = self.model.architecture
+        if CPU in layers and (self.context.slots >= OFFLOAD_ROWS or architecture in families()[architecture].across):
             return True
         loose = {il for il, x in enumerate(blocks) if layers[il] == CPU or not self.context.offload_kqv or not x.has_cache}
         return any(places[i] != layers[il] for i, il in self._of_blocks if il in loose) or any(

@@ -16,7 +16,7 @@ class Family:
     not all of the architectures have one. `repeats`: whether equal blocks are built alike. `stepped`: architectures that tell
     every fourth block from the others. `alone`: those for which a batch of one slot is reserved for too
     (src/llama-context.cpp, sched_reserve). `turns`: of a run, that are built. `alibi`: whether attention is biased where the
-    header does not say so."""
+    header does not say so. `across`: those whose blocks attend to rows that are there beside the batch."""
 
     architectures: tuple[str, ...]
     graph: Expand
@@ -27,6 +27,7 @@ class Family:
     alone: Collection[str] = ()
     turns: int = KEPT
     alibi: Callable[[ModelSpec], bool] = lambda _: False
+    across: Collection[str] = ()
 
     def draws(self, architecture: str) -> Expand | None:
         """What expands the MTP context's graph; None where there is none."""

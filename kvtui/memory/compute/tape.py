@@ -183,6 +183,10 @@ class Tape:
     def sqrt(self, a: Node) -> Node:
         return self._result("sqrt", a, a)
 
+    def set(self, a: Node, part: Node) -> Node:
+        """ggml_set: a copy of `a` with `part` in it."""
+        return self._result("set", a, a, part)
+
     def fill(self, a: Node) -> Node:
         return self._result("fill", a, a)
 

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kvtui.base.build import DEFAULT_BUILD, build_in
+from kvtui.base.build import DEFAULT_BUILD, Build, build_in
 from kvtui.base.fields import Fields
 from kvtui.base.files import cache_folder
 from kvtui.base.stored import Kept
+from kvtui.flags.known import build_by_flags
 from kvtui.hardware.backends import BACKENDS, BY_LIBRARY
 from kvtui.hardware.device import Device
-from kvtui.hardware.listed import parse_list_devices
+from kvtui.hardware.listed import LISTING, parse_list_devices
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.help import Option, parse_help
 from kvtui.server.program.run import run_program
@@ -75,11 +76,16 @@ class ServerBinary:
         return f"{self.build}@{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
     @property
+    def rules(self) -> Build | None:
+        """The build whose rules count for it: its number's, or, where it tells none, that of its help's newest flags."""
+        return build_in(self.build) or build_by_flags(self.flags)
+
+    @property
     def port(self) -> int:
         """Where it listens without --port: as its help says, which a build of no known number has too."""
         option = self.by_name.get("--port")
         said = _PORT.search(option.text) if option else None
-        return int(said[1]) if said else (build_in(self.build) or DEFAULT_BUILD).port
+        return int(said[1]) if said else (self.rules or DEFAULT_BUILD).port
 
     @property
     def cache_types(self) -> tuple[str, ...]:
@@ -106,6 +112,15 @@ def list_devices(binary: ServerBinary, rpc: Sequence[str] = (), timeout_seconds:
     """Devices the binary sees now, with free memory; `rpc` endpoints (host:port) are asked too. Never cached."""
     argv = [str(binary.path), *(["--rpc", ",".join(rpc)] if rpc else []), "--list-devices"]
     return parse_list_devices(run_program(argv, child_environment(binary.path), timeout_seconds).text)
+
+
+def heard_devices(binary: ServerBinary, timeout_seconds: float = 20.0) -> tuple[Device, ...] | None:
+    """The same, of this machine alone; None where it does not say: it does not start, or not end."""
+    try:
+        answer = run_program([str(binary.path), "--list-devices"], child_environment(binary.path), timeout_seconds)
+    except OSError:
+        return None
+    return parse_list_devices(answer.text) if LISTING in answer.text else None
 
 
 def _ask(path: Path) -> ServerBinary:

@@ -9,7 +9,7 @@ from kvtui.tui.draw.frames import Band, Pane, for_terminal, framed, heading, inn
 from kvtui.tui.draw.head import head_line
 from kvtui.tui.draw.log_pane import log_about, log_lines
 from kvtui.tui.draw.matrix import MATRIX_HEIGHT, MATRIX_WIDTH, matrix_lines
-from kvtui.tui.draw.memory import memory_legends, memory_lines
+from kvtui.tui.draw.memory import left_out_lines, memory_legends, memory_lines
 from kvtui.tui.draw.on_card import card_lines
 from kvtui.tui.draw.pages import plan_command
 from kvtui.tui.draw.placement import placement_lines, proof, speed_text
@@ -61,8 +61,8 @@ def _between(height: int) -> int:
 
 def page_room(state: State, room: Room) -> int:
     """Lines of a page and its heading on a screen of that size."""
-    inside = replace(room, height=_between(room.height))
-    return inside.height - (_memory_height(state, inside) if _is_large(room) else 0)
+    height = _between(room.height)
+    return height - (_memory_height(state, replace(room, height=height), True) if _is_large(room) else 0)
 
 
 def _is_large(size: Room) -> bool:
@@ -74,7 +74,7 @@ def _front(state: State, room: Room, large: bool) -> list[Band]:
     bands: list[Band] = []
     under = room
     if large:
-        memory = _memory_height(state, room)
+        memory = _memory_height(state, room, large)
         under = replace(room, height=room.height - memory)
         bands = [_band(replace(state, focus=""), ["memory"], [0], memory, room)]
     inner = replace(under, width=room.width - 2, height=under.height - 1)
@@ -137,21 +137,22 @@ def _rows(state: State, room: Room) -> Rows:
         return [(["kv"], [0], room.height)]
     if size[0] < WHOLE[0] or size[1] < WHOLE[1] or state.zoomed:
         return [([state.focus], [0], room.height)]
-    memory = _memory_height(state, room)
-    layout = _large if size[0] >= LARGE[0] and size[1] >= LARGE[1] else _beside if size[0] >= BESIDE[0] else _stacked
+    large = size[0] >= LARGE[0] and size[1] >= LARGE[1]
+    memory = _memory_height(state, room, large)
+    layout = _large if large else _beside if size[0] >= BESIDE[0] else _stacked
     return [(["memory"], [0], memory), *layout(state, room, room.height - memory)]
 
 
-def _memory_height(state: State, room: Room) -> int:
-    """Lines of the memory's pane with its title: one a device and RAM, at most a third, or what eight GPUs need; on a large
-    screen who is on each card too, if there is room for all of them."""
-    third = room.height // 3
-    most = max(third, min(_EIGHT_GPUS, room.height - _EIGHT_GPUS - 1), 4)
-    height = min(len(state.request.machine.devices) + 2 + bool(state.problem), most)
-    if _is_large(replace(room, height=room.height + 1 + FOOTER)):
-        whole = height + sum(map(len, card_lines(state, replace(room, width=room.width - 2)).values()))
-        height = whole if whole <= third else height
-    return height
+def _memory_height(state: State, room: Room, large: bool) -> int:
+    """Lines of the memory's pane with its title: one a device and RAM, at most a third, or what eight GPUs need. On a large
+    screen there is room for who is on each card, if it is for all of them."""
+    most = max(room.height // 3, min(_EIGHT_GPUS, room.height - _EIGHT_GPUS - 1), 4)
+    memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), most)
+    if not large:
+        return memory
+    memory = min(memory + len(left_out_lines(state)), most)
+    whole = memory + sum(map(len, card_lines(state, replace(room, width=room.width - 2)).values()))
+    return whole if whole <= room.height // 3 else memory
 
 
 def _stacked(state: State, room: Room, rest: int) -> Rows:

@@ -197,6 +197,11 @@ class Attached:
             self._generated = now, status.at
         return before.after(rate, looks).seen(status.slots, counters, grown(plan or {}, self._held, status.held))
 
+    @property
+    def generated(self) -> float:
+        """Tokens that it has made since its start, as far as it was looked at."""
+        return 0.0 if self._generated is None else self._generated[0]
+
     def learn_speed(self, status: "StatusRead") -> None:
         """What its requests show of its speed, whoever asked them; kept by the kvtui that controls it."""
         process, before = self.process, self.idle

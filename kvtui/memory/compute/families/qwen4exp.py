@@ -23,12 +23,15 @@ def repeats(_: ModelSpec) -> bool:
 
 def graph(g: Build) -> None:
     """llama_model_qwen4exp::graph."""
-    cur, streams = g.inp_embd(), int(g.number("hyper_connection.count"))
+    first, streams = g.at.build.has("own_rows_first"), int(g.number("hyper_connection.count"))
+    grams = _grams(g) if first else None
+    cur = g.inp_embd()
+    g.expand(cur)
     inp = hybrid(g)
     indexed = any(x.index_k for x in g.model.layers) and g.number("attention.indexer.kpool") > 0
     picked = pools(g, half=True, ordered=False) if indexed else None
     pos, out_ids = g.inp_pos(_SECTIONS), g.inp_out_ids()
-    grams = _grams(g)
+    grams = grams if first else _grams(g)
     x = g.repeat(g.reshape(cur, g.n_embd, 1, g.tokens), g.n_embd, streams, g.tokens)
     g.expand(x)
     routing = Routing(scaled=scaled(g))
@@ -49,7 +52,7 @@ def graph(g: Build) -> None:
         cur, inject = _mixed(g, x, "hc_ffn", il)
         x = _combined(g, x, gated_ffn(g, cur, il, routing), inject)
     cur = _merged(g, x)
-    cur.output = True
+    cur.name, cur.output = "result_norm", True
     g.head(cur)
 
 
