@@ -18,6 +18,8 @@ _MARKS = ("Mn", "Me")
 MARKS_IN_A_ROW = 2  # enough for any script's writing, not for stacking over other lines
 STARTERLESS = 30  # UAX 15, stream-safe text: normalizing takes time by the square of a run of marks
 REPLACEMENT = "\ufffd"
+# Unicode's blocks that a screen without foreign text has: Latin, dashes and dots, arrows, lines and blocks; a column each
+_ONE_COLUMN = ((" ", "~"), ("\u00a0", "\u02ff"), ("\u2010", "\u2027"), ("\u2190", "\u2199"), ("\u2500", "\u259f"))
 
 
 def printable(text: str, limit: int = 0) -> str:
@@ -78,7 +80,9 @@ def _picture(control: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _width(character: str) -> int:
-    from wcwidth import wcwidth
+    if any(first <= character <= last for first, last in _ONE_COLUMN):
+        return 1
+    from wcwidth import wcwidth  # late: its tables cost 10 ms, and most screens need none of them
 
     return max(int(wcwidth(character)), 0)
 

@@ -9,20 +9,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Literal
 
+from kvtui.base.data import data_file
+from kvtui.cache.labels import HERE, LABELS, Kin, Label
 from kvtui.cache.measured_here import MeasuredHere, expected_here, of_pair
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.model.spec import ModelSpec
 
-Label = Literal["reference", "as f16", "good", "fair", "risky"]
-Kin = Literal["measured here", "this model", "a relative of this model", "another family"]
-
-# The most mean KL divergence above f16/f16 that each label stands for. The steps are this program's own choice: 0.001 holds
-# every 8-bit pair of both series, 0.002 what Qwen3.5-9B lost at q8_0/q4_0, 0.01 what it lost at q4_0/q4_0.
-LABELS: tuple[tuple[float, Label], ...] = ((0.0, "reference"), (0.001, "as f16"), (0.002, "good"), (0.01, "fair"))
-HERE: Kin = "measured here"
 _KIN: tuple[Kin, ...] = (HERE, "this model", "a relative of this model", "another family")
 _EXACT = {"f16", "f32"}  # types that lose nothing of what f16/f16 holds
 _ROTATED_HEAD = 64  # src/llama-kv-cache.cpp, llama_kv_cache: heads of a multiple of it are rotated
@@ -93,7 +86,7 @@ class _Table:
 
 @cache
 def _table() -> _Table:
-    data = json.loads(files("kvtui.data").joinpath("quality.json").read_text())
+    data = json.loads(data_file("quality.json").read_text())
     figures = tuple(Figure(**{**f, "families": tuple(f["families"])}) for f in data["figures"])
     plain = {f.model: f.value for f in figures if f.type_k == f.type_v == "f16" and f.metric == _MEAN}
     noise = {kind: plain[data["costs"][kind]["model"]] for kind in ("rotated", "plain")}

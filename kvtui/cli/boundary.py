@@ -1,6 +1,7 @@
 """Where the command line ends: every outcome is an exit code, and every error one line on stderr."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -10,11 +11,14 @@ from typing import NoReturn
 
 from kvtui.base.exit_codes import EXIT_OK, EXIT_UNFORESEEN, EXIT_USAGE, INTERRUPTED, NOBODY_READS, by_signal
 
+_ALLOCATIONS = 50_000  # between two looks for garbage; with the usual 700 a tenth of the start goes into looking through modules
+
 
 def main() -> None:
     """Entry point. Foreseen errors are one line and exit code 2; anything else one line, a report and exit code 3."""
     _end_in_order()
     threading.excepthook = _report_thread
+    gc.set_threshold(_ALLOCATIONS, 10, 10)
     try:
         from kvtui.base.findings import KvtuiError
 

@@ -6,7 +6,7 @@ from typing import get_args
 import click
 
 from kvtui.base.findings import UsageError
-from kvtui.cache.quality import Label
+from kvtui.cache.labels import Label
 from kvtui.cli.naming import named_model
 from kvtui.cli.options import shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json

@@ -3,9 +3,9 @@
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from kvtui.base.build import DEFAULT_BUILD, KNOWN, Build, parse_build
+from kvtui.base.data import data_file
 from kvtui.base.findings import UsageError
 
 REMOVED = -1  # in place of a number of values: the server's parser still knows the flag, and refuses it
@@ -40,7 +40,7 @@ class _Span:
 
 
 def _lines(name: str) -> list[list[str]]:
-    text = files("kvtui.data").joinpath(name).read_text()
+    text = data_file(name).read_text()
     return [line.split() for line in text.splitlines() if not line.startswith("#")]
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from kvtui.base.build import DEFAULT_BUILD, Build
+from kvtui.base.data import data_file
 from kvtui.base.findings import UsageError
 from kvtui.flags.known import known_flags
 
@@ -41,7 +41,7 @@ class _Variable:
 @cache
 def _variables() -> tuple[_Variable, ...]:
     found = []
-    for line in files("kvtui.data").joinpath("server-variables.txt").read_text().splitlines():
+    for line in data_file("server-variables.txt").read_text().splitlines():
         if not line.startswith("#"):
             name, *flags = line.split()
             long = [f for f in flags if f.startswith("--")] or flags

@@ -3,16 +3,16 @@
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from kvtui.base.data import data_file
 from kvtui.hardware.device import Device
 
 
 @cache
 def families() -> Mapping[str, Mapping[str, Any]]:
     """Name -> back end, targets, factor, as data/prompts.toml has them."""
-    return tomllib.loads(files("kvtui.data").joinpath("prompts.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(data_file("prompts.toml").read_text(encoding="utf-8"))
 
 
 def family_of(device: Device) -> str | None:

@@ -26,6 +26,8 @@ _WORDS = re.compile(
     r"\b(nvidia|geforce|quadro|tesla|rtx|amd|radeon|rx|instinct|intel|arc|apple|graphics|gpu|generation|workstation|edition)\b"
     r"|\((r|tm)\)|[^a-z0-9]"
 )
+_SIZE = re.compile(r"\d+gb$")
+_MACHINES = "machines"  # the table of cards.toml that has machines with several cards
 # Metal's recommendedMaxWorkingSetSize as seen on Macs: this share of memory above so much, that share up to it
 _METAL_LARGE_BYTES = 36 * GIB
 _METAL_LARGE, _METAL_SMALL = Fraction(3, 4), Fraction(2, 3)
@@ -91,15 +93,31 @@ def _cards_of(group: dict[str, Any], row: dict[str, Any]) -> list[Card]:
 
 
 @cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads((Path(__file__).parent / "cards.toml").read_text(encoding="utf-8"))
+def _texts() -> dict[str, str]:
+    """cards.toml by its tables, unread: reading all of it takes 25 ms of every start, and a machine has cards of one or two."""
+    text = (Path(__file__).parent / "cards.toml").read_text(encoding="utf-8")
+    return {part.partition("]")[0]: f"[{part}" for part in text.split("\n[")[1:]}
+
+
+@cache
+def _group(name: str) -> tuple[Card, ...]:
+    group = tomllib.loads(_texts()[name])[name]
+    return tuple(card for row in group["cards"] for card in _cards_of(group, row))
+
+
+@cache
+def _plain_text(name: str) -> str:
+    return _plain(_texts()[name])
+
+
+def _groups() -> list[str]:
+    return [name for name in _texts() if name != _MACHINES]
 
 
 @cache
 def all_cards() -> tuple[Card, ...]:
     """Every card of cards.toml."""
-    groups = (group for name, group in _table().items() if name != "machines")
-    return tuple(card for group in groups for row in group["cards"] for card in _cards_of(group, row))
+    return tuple(card for name in _groups() for card in _group(name))
 
 
 _SIZED = re.compile(r"(.*?)\s+(\d+) ?GB", re.IGNORECASE)
@@ -108,7 +126,9 @@ _SIZED = re.compile(r"(.*?)\s+(\d+) ?GB", re.IGNORECASE)
 def published(name: str, total_bytes: int | None = None) -> Card | None:
     """The card a driver calls `name`. Where several sizes share it, the one of `total_bytes`; None if that leaves a doubt."""
     wanted = _plain(name)
-    fitting = [c for c in all_cards() if wanted in {_plain(n) for n in (c.name, *c.also)}]
+    row = _SIZE.sub("", wanted)  # a row of several sizes has the name without one
+    cards = (c for name in _groups() if row in _plain_text(name) for c in _group(name))
+    fitting = [c for c in cards if wanted in {_plain(n) for n in (c.name, *c.also)}]
     if total_bytes is not None:
         fitting = [c for c in fitting if 0 <= c.total_bytes - total_bytes <= _SAME_SIZE * c.total_bytes]
     return fitting[0] if len({(c.bandwidth, c.link, c.compute_capability) for c in fitting}) == 1 else None
@@ -162,7 +182,7 @@ def metal_limit_bytes(total_bytes: int) -> int:
 
 def _chosen(text: str, what: str) -> list[Card]:
     """The cards of `2x3090,A4000`, and of a machine's name."""
-    machines = {_plain(name): inside for name, inside in _table()["machines"].items()}
+    machines = {_plain(name): inside for name, inside in tomllib.loads(_texts()[_MACHINES])[_MACHINES].items()}
     cards: list[Card] = []
     for part in text.split(","):
         match = _COUNT.match(part.strip())

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kvtui.hardware.device import Device
-from kvtui.hardware.drm_use import DrmUse
-from kvtui.hardware.nvidia.gpu import Gpu
+
+if TYPE_CHECKING:
+    from kvtui.hardware.drm_use import DrmUse
+    from kvtui.hardware.nvidia.gpu import Gpu
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Holder:
     used_bytes: int | None
 
 
-def holders_of(device: Device, gpus: Iterable[Gpu], uses: Mapping[str, DrmUse]) -> tuple[Holder, ...]:
+def holders_of(device: Device, gpus: Iterable["Gpu"], uses: Mapping[str, "DrmUse"]) -> tuple[Holder, ...]:
     """The processes on a device, those that hold most first; () where nobody tells."""
     gpu = next((g for g in gpus if g.pci_id is not None and g.pci_id == device.pci_id), None)
     use = uses.get(device.slot or "")

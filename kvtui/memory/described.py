@@ -8,13 +8,15 @@ from kvtui.base.sizes import MIB, mib
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import Machine
+from kvtui.memory.amounts import Estimate
 from kvtui.memory.assign import assign
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.beside import Beside, BesideModel
+from kvtui.memory.beside.files import Beside
+from kvtui.memory.beside.loaded import BesideModel
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.device_notes import device_notes
-from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.estimate import estimate
 from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.fits import capacities, lacking
 from kvtui.memory.flag_changes import FlagChanges, ncmoe_order

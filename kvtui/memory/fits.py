@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kvtui.base.sizes import mib
 from kvtui.hardware.device import Machine
-from kvtui.memory.estimate import Estimate
+
+if TYPE_CHECKING:
+    from kvtui.memory.amounts import Estimate
 
 RAM = "RAM"
 
@@ -31,7 +34,7 @@ def capacities(machine: Machine, margins: Sequence[int], excluded: Collection[st
     )
 
 
-def lacking(machine: Machine, limits: Sequence[int], memory: Estimate, ram_limit: int | None = None) -> tuple[Lack, ...]:
+def lacking(machine: Machine, limits: Sequence[int], memory: "Estimate", ram_limit: int | None = None) -> tuple[Lack, ...]:
     """Who lacks how much; () where everything fits. `limits`: bytes a device may hold (`capacities`); `ram_limit`: bytes RAM
     may hold, all that is free where it is None.
 
@@ -55,7 +58,7 @@ def lacking(machine: Machine, limits: Sequence[int], memory: Estimate, ram_limit
     return tuple(found)
 
 
-def spare_bytes(machine: Machine, limits: Sequence[int], memory: Estimate, ram_limit: int | None = None) -> int:
+def spare_bytes(machine: Machine, limits: Sequence[int], memory: "Estimate", ram_limit: int | None = None) -> int:
     """Bytes left where least is left: on a device that holds anything, or in RAM; below 0, what lacks in all."""
     lacks = sum(x.n_bytes for x in lacking(machine, limits, memory, ram_limit))
     if lacks:

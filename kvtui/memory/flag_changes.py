@@ -9,10 +9,10 @@ from kvtui.flags.context import CELL_STEP
 from kvtui.flags.overrides import EXPERTS, first_blocks
 from kvtui.flags.read import MAX_SPLITS, ServerFlags
 from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.amounts import Estimate
 from kvtui.memory.assign import used_devices
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.changes import changes
-from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
 
 NCMOE = "ncmoe-order"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kvtui.base.sizes import mib
 from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.estimate import DeviceMemory, Estimate, HostUse
+from kvtui.memory.amounts import DeviceMemory, Estimate, HostUse
 from kvtui.memory.fits import RAM, Lack
 
 _WORTH_NAMING = 0.05  # of the largest lack: smaller ones are not the cause

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from kvtui.base.findings import Finding
 from kvtui.base.sizes import mib
 from kvtui.hardware.device import Device
+from kvtui.memory.amounts import DeviceMemory
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.compute.terms import HOLES, STAGED, Term
-from kvtui.memory.estimate import DeviceMemory
 from kvtui.memory.one_buffer import ONE_BUFFER, limit_of
 
 

@@ -3,8 +3,8 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
+from kvtui.base.data import data_file
 from kvtui.base.sizes import MIB
 from kvtui.hardware.device import Device
 
@@ -35,7 +35,7 @@ NONE = Overhead(0, 0, "")
 @cache
 def measured_cards() -> tuple[CardOverhead, ...]:
     """The table of data/overhead.toml."""
-    data = tomllib.loads(files("kvtui.data").joinpath("overhead.toml").read_text())
+    data = tomllib.loads(data_file("overhead.toml").read_text())
     return tuple(CardOverhead(c["name"], tuple(c["load"]), tuple(c.get("growth", (0, 0)))) for c in data["card"])
 
 

@@ -3,7 +3,7 @@
 from kvtui.base.findings import Finding
 from kvtui.base.sizes import gib
 from kvtui.hardware.device import HostMemory
-from kvtui.memory.estimate import HostUse
+from kvtui.memory.amounts import HostUse
 
 # Modes that read weights through the file cache (src/llama-model-loader.cpp maps them; auto maps where the system can).
 _MAPPED = frozenset({"auto", "mmap", "mlock", "mmap+mlock"})

@@ -7,7 +7,6 @@ from kvtui.base.findings import Finding
 from kvtui.cache.layout import cache_layout, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
-from kvtui.memory.compute.pooling import pooling_of
 from kvtui.model.loading import UNKNOWN_ARCHITECTURE
 from kvtui.model.spec import ModelSpec
 
@@ -69,8 +68,12 @@ def refusals(model: ModelSpec, ctx: ContextParams, build: Build = DEFAULT_BUILD)
 def _of_pooling(model: ModelSpec, ctx: ContextParams) -> list[Finding]:
     """Mean pooling multiplies the rows of a batch by one number a token; their counts differ where slots do not divide it
     (src/llama-context.cpp, graph_reserve rounds tokens up alone; llama-graph.cpp, build_pooling)."""
+    if not ctx.embeddings:
+        return []
+    from kvtui.memory.compute.pooling import pooling_of  # late: the first screen needs refusals, and no graph
+
     tokens = min(cache_layout(model, ctx).cells, physical_batch(model, ctx))
-    if not ctx.embeddings or pooling_of(model, ctx.pooling) != "mean" or tokens % ctx.slots == 0:
+    if pooling_of(model, ctx.pooling) != "mean" or tokens % ctx.slots == 0:
         return []
     text = f"mean pooling needs a batch that slots divide: {ctx.slots} do not divide {tokens}, and the server stops as it loads"
     return [_error("pooling-batch", text)]

@@ -2,7 +2,8 @@
 load_arch_hparams of its source."""
 
 from functools import cache
-from importlib.resources import files
+
+from kvtui.base.data import data_file
 
 _ALL = "*"  # the line of keys that every header has
 _USUAL = ("%s.attention.layer_norm_rms_epsilon",)  # of an architecture that only another build has
@@ -10,7 +11,7 @@ _USUAL = ("%s.attention.layer_norm_rms_epsilon",)  # of an architecture that onl
 
 @cache
 def _table() -> dict[str, tuple[str, ...]]:
-    text = files("kvtui.data").joinpath("required-keys.txt").read_text()
+    text = data_file("required-keys.txt").read_text()
     lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
     return {name: tuple(keys) for name, *keys in lines}
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from kvtui.cache.labels import HERE, RANKS
 from kvtui.cache.measured_here import no_fewer_bits
-from kvtui.cache.quality import HERE, LABELS, Label
 from kvtui.placement.goals import GOALS, Goal
-from kvtui.placement.plan import Plan
-from kvtui.placement.table import PairRow
 
-RANKS: dict[Label, int] = {name: i for i, name in enumerate((*[label for _, label in LABELS], "risky"))}  # 0 is the best label
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.placement.table import PairRow
+
 AS_FAST = 1.05  # this program's own choice: a pair that gains no more than 5 % is not worth quantising for
 _NO_LOSS = RANKS["as f16"]
 _GOOD = RANKS["good"]
@@ -23,7 +25,7 @@ _F16_SERVES: dict[Goal, str] = {
 }
 
 
-def advised(rows: Sequence[PairRow]) -> list[PairRow]:
+def advised(rows: Sequence["PairRow"]) -> list["PairRow"]:
     """The rows with `dominated_by` and `recommended_for`. Only rows that are given are compared with each other."""
     beaten = [replace(row, dominated_by=_better(row, rows)) for row in rows]
     chosen = {goal: recommended(beaten, goal) for goal in GOALS}
@@ -31,7 +33,7 @@ def advised(rows: Sequence[PairRow]) -> list[PairRow]:
     return [replace(r, recommended_for=own) for r, own in zip(beaten, goals, strict=True)]
 
 
-def _figures(row: PairRow) -> tuple[float, ...]:
+def _figures(row: "PairRow") -> tuple[float, ...]:
     """Decode seconds, cache bytes, contexts and quality's cost: less is better in each."""
     label = row.quality.label
     return (
@@ -44,7 +46,7 @@ def _figures(row: PairRow) -> tuple[float, ...]:
     )
 
 
-def dominates(a: PairRow, b: PairRow) -> bool:
+def dominates(a: "PairRow", b: "PairRow") -> bool:
     """Whether `a` is better than `b` or equal in all, and better in one. What is refused beats nothing, and a pair of which
     it is not known how it runs none of which it is. Where one was measured here and the other not, the series' order stands;
     one that was is beaten by no guess."""
@@ -56,18 +58,18 @@ def dominates(a: PairRow, b: PairRow) -> bool:
     return mine != others and all(x <= y for x, y in zip(mine, others, strict=True))
 
 
-def _guessed(a: PairRow, b: PairRow) -> bool:
+def _guessed(a: "PairRow", b: "PairRow") -> bool:
     """Whether that `a` costs less than `b`, which was measured here, is a guess: it was not, and has fewer bits on a side."""
     return bool(b.quality.here and not a.quality.here) and not no_fewer_bits(a.pair, b.pair)
 
 
-def _better(row: PairRow, rows: Sequence[PairRow]) -> tuple[str, str] | None:
+def _better(row: "PairRow", rows: Sequence["PairRow"]) -> tuple[str, str] | None:
     """The best of the pairs that beat `row`; it is not beaten itself."""
     found = [x for x in rows if dominates(x, row)]
     return min(found, key=_figures).pair if found else None
 
 
-def recommended(rows: Sequence[PairRow], goal: Goal = "decode") -> PairRow | None:
+def recommended(rows: Sequence["PairRow"], goal: Goal = "decode") -> "PairRow | None":
     """The pair to take; None where none fits. No pair that fits, and of which it is known how it runs, is both faster and
     better in quality."""
     room = [r for r in rows if r.fits]
@@ -86,23 +88,23 @@ def recommended(rows: Sequence[PairRow], goal: Goal = "decode") -> PairRow | Non
     return min(as_fast, key=lambda r: (RANKS[r.quality.label], *_cost(r), r.cache_bytes, r.seconds_per_token))
 
 
-def _reach(row: PairRow) -> tuple[float, ...]:
+def _reach(row: "PairRow") -> tuple[float, ...]:
     """The longest contexts first, then quality, then speed."""
     return (-(row.max_context_gpu or 0), -(row.max_context or 0), *_cost(row), row.seconds_per_token)
 
 
-def _cost(row: PairRow) -> tuple[bool, float]:
+def _cost(row: "PairRow") -> tuple[bool, float]:
     """What is known to lose nothing or was measured here stands before what is guessed from others that were."""
     return row.quality.scaled, row.quality.expected
 
 
-def _slower_and_worse(row: PairRow, other: PairRow) -> bool:
+def _slower_and_worse(row: "PairRow", other: "PairRow") -> bool:
     if other.seconds_per_token >= row.seconds_per_token or _guessed(other, row):
         return False
     return (RANKS[other.quality.label], other.quality.expected) < (RANKS[row.quality.label], row.quality.expected)
 
 
-def advice(plan: Plan, rows: Sequence[PairRow], goal: Goal = "decode") -> str:
+def advice(plan: "Plan", rows: Sequence["PairRow"], goal: Goal = "decode") -> str:
     """One sentence: the pair to take and why, or that nothing should be quantised, or that nothing fits."""
     tokens = f"{plan.request.context.n_ctx:,}"
     if rows and not any(r.cache_bytes for r in rows):
@@ -120,18 +122,18 @@ def advice(plan: Plan, rows: Sequence[PairRow], goal: Goal = "decode") -> str:
     return f"{_name(best)}: {_share(best)}, {_loss(best)}, {_running(best)}{_gain(best, rows)}; {instead}fits {tokens}."
 
 
-def _name(row: PairRow) -> str:
+def _name(row: "PairRow") -> str:
     return f"{row.type_k}/{row.type_v}"
 
 
-def _share(row: PairRow) -> str:
+def _share(row: "PairRow") -> str:
     left = 1 - row.saved_fraction
     if _HALF[0] <= left <= _HALF[1]:
         return "half the cache"
     return f"{left * 100:.0f} % of f16's cache"
 
 
-def _loss(row: PairRow) -> str:
+def _loss(row: "PairRow") -> str:
     """What was measured of it, and on whom."""
     rank, kin = RANKS[row.quality.label], row.quality.figures[0][1] if row.quality.figures else None
     if row.quality.label == "risky":
@@ -145,7 +147,7 @@ def _loss(row: PairRow) -> str:
     return f"{said} on {kin.replace('a relative', 'relatives')}"
 
 
-def _running(row: PairRow) -> str:
+def _running(row: "PairRow") -> str:
     devices = [name for name, _ in row.runs_devices]
     count = _NUMBERS[len(devices)] if len(devices) < len(_NUMBERS) else str(len(devices))
     one = "the CPU" if devices == ["CPU"] else devices[0]
@@ -159,7 +161,7 @@ def _running(row: PairRow) -> str:
     return f"{said[row.runs]} on {where}" if row.runs != "cpu" else said[row.runs]
 
 
-def _gain(row: PairRow, rows: Sequence[PairRow]) -> str:
+def _gain(row: "PairRow", rows: Sequence["PairRow"]) -> str:
     """How much faster than f16/f16 at full context, where that is known and worth a word."""
     plain = next((r for r in rows if r.pair == _F16), None)
     if plain is None or row.tokens_per_second is None or plain.tokens_per_second is None:

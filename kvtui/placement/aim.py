@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kvtui.base.findings import Finding, UsageError
+from kvtui.cache.labels import RANKS
 from kvtui.flags.context import CELL_STEP, ContextParams
-from kvtui.placement.advice import RANKS, advised, recommended
+from kvtui.placement.advice import advised, recommended
 from kvtui.placement.context_search import largest_context
 from kvtui.placement.goals import Aim, Turn
 from kvtui.placement.plan import Plan, searched_plan

@@ -6,7 +6,8 @@ from kvtui.base.findings import Finding
 from kvtui.base.sizes import MIB, mib
 from kvtui.flags.context import UNSET_SLOTS
 from kvtui.flags.read import DEFAULT_CACHE_RAM_MIB, DEFAULT_CHECKPOINTS
-from kvtui.memory.estimate import Estimate, checkpoint_bytes
+from kvtui.memory.amounts import Estimate
+from kvtui.memory.estimate import checkpoint_bytes
 from kvtui.placement.request import Request
 from kvtui.placement.solve.candidate import Candidate, evaluate
 from kvtui.placement.solve.problem import build_problem

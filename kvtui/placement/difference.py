@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kvtui.hardware.device import CPU, Machine
+from kvtui.memory.amounts import Estimate
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
 from kvtui.placement.speed import Speed
 

@@ -3,8 +3,8 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
+from kvtui.base.data import data_file
 from kvtui.cache.reading import COPY_PASSES
 from kvtui.hardware.device import Device, Machine
 from kvtui.hardware.ram_speed import MEASURED_HERE
@@ -34,7 +34,7 @@ class Pace:
 @cache
 def pace() -> Pace:
     """The figures of data/pace.toml."""
-    table = tomllib.loads(files("kvtui.data").joinpath("pace.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(data_file("pace.toml").read_text(encoding="utf-8"))
     return Pace(**table["bytes"], **table["seconds"], **table["spread"])
 
 

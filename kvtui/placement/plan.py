@@ -9,9 +9,9 @@ from kvtui.flags.beside import beside_argv
 from kvtui.flags.context import ContextParams
 from kvtui.flags.overrides import Override
 from kvtui.hardware.device import CPU
+from kvtui.memory.amounts import Estimate
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.device_notes import device_notes
-from kvtui.memory.estimate import Estimate
 from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.large_work import too_large_to_compute
 from kvtui.memory.left_to_cpu import left_to_cpu

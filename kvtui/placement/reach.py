@@ -14,9 +14,10 @@ from kvtui.cache.layout import cache_layout
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import CELL_STEP
 from kvtui.hardware.device import CPU
+from kvtui.memory.amounts import Estimate
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel, Courses, Stretches
-from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import spare_bytes
 from kvtui.placement.context_search import last
 from kvtui.placement.request import Request

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import Finding
-from kvtui.cache.measured_here import MeasuredHere
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Machine
-from kvtui.memory.beside import Beside
+from kvtui.memory.beside.files import Beside
 from kvtui.memory.corrections import NOTHING, Learned
 from kvtui.memory.fits import capacities
 from kvtui.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from kvtui.cache.measured_here import MeasuredHere
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Request:
     fa_quants: tuple[str, ...] | None = None  # K/V pairs of the binary, as it says them; None: the default set
     learned: Learned = NOTHING  # from servers that ran here
     notes: tuple[Finding, ...] = ()  # how it came to be what it is: findings of its plan
-    measured: tuple[MeasuredHere, ...] = ()  # what pairs cost on this model, measured here
+    measured: tuple["MeasuredHere", ...] = ()  # what pairs cost on this model, measured here
 
     @cached_property
     def margin_bytes(self) -> tuple[int, ...]:

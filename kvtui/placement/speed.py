@@ -40,6 +40,11 @@ class Speed:
     prompt_source: Source = CALIBRATED
     prompt_measured_at: float | None = None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether tokens a second were measured on this machine."""
+        return self.source == MEASURED_HERE
+
 
 def placed_speed(request: Request, assignment: Assignment) -> Speed | None:
     """Of a request's model under an assignment; None where a device in use, or RAM in use, has no known bandwidth."""

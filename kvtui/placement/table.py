@@ -11,7 +11,7 @@ from kvtui.cache.support import Support, support
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU
-from kvtui.memory.beside import BesideModel
+from kvtui.memory.beside.loaded import BesideModel
 from kvtui.memory.compute import ComputeModel, Courses
 from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import lacking

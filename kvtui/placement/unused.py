@@ -1,12 +1,12 @@
 """Devices on which a placement leaves nothing: llama-server would still open them, take their back end's own memory, and have
 the first of them stage what stays in RAM (ggml-backend.cpp, ggml_backend_sched_backend_id_from_cur)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kvtui.base.findings import Finding
 from kvtui.hardware.device import CPU
-from kvtui.memory.estimate import DeviceMemory
+from kvtui.memory.amounts import DeviceMemory
 from kvtui.placement.prompt import prompt_of
 from kvtui.placement.solve.candidate import PROMPT_WORTH, Candidate, evaluate
 from kvtui.placement.solve.problem import Problem
@@ -36,8 +36,25 @@ def not_opened(asked: Problem, opened: Problem) -> tuple[Finding, ...]:
     left = opened.request.order
     before = asked.order if asked.request.opened is None else asked.request.opened
     names = [asked.request.machine.devices[d].name for d in before if d not in left]
-    text = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not opened: nothing would be there"
+    text = f"{named(names)} {'is' if len(names) == 1 else 'are'} not opened: nothing would be there"
     return (Finding("not-opened", "note", text),)
+
+
+def named(names: Sequence[str]) -> str:
+    """`CUDA0, CUDA2 to CUDA15`: three or more that are numbered in a row, by the first and the last."""
+    rows: list[list[str]] = []
+    for name in names:
+        if rows and name == _next(rows[-1][-1]):
+            rows[-1].append(name)
+        else:
+            rows.append([name])
+    return ", ".join(f"{row[0]} to {row[-1]}" if len(row) > 2 else ", ".join(row) for row in rows)
+
+
+def _next(name: str) -> str:
+    stem = name.rstrip("0123456789")
+    number = name[len(stem) :]
+    return f"{stem}{int(number) + 1}" if number else ""
 
 
 def _choices(opened: tuple[int, ...], holding: tuple[int, ...], *, in_order: bool) -> Iterator[tuple[int, ...]]:

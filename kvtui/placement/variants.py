@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from kvtui.cache.labels import RANKS
 from kvtui.cache.layout import cache_layout
 from kvtui.cache.quality import quality
 from kvtui.cache.support import runs_at
 from kvtui.hardware.device import CPU, Device
 from kvtui.memory.assignment import opened_of
-from kvtui.placement.advice import RANKS
 from kvtui.placement.plan import Plan, make_plan, plan_of
 from kvtui.placement.request import Request
 from kvtui.placement.solve.problem import build_problem

@@ -10,8 +10,8 @@ from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.hardware.holders import NOBODY, HeldNow, Holder
 from kvtui.hardware.probe import Inventory
+from kvtui.memory.amounts import Estimate
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.estimate import Estimate
 from kvtui.model.spec import ModelSpec
 from kvtui.placement.goals import Goal
 from kvtui.report.columns import COLUMNS

@@ -10,10 +10,10 @@ from kvtui.hardware.device import CPU, HostMemory, Machine
 from kvtui.hardware.holders import NOBODY, HeldNow, Holder
 from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
-from kvtui.memory.beside import Part
+from kvtui.memory.amounts import Estimate
+from kvtui.memory.beside.part import Part
 from kvtui.memory.described import Described
 from kvtui.memory.device_notes import assumed
-from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
 from kvtui.memory.remembered import remembered
 from kvtui.placement.plan import Optimality, Plan

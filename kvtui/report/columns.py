@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import GIB, amount, short_context
+from kvtui.cache.labels import RANKS
 from kvtui.flags.cache_types import CACHE_TYPES
-from kvtui.placement.advice import RANKS
 from kvtui.placement.goals import GOALS
 from kvtui.report.findings import findings_json
 
 if TYPE_CHECKING:
-    from kvtui.cache.quality import Label, Quality
+    from kvtui.cache.labels import Label
+    from kvtui.cache.quality import Quality
     from kvtui.placement.table import PairRow
 
 HERE_MARK = "*"  # beside a label: it rests on a measurement of this model, on this machine
@@ -32,7 +33,7 @@ class Face:
 
 
 # columns inside from which the app's table has room for the next set of faces, all whole
-LEAST_WIDTH, PLAIN_WIDTH, MEDIUM_WIDTH, WIDE_WIDTH = 59, 74, 80, 106
+LEAST_WIDTH, PLAIN_WIDTH, MEDIUM_WIDTH, WIDE_WIDTH = 58, 74, 80, 106
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ def _label(q: "Quality") -> str:
     return f"{q.label} {HERE_MARK}" if q.here else q.label
 
 
+def _short_label(q: "Quality") -> str:
+    return f"{'ref' if q.label == 'reference' else q.label}{HERE_MARK if q.here else ''}"
+
+
 def _quality(q: "Quality") -> dict[str, Any]:
     return {
         "label": q.label,
@@ -102,7 +107,14 @@ _SHORT_RUNS = {"converted": "conv", "unknown": "?", "refused": "none"}
 
 
 def _cache(row: "PairRow") -> str:
-    return amount(row.cache_bytes, 2 if row.cache_bytes < 100 * GIB else 0)
+    digits = next((d for d, most in ((2, 10), (1, 100)) if row.cache_bytes < most * GIB), 0)
+    return amount(row.cache_bytes, digits).replace(",", "")
+
+
+def _rate(value: float | None) -> str:
+    """Three digits, and never more than four columns."""
+    form = next(f for most, f in ((1, ".2f"), (999.5, ".3g"), (float("inf"), ".0f")) if (value or 0) < most)
+    return _number(value, form)
 
 
 def _tokens(tokens: int | None) -> str:
@@ -135,14 +147,14 @@ COLUMNS: tuple[Column, ...] = (
            faces=(Face(MEDIUM_WIDTH, "on GPUs", 8, lambda r: _tokens(r.max_context_gpu)), Face(WIDE_WIDTH, "on GPUs", 11)),
            slow=True, order=lambda r: _most(r.max_context_gpu)),
     Column("tokens_per_second", lambda r: r.tokens_per_second, "tok/s", lambda r: _number(r.tokens_per_second, ".2f"),
-           faces=(Face(0, "t/s", 5, lambda r: _number(r.tokens_per_second, ".3g")),
-                  Face(PLAIN_WIDTH, "tok/s", 7, lambda r: _number(r.tokens_per_second, ".3g")),
-                  Face(MEDIUM_WIDTH, "tok/s", 6, lambda r: _number(r.tokens_per_second, ".3g")),
-                  Face(WIDE_WIDTH, "tok/s", 7, lambda r: _number(r.tokens_per_second, ".3g"))),
+           faces=(Face(0, "t/s", 5, lambda r: _rate(r.tokens_per_second)),
+                  Face(PLAIN_WIDTH, "tok/s", 7, lambda r: _rate(r.tokens_per_second)),
+                  Face(MEDIUM_WIDTH, "tok/s", 6, lambda r: _rate(r.tokens_per_second)),
+                  Face(WIDE_WIDTH, "tok/s", 7, lambda r: _rate(r.tokens_per_second))),
            order=lambda r: _most(r.tokens_per_second)),
     Column("tokens_per_second_empty", lambda r: r.tokens_per_second_empty,
-           faces=(Face(MEDIUM_WIDTH, "empty", 6, lambda r: _number(r.tokens_per_second_empty, ".3g")),
-                  Face(WIDE_WIDTH, "empty", 7, lambda r: _number(r.tokens_per_second_empty, ".3g"))),
+           faces=(Face(MEDIUM_WIDTH, "empty", 6, lambda r: _rate(r.tokens_per_second_empty)),
+                  Face(WIDE_WIDTH, "empty", 7, lambda r: _rate(r.tokens_per_second_empty))),
            order=lambda r: _most(r.tokens_per_second_empty)),
     Column("seconds_per_token", lambda r: r.seconds_per_token, order=lambda r: r.seconds_per_token),
     Column("fits", lambda r: r.fits, order=lambda r: not r.fits),
@@ -154,8 +166,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("runs_because", lambda r: r.runs_because),
     Column("runs_devices", lambda r: dict(r.runs_devices)),
     Column("quality", lambda r: _quality(r.quality), "quality", lambda r: _label(r.quality),
-           faces=(Face(0, "quality", 9), Face(PLAIN_WIDTH, "quality", 11), Face(MEDIUM_WIDTH, "quality", 10),
-                  Face(WIDE_WIDTH, "quality", 11)),
+           faces=(Face(0, "quality", 8, lambda r: _short_label(r.quality)), Face(PLAIN_WIDTH, "quality", 11),
+                  Face(MEDIUM_WIDTH, "quality", 9, lambda r: _short_label(r.quality)), Face(WIDE_WIDTH, "quality", 11)),
            word=True, order=lambda r: (RANKS[r.quality.label], r.quality.expected)),
     Column("dominated_by", lambda r: r.dominated_by, "beaten by", lambda r: _pair(r.dominated_by), word=True),
     Column("recommended", lambda r: GOALS[0] in r.recommended_for, "best for", lambda r: ", ".join(r.recommended_for), word=True),

@@ -1,10 +1,12 @@
 """The guide's "current configuration": context, K/V cache, what is reserved, what is left for tensors."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvtui.base.sizes import gib
-from kvtui.placement.plan import Plan
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Configuration:
     gpus: int
 
 
-def configuration(plan: Plan) -> Configuration:
+def configuration(plan: "Plan") -> Configuration:
     """The block of a plan."""
     context = plan.request.context
     reserved = [use.used_bytes - use.weights_bytes for use in plan.estimate.devices]

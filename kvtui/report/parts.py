@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kvtui.memory.estimate import DeviceMemory, HostUse
+from kvtui.memory.amounts import DeviceMemory, HostUse
 
 
 @dataclass(frozen=True)

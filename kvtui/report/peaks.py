@@ -1,18 +1,20 @@
 """A compute buffer's peak by terms: what is alive when it is largest, for people and programs."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvtui.base.build import Build
 from kvtui.base.sizes import MIB
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
-from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute import ComputeModel, Term
-from kvtui.memory.described import Described
 from kvtui.memory.fits import RAM
 from kvtui.model.spec import ModelSpec
-from kvtui.placement.plan import Plan
+
+if TYPE_CHECKING:
+    from kvtui.memory.assignment import Assignment
+    from kvtui.memory.described import Described
+    from kvtui.placement.plan import Plan
 
 Peaks = tuple[tuple[str, tuple[Term, ...]], ...]  # (device or RAM, its terms, the largest first)
 
@@ -22,7 +24,7 @@ _SHOWN_FROM_MIB = 1.0  # smaller terms are summed up
 def peaks_of(
     model: ModelSpec,
     context: ContextParams,
-    assignment: Assignment,
+    assignment: "Assignment",
     machine: Machine,
     build: Build,
     fa_quants: tuple[str, ...] | None,
@@ -33,13 +35,13 @@ def peaks_of(
     return tuple((name, terms) for name, terms in zip(names, found, strict=False) if terms)
 
 
-def plan_peaks(plan: Plan) -> Peaks:
+def plan_peaks(plan: "Plan") -> Peaks:
     """The peaks of a plan."""
     request = plan.request
     return peaks_of(request.model, request.context, plan.assignment, request.machine, request.build, request.fa_quants)
 
 
-def described_peaks(described: Described) -> Peaks:
+def described_peaks(described: "Described") -> Peaks:
     """The peaks of exact flags."""
     context, build = described.flags.context, described.build
     return peaks_of(described.model, context, described.assignment, described.machine, build, described.fa_quants)

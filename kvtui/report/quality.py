@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kvtui.cache.quality import HERE
+from kvtui.cache.labels import HERE
 from kvtui.report.columns import NONE
 from kvtui.report.grid import Rows, grid
 from kvtui.server.measure.pairs import Bench, Outcome

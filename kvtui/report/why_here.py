@@ -1,13 +1,17 @@
 """Why a tensor is where a plan has it: the rule that put it there."""
 
+from typing import TYPE_CHECKING
+
 from kvtui.base.sizes import amount
 from kvtui.flags.patterns import compiled
 from kvtui.hardware.device import CPU
 from kvtui.model.spec import Tensor
-from kvtui.placement.plan import Plan
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 
-def why_here(plan: Plan, tensor: Tensor) -> str:
+def why_here(plan: "Plan", tensor: Tensor) -> str:
     """Pinned; only looked up; with its block; or moved from there, and what its block's device has left."""
     request, assignment = plan.request, plan.assignment
     pin = next((p for p in request.pins if compiled(p.pattern).search(tensor.name)), None)
@@ -29,6 +33,6 @@ def why_here(plan: Plan, tensor: Tensor) -> str:
     return f"moved: {room}, but the plan is faster so"
 
 
-def place(plan: Plan, device: int) -> str:
+def place(plan: "Plan", device: int) -> str:
     """A device's name, or RAM."""
     return "RAM" if device == CPU else plan.request.machine.devices[device].name

@@ -1,8 +1,8 @@
 """The bundled model header and the simulated machine of `kvtui demo`."""
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from kvtui.base.data import data_file
 from kvtui.base.sizes import GIB, MIB
 from kvtui.hardware.device import Device, HostMemory, Machine
 from kvtui.header.reader import Header, read_header
@@ -17,7 +17,7 @@ _TAKEN_BYTES = 300 * MIB  # of an idle card, by its driver: the demo's own choic
 
 def demo_header() -> Header:
     """Header of a model with Kimi K2's published shapes: 1,096 tensors, no weights."""
-    data = files("kvtui.data").joinpath("kimi-k2.head").read_bytes()
+    data = data_file("kimi-k2.head").read_bytes()
     return read_header(HeaderBytes(data, _MODEL_BYTES))
 
 

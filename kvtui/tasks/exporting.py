@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvtui.header.address import ModelAddress
-from kvtui.placement.plan import Plan
 from kvtui.server.binary.abilities import adapt_argv
 from kvtui.server.binary.compose import compose_file
 from kvtui.server.binary.exports import (
@@ -20,9 +20,13 @@ from kvtui.server.binary.exports import (
     shell_script,
     systemd_unit,
 )
-from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.process.preflight import Address, is_open
+from kvtui.server.process.address import Address
+from kvtui.server.process.preflight import is_open
 from kvtui.server.process.start import command_of
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.server.binary.inspect import ServerBinary
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "model"
 
 
-def exported(form: Format, plan: Plan, model: Path | ModelAddress, address: Address, binary: ServerBinary) -> str:
+def exported(form: Format, plan: "Plan", model: Path | ModelAddress, address: Address, binary: "ServerBinary") -> str:
     """One plan in one form. `model`: a file of this machine, or the address that llama-server downloads it from. ExportError
     where that form cannot hold it."""
     argv = (*plan.argv, *address.args)
@@ -116,7 +120,7 @@ def exported(form: Format, plan: Plan, model: Path | ModelAddress, address: Addr
     return compose_file(name, model, adapted, dict(plan.env), backends, (address.host, port), binary.build)
 
 
-def exported_router(plans: Sequence[tuple[Path, Plan]], address: Address, binary: ServerBinary) -> str:
+def exported_router(plans: Sequence[tuple[Path, "Plan"]], address: Address, binary: "ServerBinary") -> str:
     """llama-server's own router with all of these loaded from its start. ExportError where it cannot hold them."""
     environments = {tuple(sorted(export_environment(binary, dict(plan.env)).items())) for _, plan in plans}
     if len(environments) > 1:

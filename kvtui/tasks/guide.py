@@ -1,8 +1,8 @@
 """The guide's pages for a plan, whichever front end shows them."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from kvtui.placement.plan import Plan
 from kvtui.placement.table import rows_of
 from kvtui.report.guide import (
     CHOICE_PAIRS,
@@ -16,8 +16,11 @@ from kvtui.report.guide import (
 )
 from kvtui.tasks.demo import demo_request
 
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
-def guide_of(plan: Plan | None) -> tuple[Guide, str]:
+
+def guide_of(plan: "Plan | None") -> tuple[Guide, str]:
     """(the guide, with its choices' costs where there is a plan; where its figures for Kimi come from)."""
     kimi = demo_request().model
     guide = Guide(type_lines(), kimi_lines(kimi))

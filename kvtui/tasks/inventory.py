@@ -3,6 +3,8 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvtui.base.findings import UsageError
 from kvtui.hardware.backends import BY_NAME, HOST
@@ -13,9 +15,10 @@ from kvtui.hardware.matched import matched
 from kvtui.hardware.probe import Inventory, Seen, find_all
 from kvtui.hardware.vendors import Look, by_rule, is_mixed
 from kvtui.server.binary.chosen import remembered_choice
-from kvtui.server.binary.find import choose_server
-from kvtui.server.binary.inspect import ServerBinary, heard_devices
 from kvtui.tasks.ram_speed import with_kept_speed
+
+if TYPE_CHECKING:
+    from kvtui.server.binary.inspect import ServerBinary
 
 _NOT_OF_THE_MACHINE = frozenset({HOST.name, "RPC"})
 
@@ -25,7 +28,7 @@ def inventory_of(server: str | None = None) -> Inventory:
     where cards of several vendors are here, for the first that is found: it decides which of the cards have which names. Where
     there is none, each vendor's usual back end is assumed. RAM has the bandwidth that was measured here, if it was. Raises
     UsageError where `server` is none."""
-    binary = choose_server(server) if server else _chosen()
+    binary = _found(server) if server else _chosen()
     seen = find_all(binary.backends if binary else None)
     if binary is None and is_mixed(seen.looks) and (binary := _first()) is not None:
         seen = find_all(binary.backends)
@@ -33,24 +36,24 @@ def inventory_of(server: str | None = None) -> Inventory:
     return replace(found, machine=replace(found.machine, ram=with_kept_speed(found.machine.ram)))
 
 
-def found_by(binary: ServerBinary) -> Found | None:
+def found_by(binary: "ServerBinary") -> Found | None:
     """The devices of this machine that a llama-server can use, as it calls them, and the others; None where it says nothing."""
-    listed = heard_devices(binary)
+    listed = _heard(binary)
     return None if listed is None else matched(find_all(binary.backends).looks, _local(listed), binary.backends)
 
 
-def _inventory(seen: Seen, binary: ServerBinary | None) -> Inventory:
+def _inventory(seen: Seen, binary: "ServerBinary | None") -> Inventory:
     if binary is None:
         return seen.with_devices(by_rule(seen.looks, assumed=is_mixed(seen.looks)))
     if _numbers_follow(seen.looks, binary):
         return seen.with_devices(by_rule(seen.looks))
-    listed = heard_devices(binary)
+    listed = _heard(binary)
     if listed is None:
         return seen.with_devices(by_rule(seen.looks, assumed=True))
     return seen.with_devices(matched(seen.looks, _local(listed), binary.backends))
 
 
-def _numbers_follow(looks: Sequence[Look], binary: ServerBinary) -> bool:
+def _numbers_follow(looks: Sequence[Look], binary: "ServerBinary") -> bool:
     """Whether names are certain without asking, which takes a second where a driver starts: one vendor's cards, and a server
     with that vendor's own back end alone."""
     own = set(binary.backends) - _NOT_OF_THE_MACHINE
@@ -63,19 +66,32 @@ def _local(listed: Sequence[Device]) -> tuple[Device, ...]:
     return tuple(with_published(d) for d in listed if d.backend in BY_NAME and d.backend not in _NOT_OF_THE_MACHINE)
 
 
-def _chosen() -> ServerBinary | None:
+def _found(name: "str | Path | None" = None) -> "ServerBinary":
+    from kvtui.server.binary.find import choose_server  # late: no server is asked where a vendor's own means are enough
+
+    return choose_server(name)
+
+
+def _heard(binary: "ServerBinary") -> "Sequence[Device] | None":
+    from kvtui.server.binary.inspect import heard_devices  # late, as above
+
+    return heard_devices(binary)
+
+
+def _chosen() -> "ServerBinary | None":
     """The llama-server a person once decided for."""
+
     name = os.environ.get("LLAMA_SERVER") or remembered_choice()
     try:
-        return choose_server(name) if name else None
+        return _found(name) if name else None
     except UsageError:  # it went away since: commands that need it say so
         return None
 
 
-def _first() -> ServerBinary | None:
+def _first() -> "ServerBinary | None":
     """The one that a launch would take, if it drives any card."""
     try:
-        found = choose_server()
+        found = _found()
     except UsageError:
         return None
     return found if set(found.backends) - _NOT_OF_THE_MACHINE else None

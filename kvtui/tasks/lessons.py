@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kvtui.base.sizes import mib
-from kvtui.memory.corrections import Learned
-from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.amounts import Estimate
+from kvtui.memory.estimate import estimate
 from kvtui.placement.plan import Plan, make_plan
 from kvtui.placement.request import Request
-from kvtui.server.measure.measured import Measurement
 from kvtui.tasks.history import with_learned
+
+if TYPE_CHECKING:
+    from kvtui.memory.corrections import Learned
+    from kvtui.server.measure.measured import Measurement
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class Lesson:
     """`known`: the measurements it rests on. `more_bytes`: (device or RAM, bytes) that the same placement takes more by
     them. `moved`: blocks of which something would lie elsewhere; `n_ctx`: the context there would be, where it is another."""
 
-    known: tuple[Measurement, ...]
+    known: tuple["Measurement", ...]
     more_bytes: tuple[tuple[str, int], ...] = ()
     moved: tuple[int, ...] = ()
     n_ctx: int | None = None
@@ -36,7 +40,7 @@ class Lesson:
         return f"measured here: {sizes or 'the same sizes'}; {key} plans with it, {moves}{context}"
 
 
-def lesson_of(request: Request, plan: Plan, known: Sequence[Measurement]) -> Lesson:
+def lesson_of(request: Request, plan: Plan, known: Sequence["Measurement"]) -> Lesson:
     """What `known` would change of `plan`, which answers `request`."""
     taught = with_learned(plan.request, known=known).learned
     if replace(taught, said="") == replace(plan.request.learned, said=""):
@@ -66,6 +70,6 @@ def moved_blocks(one: Plan, other: Plan) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _taken(plan: Plan, learned: Learned) -> Estimate:
+def _taken(plan: Plan, learned: "Learned") -> Estimate:
     request = plan.request
     return estimate(request.model, request.context, plan.assignment, request.machine, request.build, learned=learned)

@@ -16,23 +16,24 @@ if TYPE_CHECKING:
     from kvtui.hardware.device import Device, Machine
     from kvtui.header.access import Access
     from kvtui.header.address import ModelAddress
-    from kvtui.memory.beside import Beside
+    from kvtui.memory.beside.files import Beside
     from kvtui.model.spec import ModelSpec
     from kvtui.placement.request import Pin, Request
     from kvtui.server.binary.inspect import ServerBinary
-    from kvtui.server.process.preflight import Address
+    from kvtui.server.process.address import Address
 
 
 def load(model: "ModelAddress", options: Options, fetched: Callable[[int], None]) -> "ModelSpec":
     """The model a person named: a path, a URL, or a name of the Hub that was looked up; `fetched` hears how many bytes of a
     remote header were read. Raises UsageError."""
     from kvtui.header.reader import HeaderError
-    from kvtui.header.remote import open_remote_header
     from kvtui.model.load import load_model, model_from_header
 
     drafts = spec_types(options.spec_type) if options.spec_type else ()
     try:
         if model.is_remote:
+            from kvtui.header.remote import open_remote_header
+
             spec = model_from_header(open_remote_header(model, fetched, _access(model)), model.stem, drafts)
         else:
             spec = load_model(model.path, drafts)
@@ -57,7 +58,7 @@ def _access(model: "ModelAddress") -> "Access":
 def beside_of(flags: "BesideFlags", drafts: Sequence[str]) -> "Beside":
     """What is loaded beside the model, its headers read. `drafts`: types of speculative decoding. Raises UsageError."""
     from kvtui.header.reader import HeaderError
-    from kvtui.memory.beside import Beside
+    from kvtui.memory.beside.files import Beside
     from kvtui.model.load import load_model
     from kvtui.model.projector import load_projector
 
@@ -149,7 +150,7 @@ def request_of(model: "ModelSpec", options: Options) -> "Request":
         fa_quants=server.fa_quants if server and (options.build is None or build == of_server) else None,
     )
     from kvtui.tasks.history import with_learned
-    from kvtui.tasks.quality import with_measured
+    from kvtui.tasks.quality_here import with_measured
 
     request = with_measured(with_learned(request))
     if options.goal is None:
@@ -203,6 +204,6 @@ def build_of(options: Options) -> Build:
 
 def address_of(options: Options) -> "Address":
     """Where a server is to listen, and what else it is given."""
-    from kvtui.server.process.preflight import Address
+    from kvtui.server.process.address import Address
 
     return Address(options.port, options.host or Address().host, options.server_args)

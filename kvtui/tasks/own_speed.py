@@ -4,16 +4,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvtui.hardware.nvidia import nvml
 from kvtui.placement.measured_speed import Reading, through
-from kvtui.placement.plan import Plan
 from kvtui.placement.speed import CALIBRATED, placed_speed
 from kvtui.server.measure.measured import conditions, gpu_pair
 from kvtui.server.measure.served import LEAST_GENERATED, ServedRate
 from kvtui.server.measure.speeds import MeasuredSpeed, SeenRate, SpeedSetting, keep_rate, kept_rates, kept_speeds
-from kvtui.server.process.record import ServerRecord
 from kvtui.tasks.speeds_here import measured_with
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.server.process.record import ServerRecord
 
 
 def known_rates(state: Path | None = None) -> tuple[SeenRate, ...]:
@@ -35,7 +38,7 @@ def _rates(speed: MeasuredSpeed) -> Iterable[SeenRate]:
     yield SeenRate(speed.setting, speed.argv, speed.at, served)
 
 
-def with_own_speed(plan: Plan, more: Sequence[str], known: Sequence[SeenRate]) -> Plan:
+def with_own_speed(plan: "Plan", more: Sequence[str], known: Sequence[SeenRate]) -> "Plan":
     """`plan` with its own speed where it ran here under these conditions, the newest of what is known; a simulated machine has
     none. `more`: arguments that a config gives the server."""
     speed, request = plan.speed, plan.request
@@ -57,7 +60,7 @@ def _newest(rates: Sequence[SeenRate], fits: Callable[[ServedRate], bool]) -> Re
     return None if found is None else Reading(found.served.rate, found.served.depth, found.at)
 
 
-def keep_served(record: ServerRecord, served: Sequence[ServedRate], state: Path | None = None) -> bool:
+def keep_served(record: "ServerRecord", served: Sequence[ServedRate], state: Path | None = None) -> bool:
     """Keep what a server of ours showed; False for a record that does not say what it was launched for."""
     plan = record.plan or {}
     try:

@@ -1,19 +1,14 @@
-"""`kvtui quality`: what is to be measured, from what a person gives; and what was measured before, for a request."""
+"""`kvtui quality`: what is to be measured, from what a person gives."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
-from kvtui.base.build import build_in
+from kvtui.base.data import data_file
 from kvtui.base.files import read_regular
 from kvtui.base.findings import UsageError
 from kvtui.flags.read import split_argv
-from kvtui.header.identity import model_identity, same_model
-from kvtui.placement.request import Request
 from kvtui.server.measure.forced import Text
 from kvtui.server.measure.pairs import REFERENCE, Pair
-from kvtui.server.measure.quality_kept import KeptPair, kept_pairs
 from kvtui.tasks.options import Options, cache_type
 
 PAIRS: tuple[Pair, ...] = (("q8_0", "q8_0"), ("q8_0", "q4_0"), ("q5_1", "q5_1"), ("q4_0", "q4_0"))
@@ -27,7 +22,7 @@ _BESIDE_FLAGS = frozenset(("ctx_size", "llama_server", "build", "config", "profi
 
 def bundled_text() -> Text:
     """The passage that comes with kvtui; its first line is its source."""
-    source, _, content = files("kvtui.data").joinpath("passage.txt").read_text("utf-8").partition("\n\n")
+    source, _, content = data_file("passage.txt").read_text("utf-8").partition("\n\n")
     return Text(source, content)
 
 
@@ -79,24 +74,3 @@ def refuse_plan_options(options: Options) -> None:
     if given:
         name = given[0].replace("_", "-")
         raise UsageError(f"--{name}: with flags after -- llama-server runs with exactly those: write it among them")
-
-
-def with_measured(request: Request, state: Path | None = None) -> Request:
-    """`request` with what pairs cost on its model, measured here: of each pair and text the one that is nearest to the
-    request's server and build, an exact one before a lower bound, then the one of most positions, then the newest."""
-    best: dict[tuple[str, str, str], KeptPair] = {}
-    all_kept = kept_pairs(state)
-    model = model_identity(request.model.header) if all_kept else ""
-    for kept in all_kept:
-        if same_model(kept.model, model):
-            m = kept.measured
-            name = (m.type_k, m.type_v, kept.text)
-            best[name] = max(best.get(name, kept), kept, key=lambda k: _nearness(k, request))
-    return replace(request, measured=tuple(k.measured for k in best.values()))
-
-
-def _nearness(kept: KeptPair, request: Request) -> tuple[bool, bool, bool, int, float]:
-    m = kept.measured
-    same_server = kept.server == request.server
-    of_build = same_server or build_in(m.build) == request.build
-    return of_build, m.divergence.exact, same_server, m.divergence.positions, m.at

@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvtui.base.fields import Fields
 from kvtui.hardware.device import Machine
 from kvtui.placement.request import Request
-from kvtui.server.process.record import ServerRecord
 from kvtui.tasks.history import request_key
 from kvtui.tasks.last_request import LastRequest, read_asked
 
+if TYPE_CHECKING:
+    from kvtui.server.process.record import ServerRecord
 
-def request_that_runs(record: ServerRecord) -> LastRequest | None:
+
+def request_that_runs(record: "ServerRecord") -> LastRequest | None:
     """None where the record has none, as those of earlier versions."""
     try:
         return read_asked(Fields((record.plan or {}).get("asked")))
@@ -19,7 +22,7 @@ def request_that_runs(record: ServerRecord) -> LastRequest | None:
         return None
 
 
-def runs_model(record: ServerRecord, request: Request, path: Path | None) -> bool:
+def runs_model(record: "ServerRecord", request: Request, path: Path | None) -> bool:
     """Whether it runs the model of `request`: the same file, or the same model wherever it lies now."""
     if path is not None and record.model == str(path.absolute()):
         return True
@@ -27,7 +30,7 @@ def runs_model(record: ServerRecord, request: Request, path: Path | None) -> boo
     return isinstance(conditions, dict) and conditions.get("model") == request_key(request)
 
 
-def machine_before(record: ServerRecord, machine: Machine) -> Machine:
+def machine_before(record: "ServerRecord", machine: Machine) -> Machine:
     """`machine` with what was free before that server took its part: what a plan that takes its place has. What the
     record does not tell stays."""
     plan = record.plan or {}

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvtui.base.build import build_in
 from kvtui.base.clock import when
@@ -11,11 +12,13 @@ from kvtui.base.findings import Finding
 from kvtui.base.shell import shell_line
 from kvtui.flags.read import split_argv
 from kvtui.hardware.nvidia import nvml
-from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.server.measure.measured import conditions
 from kvtui.server.measure.speeds import MeasuredSpeed, SpeedSetting, damaged_speeds, kept_speeds
 from kvtui.tasks.history import filed_under, gpus_of, request_key
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 SPEED_HERE = "speed-here"
 FASTER_HERE = "faster-here"
@@ -35,7 +38,7 @@ def asked_digest(request: Request, more: Sequence[str] = ()) -> str:
     return hashlib.sha256(repr((asked, others)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def with_speed_here(plan: Plan, more: Sequence[str] = (), state: Path | None = None) -> Plan:
+def with_speed_here(plan: "Plan", more: Sequence[str] = (), state: Path | None = None) -> "Plan":
     """`plan` with what was measured of it among its findings, and whether another plan of the same request was faster.
     `more`: arguments that a config gives the server."""
     known = [s for s in kept_speeds(state) if measured_with(s.setting, plan.request)]
@@ -59,7 +62,7 @@ def measured_with(setting: SpeedSetting, request: Request) -> bool:
     return build_in(setting.server.partition("@")[0]) == request.build
 
 
-def _said(speed: MeasuredSpeed, plan: Plan) -> Finding:
+def _said(speed: MeasuredSpeed, plan: "Plan") -> Finding:
     said = f" (said {plan.speed.low:.3g} to {plan.speed.high:.3g})" if plan.speed is not None else ""
     text = f"measured here, {when(speed.at)}: {speed.decode_rate:.3g} tokens/s{said} behind {speed.prompt_tokens:,} tokens"
     return Finding(SPEED_HERE, "note", f"{text}, which were read at {speed.prompt_rate:,.0f} tokens/s")

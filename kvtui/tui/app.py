@@ -1,13 +1,13 @@
 """The terminal app: what each key does. The keys are declared in `keys.commands`."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.events import Event, Key, Paste
 
-from kvtui.report.peaks import plan_peaks
+from kvtui.base.late import Late
 from kvtui.tui.comparing import ComparingDesk
 from kvtui.tui.draw.body import in_sight
-from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
 from kvtui.tui.keys.asking import Prompt, Question
 from kvtui.tui.keys.changes import (
     EDITS,
@@ -28,7 +28,18 @@ from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
 from kvtui.tui.ram_speed import RamSpeedDesk
 from kvtui.tui.reviewing import ReviewDesk
-from kvtui.tui.work.messages import PeaksReady
+
+if TYPE_CHECKING:
+    from kvtui.report.peaks import plan_peaks
+    from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
+    from kvtui.tui.work.messages import PeaksReady
+else:  # not needed by the first screen
+    plan_peaks = Late("kvtui.report.peaks", "plan_peaks")
+    command_page = Late("kvtui.tui.draw.pages", "command_page")
+    command_text = Late("kvtui.tui.draw.pages", "command_text")
+    explain_page = Late("kvtui.tui.draw.pages", "explain_page")
+    help_page = Late("kvtui.tui.draw.pages", "help_page")
+    PeaksReady = Late("kvtui.tui.work.messages", "PeaksReady")
 
 EXPLAINED = "where the figures come from"
 
@@ -190,7 +201,7 @@ class KvtuiApp(ReviewDesk, RamSpeedDesk, ComparingDesk):
         if plan is not None:
             self.work("deriving what the compute buffers hold", lambda: PeaksReady(plan_peaks(plan)))
 
-    def on_peaks_ready(self, message: PeaksReady) -> None:
+    def on_peaks_ready(self, message: "PeaksReady") -> None:
         """The page again, with them, if it is still open."""
         self.refresh_page(EXPLAINED, explain_page(self.state, self.size.width, message.peaks))
 

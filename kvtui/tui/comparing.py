@@ -1,12 +1,18 @@
 """The keys that look into a plan: its tensors, and another plan beside it, kept as A while what follows is B."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from kvtui.tui.draw.tensors import tensor_rows
+from kvtui.base.late import Late
 from kvtui.tui.draw.two_plans import TWO_PLANS, two_plans_lines
 from kvtui.tui.keys.asking import Menu
 from kvtui.tui.state import SEARCHING, KeptPlan
 from kvtui.tui.what_if import WhatIfDesk
+
+if TYPE_CHECKING:
+    from kvtui.tui.draw.tensors import tensor_rows
+else:  # not needed by the first screen
+    tensor_rows = Late("kvtui.tui.draw.tensors", "tensor_rows")
 
 
 class ComparingDesk(WhatIfDesk):

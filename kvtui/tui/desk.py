@@ -3,16 +3,16 @@
 import os
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.timer import Timer
 
+from kvtui.base.late import Late
 from kvtui.placement.advice import advised
 from kvtui.placement.request import Request
-from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.measure.measured import Measurement, measurements
 from kvtui.tasks.last_request import keep_last
-from kvtui.tasks.own_speed import known_rates, with_own_speed
 from kvtui.tui.draw.body import in_sight, page_room, screen
 from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.draw.matrix import ALL_PAIRS, needs_rows, square_column
@@ -25,20 +25,34 @@ from kvtui.tui.state import Page, State
 from kvtui.tui.taste import Taste, known_taste, remember_taste
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp
-from kvtui.tui.work.live import poll_live
-from kvtui.tui.work.messages import (
-    LessonReady,
-    LiveFailed,
-    LivePolled,
-    Notice,
-    PlanFailed,
-    PlanReady,
-    RatesKnown,
-    RowsReady,
-    SquareReady,
-)
-from kvtui.tui.work.pairs import square
-from kvtui.tui.work.planning import answer, lesson
+
+if TYPE_CHECKING:
+    from kvtui.server.binary.inspect import ServerBinary
+    from kvtui.tasks.own_speed import known_rates, with_own_speed
+    from kvtui.tui.work.live import poll_live
+    from kvtui.tui.work.messages import (
+        LessonReady,
+        LiveFailed,
+        LivePolled,
+        Notice,
+        PlanFailed,
+        PlanReady,
+        RatesKnown,
+        RowsReady,
+        SquareReady,
+    )
+    from kvtui.tui.work.pairs import square
+    from kvtui.tui.work.planning import answer, lesson
+else:  # not needed by the first screen
+    known_rates = Late("kvtui.tasks.own_speed", "known_rates")
+    with_own_speed = Late("kvtui.tasks.own_speed", "with_own_speed")
+    poll_live = Late("kvtui.tui.work.live", "poll_live")
+    square = Late("kvtui.tui.work.pairs", "square")
+    answer = Late("kvtui.tui.work.planning", "answer")
+    lesson = Late("kvtui.tui.work.planning", "lesson")
+    LiveFailed = Late("kvtui.tui.work.messages", "LiveFailed")
+    PlanFailed = Late("kvtui.tui.work.messages", "PlanFailed")
+    RatesKnown = Late("kvtui.tui.work.messages", "RatesKnown")
 
 LIVE_SECONDS, LEAN_LIVE_SECONDS = 1.5, 4.5
 _MATTER = ("half the cache", "largest context", "launch", "help", "commands")  # what the first run names
@@ -174,7 +188,7 @@ class Desk(GuardedApp[State]):
         )
         self._take(state.request, f"planned with what was measured here; {state.key('undo')} takes it back")
 
-    def on_lesson_ready(self, message: LessonReady) -> None:
+    def on_lesson_ready(self, message: "LessonReady") -> None:
         """Told, and one key away; what changes nothing counts from now on."""
         if message.generation != self.state.generation:
             return
@@ -191,7 +205,7 @@ class Desk(GuardedApp[State]):
             request, plan, generation = state.request, state.plan, state.generation
             self.work("looking at what was measured", lambda: lesson(request, plan, known, generation))
 
-    def use_build(self, binary: ServerBinary) -> None:
+    def use_build(self, binary: "ServerBinary") -> None:
         """Plans are for the build that will run and the kernels it has, unless another build was asked for; the demo is one of
         the usual build, whatever is found."""
         self.become(replace(self.state, build=f"{binary.build} found" if binary.build else "llama-server found"))
@@ -213,7 +227,7 @@ class Desk(GuardedApp[State]):
             lambda text: PlanFailed(generation, text),
         )
 
-    def on_plan_ready(self, message: PlanReady) -> None:
+    def on_plan_ready(self, message: "PlanReady") -> None:
         """A plan; an old one is dropped."""
         if message.generation == self.state.generation:
             plan = with_own_speed(message.plan, self.session.address.args, self.state.rates)
@@ -222,7 +236,7 @@ class Desk(GuardedApp[State]):
             if message.final:
                 self._look_for_lesson()
 
-    def on_rates_known(self, message: RatesKnown) -> None:
+    def on_rates_known(self, message: "RatesKnown") -> None:
         """The plan that ran has its own speed from now on: it moves no tensor, so it shows at once."""
         state = replace(self.state, rates=message.rates)
         if state.plan is not None:
@@ -230,7 +244,7 @@ class Desk(GuardedApp[State]):
             state = state.with_plan(plan, state.working == "")
         self.become(state)
 
-    def on_rows_ready(self, message: RowsReady) -> None:
+    def on_rows_ready(self, message: "RowsReady") -> None:
         """Rows of the table."""
         if message.generation == self.state.generation:
             rows = message.rows
@@ -256,19 +270,19 @@ class Desk(GuardedApp[State]):
         more = [p for p in ALL_PAIRS if p not in there]
         self.work("the table of all pairs", lambda: square(plan, wanted[0], more, contexts, self.post_message, superseded))
 
-    def on_square_ready(self, message: SquareReady) -> None:
+    def on_square_ready(self, message: "SquareReady") -> None:
         """More of all pairs; those of an earlier plan stay until there are new ones."""
         if message.generation == self.state.generation:
             known = {r.pair: r for r in (*self.state.square, *message.rows, *self.state.rows)}
             rows = tuple(advised([known[p] for p in ALL_PAIRS if p in known]))
             self.become(replace(self.state, square=rows, square_contexts=self.state.square_contexts or message.contexts))
 
-    def on_plan_failed(self, message: PlanFailed) -> None:
+    def on_plan_failed(self, message: "PlanFailed") -> None:
         """What was asked cannot be, or the work on it broke."""
         if message.generation == self.state.generation:
             self.become(self.state.without_answer(message.text))
 
-    def on_notice(self, message: Notice) -> None:
+    def on_notice(self, message: "Notice") -> None:
         """A worker's sentence."""
         self.notice(message.text)
 
@@ -278,14 +292,14 @@ class Desk(GuardedApp[State]):
         devices = self.state.request.machine.devices
         self.work("reading the memory in use", lambda: poll_live(devices), LiveFailed)
 
-    def on_live_polled(self, message: LivePolled) -> None:
+    def on_live_polled(self, message: "LivePolled") -> None:
         """Memory in use now, of the devices on the screen."""
         if message.devices != self.state.request.machine.devices:
             return
         state = self.state.with_live(message.live, message.problem, message.held)
         self.become(replace(state, history=()) if self.lean else state)  # no sparklines there
 
-    def on_live_failed(self, message: LiveFailed) -> None:
+    def on_live_failed(self, message: "LiveFailed") -> None:
         """Figures of the start are shown until it can be read again."""
         if self._live_timer is not None:
             self._live_timer.pause()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kvtui.server.log.follow import LEVELS, Level, LogLine, matching
+from kvtui.server.log.lines import LEVELS, Level, LogLine, matching
 
 KEPT_LINES = 20_000
 _TIMES = re.compile(r"  \(x\d+\)$")

@@ -3,24 +3,41 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvtui.base.findings import KvtuiError
+from kvtui.base.late import Late
 from kvtui.flags.cache_types import ALL_PAIRS
 from kvtui.report.columns import FILTERS
-from kvtui.report.configuration import configuration, configuration_lines
-from kvtui.report.guide_text import guide_lines
-from kvtui.tasks.config import write_config
-from kvtui.tasks.kept_options import options_of, with_profile
 from kvtui.tasks.last_request import described
-from kvtui.tasks.profiles import Profile, delete_profile, profiles, save_profile, settings
 from kvtui.tui.draw.matrix import said_name
 from kvtui.tui.draw.pair_page import pair_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt, Question
 from kvtui.tui.lines import line
 from kvtui.tui.server.using import ServerDesk
 from kvtui.tui.table_view import LEAST, TableView
-from kvtui.tui.work.messages import GuideReady
-from kvtui.tui.work.pairs import guide_page
+
+if TYPE_CHECKING:
+    from kvtui.report.configuration import configuration, configuration_lines
+    from kvtui.report.guide_text import guide_lines
+    from kvtui.tasks.config import write_config
+    from kvtui.tasks.kept_options import options_of, with_profile
+    from kvtui.tasks.profiles import Profile, delete_profile, profiles, save_profile, settings
+    from kvtui.tui.work.messages import GuideReady
+    from kvtui.tui.work.pairs import guide_page
+else:  # not needed by the first screen
+    configuration = Late("kvtui.report.configuration", "configuration")
+    configuration_lines = Late("kvtui.report.configuration", "configuration_lines")
+    guide_lines = Late("kvtui.report.guide_text", "guide_lines")
+    write_config = Late("kvtui.tasks.config", "write_config")
+    options_of = Late("kvtui.tasks.kept_options", "options_of")
+    with_profile = Late("kvtui.tasks.kept_options", "with_profile")
+    Profile = Late("kvtui.tasks.profiles", "Profile")
+    delete_profile = Late("kvtui.tasks.profiles", "delete_profile")
+    profiles = Late("kvtui.tasks.profiles", "profiles")
+    save_profile = Late("kvtui.tasks.profiles", "save_profile")
+    settings = Late("kvtui.tasks.profiles", "settings")
+    guide_page = Late("kvtui.tui.work.pairs", "guide_page")
 
 _GUIDE = "the guide to K/V types"
 _CONFIG = "kvtui.json"
@@ -92,7 +109,7 @@ class PairsDesk(ServerDesk):
         self.open_page(_GUIDE, (line(("  working out what its choices cost here", "dim")),))
         self.work("the guide", partial(guide_page, plan))
 
-    def on_guide_ready(self, message: GuideReady) -> None:
+    def on_guide_ready(self, message: "GuideReady") -> None:
         """All of it."""
         width = max(self.size.width - _PAGE_EDGE, 1)
         self.refresh_page(_GUIDE, tuple(line(f"  {text}") for text in guide_lines(message.guide, message.formula, width)))
@@ -145,14 +162,14 @@ class PairsDesk(ServerDesk):
         kept = Profile(model, options_of(self.state.here(self.state.request), self.session.options))
         self._kept(partial(save_profile, name, kept), f"profile {name} is saved")
 
-    def _ask_profile(self, name: str, profile: Profile) -> None:
+    def _ask_profile(self, name: str, profile: "Profile") -> None:
         answers = {
             "l": ("loads it", partial(self._load_profile, name, profile)),
             "d": ("deletes it", partial(self._kept, partial(delete_profile, name), f"profile {name} is deleted")),
         }
         self.ask(Question(f"profile {name}", answers))
 
-    def _load_profile(self, name: str, profile: Profile) -> None:
+    def _load_profile(self, name: str, profile: "Profile") -> None:
         model = self.session.model
         try:
             request = with_profile(self.state.request, name, profile, self.session.options, model)

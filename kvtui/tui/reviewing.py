@@ -2,18 +2,29 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
+from kvtui.base.late import Late
 from kvtui.base.shell import shell_line
 from kvtui.placement.request import Request
-from kvtui.report.review import review_lines
-from kvtui.server.process.record import is_alive
 from kvtui.tasks.last_request import described
-from kvtui.tui.draw.server_pages import folded
 from kvtui.tui.keys.asking import Prompt
 from kvtui.tui.lines import Line, line
 from kvtui.tui.what_if import WhatIfDesk
-from kvtui.tui.work.messages import NotReviewed, ReviewReady
-from kvtui.tui.work.review import Screen, review_page
+
+if TYPE_CHECKING:
+    from kvtui.report.review import review_lines
+    from kvtui.server.process.record import is_alive
+    from kvtui.tui.draw.server_pages import folded
+    from kvtui.tui.work.messages import NotReviewed, ReviewReady
+    from kvtui.tui.work.review import Screen, review_page
+else:  # not needed by the first screen
+    review_lines = Late("kvtui.report.review", "review_lines")
+    is_alive = Late("kvtui.server.process.record", "is_alive")
+    review_page = Late("kvtui.tui.work.review", "review_page")
+    folded = Late("kvtui.tui.draw.server_pages", "folded")
+    Screen = Late("kvtui.tui.work.review", "Screen")
+    NotReviewed = Late("kvtui.tui.work.messages", "NotReviewed")
 
 REVIEW = "a command, and our plan"
 _MOST_TYPED = 16_384  # characters: a long -ot for each block
@@ -42,7 +53,7 @@ class ReviewDesk(WhatIfDesk):
             "looking a command over", partial(review_page, text, pid, screen, session.options), NotReviewed, left_behind=True
         )
 
-    def on_review_ready(self, message: ReviewReady) -> None:
+    def on_review_ready(self, message: "ReviewReady") -> None:
         """What the command line prints; Enter takes what it asks for."""
         model = self.session.model_flags if message.same_model else ("-m", message.model)
         lines: list[Line] = []
@@ -51,7 +62,7 @@ class ReviewDesk(WhatIfDesk):
         asked = message.review.request.context if message.same_model else None
         self._tell(tuple(lines), None if asked is None else replace(self.state.request, context=asked))
 
-    def on_not_reviewed(self, message: NotReviewed) -> None:
+    def on_not_reviewed(self, message: "NotReviewed") -> None:
         """Why not, in the page's place."""
         self._tell(tuple(folded(message.text, self.size.width, "warning")), None)
 

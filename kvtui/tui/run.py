@@ -3,20 +3,25 @@
 import os
 import sys
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kvtui.base.exit_codes import EXIT_UNFORESEEN, by_signal
 from kvtui.base.findings import UsageError
+from kvtui.base.late import Late
 from kvtui.base.text import printable
 from kvtui.tasks.last_request import described, last_request
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.keys.commands import key_named
-from kvtui.tui.picker.app import picker
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
 from kvtui.tui.taste import known_taste
 from kvtui.tui.themes import chosen_theme, load_themes
 from kvtui.tui.work.boundary import GuardedApp, failure_sentence
+
+if TYPE_CHECKING:
+    from kvtui.tui.picker.app import picker
+else:  # not needed by the first screen
+    picker = Late("kvtui.tui.picker.app", "picker")
 
 Result = TypeVar("Result")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from kvtui.hardware.device import Machine
 from kvtui.header.address import ModelAddress
 from kvtui.placement.request import Request
-from kvtui.server.process.preflight import Address
+from kvtui.server.process.address import Address
 from kvtui.tasks.options import Options
 from kvtui.tui.keys.command import Command
 from kvtui.tui.keys.commands import COMMANDS

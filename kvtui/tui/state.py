@@ -1,18 +1,12 @@
 """What the screen shows: one frozen value; a change of a key makes a new one."""
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from kvtui.hardware.device import HostMemory, Machine
 from kvtui.hardware.holders import NOBODY, HeldNow
-from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
-from kvtui.placement.table import PairRow
-from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.log.out_of_memory import OutOfMemory
-from kvtui.server.measure.measured import Measurement
-from kvtui.server.measure.speeds import SeenRate
 from kvtui.tasks.last_request import LastRequest
-from kvtui.tasks.lessons import Lesson
 from kvtui.tui.dry_runs import DryRuns
 from kvtui.tui.keys.asking import Asking
 from kvtui.tui.keys.command import PAGE, Command, When
@@ -24,6 +18,15 @@ from kvtui.tui.log_view import LogView
 from kvtui.tui.session import NO_FILE
 from kvtui.tui.table_view import TableView
 from kvtui.tui.watched import Watched
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.placement.table import PairRow
+    from kvtui.server.binary.inspect import ServerBinary
+    from kvtui.server.log.out_of_memory import OutOfMemory
+    from kvtui.server.measure.measured import Measurement
+    from kvtui.server.measure.speeds import SeenRate
+    from kvtui.tasks.lessons import Lesson
 
 SEARCHING, IMPROVING = "searching", "improving"
 HISTORY_SAMPLES = 40  # of the memory in use: a minute
@@ -89,7 +92,7 @@ class Asked:
     """What a change can be taken back to: a request, and the measurements that its plan counts."""
 
     request: Request
-    known: tuple[Measurement, ...]
+    known: tuple["Measurement", ...]
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class KeptPlan:
     """A plan put aside, to be held against what follows."""
 
     asked: Asked
-    plan: Plan
+    plan: "Plan"
 
 
 @dataclass(frozen=True)
@@ -105,22 +108,22 @@ class State:
     """Everything the screen is drawn from."""
 
     request: Request
-    known: tuple[Measurement, ...] = ()  # what the plan counts
-    newer: tuple[Measurement, ...] = ()  # the same and what was measured since
-    lesson: Lesson | None = None  # what `newer` would change, once that is known
-    rates: tuple[SeenRate, ...] = ()  # what servers showed here, newest first
+    known: tuple["Measurement", ...] = ()  # what the plan counts
+    newer: tuple["Measurement", ...] = ()  # the same and what was measured since
+    lesson: "Lesson | None" = None  # what `newer` would change, once that is known
+    rates: tuple["SeenRate", ...] = ()  # what servers showed here, newest first
     generation: int = 0
     past: tuple[Asked, ...] = ()  # undo, the newest last
     future: tuple[Asked, ...] = ()  # redo, the next one last
     running: LastRequest | None = None  # what the server that runs this model was asked for
-    no_room: OutOfMemory | None = None  # why the last load ended
+    no_room: "OutOfMemory | None" = None  # why the last load ended
     other: LastRequest | None = None  # what was on the screen when `running` came there
-    plan: Plan | None = None
-    before: Plan | None = None  # of the last change: what lies elsewhere since is marked until the next key
-    rows: tuple[PairRow, ...] = ()
+    plan: "Plan | None" = None
+    before: "Plan | None" = None  # of the last change: what lies elsewhere since is marked until the next key
+    rows: tuple["PairRow", ...] = ()
     rows_of: int = 0  # the generation that `rows` answer
     rows_complete: bool = False
-    square: tuple[PairRow, ...] = ()  # all pairs, as they come
+    square: tuple["PairRow", ...] = ()  # all pairs, as they come
     square_contexts: bool = False  # with the largest contexts
     square_asked: tuple[int, bool] = (0, False)  # the generation that `square` is for, and whether contexts were asked for
     commands: tuple[Command, ...] = COMMANDS  # with the keys of the person's config
@@ -140,7 +143,7 @@ class State:
     polls: int = 0  # all that there were
     server: ServerView = field(default_factory=ServerView)
     log: LogView = field(default_factory=LogView)
-    binaries: tuple[ServerBinary, ...] = ()  # llama-servers that can be used, the chosen first
+    binaries: tuple["ServerBinary", ...] = ()  # llama-servers that can be used, the chosen first
     dry_runs: DryRuns = field(default_factory=DryRuns)
     declined: tuple[str, ...] = ()  # sentences on those that cannot
     launch_waits: bool = False  # a launch was asked for while its plan was being made
@@ -161,7 +164,7 @@ class State:
         """What undo comes back to."""
         return Asked(self.request, self.known)
 
-    def knowing(self, known: tuple[Measurement, ...]) -> "State":
+    def knowing(self, known: tuple["Measurement", ...]) -> "State":
         """Plans count these, those of undo and redo too."""
         past, future = (tuple(replace(a, known=known) for a in stack) for stack in (self.past, self.future))
         return replace(self, known=known, newer=known, lesson=None, past=past, future=future)
@@ -227,7 +230,7 @@ class State:
         return self.request.context.type_k, self.request.context.type_v
 
     @property
-    def pairs(self) -> tuple[PairRow, ...]:
+    def pairs(self) -> tuple["PairRow", ...]:
         """What the table has: the pairs worth a look, or all that there are where they are wanted and known."""
         return self.square if self.view.all_pairs and self.square else self.rows
 
@@ -254,7 +257,7 @@ class State:
             before=here.plan,
         )
 
-    def with_plan(self, plan: Plan, final: bool) -> "State":
+    def with_plan(self, plan: "Plan", final: bool) -> "State":
         """The answer to the request, or a better one; A too, where it was asked the same."""
         kept = replace(self.kept, plan=plan) if self.kept is not None and self.kept.asked == self.asked else self.kept
         return replace(self, plan=plan, working="" if final else IMPROVING, kept=kept)

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from kvtui.cache.quality import LABELS, Label
+from kvtui.cache.labels import LABELS, Label
 from kvtui.placement.goals import GOALS, Goal
-from kvtui.placement.table import PairRow
 from kvtui.report.columns import COLUMNS, Column, column, filtered
+
+if TYPE_CHECKING:
+    from kvtui.placement.table import PairRow
 
 LEAST: tuple[Label, ...] = tuple([label for _, label in LABELS[1:]])  # "as f16" and what is worse; all but the worst
 SORTABLE = tuple(c for c in COLUMNS if c.order is not None)
@@ -44,7 +47,7 @@ class TableView:
         kept = tuple(x for x in self.only if x != name)
         return replace(self, only=kept if name in self.only else (*self.only, name))
 
-    def rows(self, every: Sequence[PairRow], chosen: tuple[str, str]) -> list[PairRow]:
+    def rows(self, every: Sequence["PairRow"], chosen: tuple[str, str]) -> list["PairRow"]:
         """The pairs as they are shown. The chosen one is shown whatever the filters say."""
         kept = {r.pair for r in filtered(every, self.only, self.least)} | {chosen}
         rows = [r for r in every if r.pair in kept]

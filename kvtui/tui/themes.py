@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 from rich.errors import StyleSyntaxError
@@ -80,6 +81,7 @@ class Theme:
         return self.styles["weights"].color != self.styles["kv"].color
 
 
+@lru_cache(maxsize=32)
 def parse_theme(text: str) -> Theme:
     """A theme file's content, checked. Raises ThemeError."""
     try:

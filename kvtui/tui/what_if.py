@@ -3,14 +3,20 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
+from kvtui.base.late import Late
 from kvtui.base.sizes import gib
-from kvtui.hardware.cards import all_cards
 from kvtui.tui.draw.amounts import short_card
 from kvtui.tui.keys.asking import Choice, Menu
 from kvtui.tui.keys.changes import Change
 from kvtui.tui.keys.what_if import HERE, Had, as_had, with_card, without_device
 from kvtui.tui.pairs import PairsDesk
+
+if TYPE_CHECKING:
+    from kvtui.hardware.cards import all_cards
+else:  # not needed by the first screen
+    all_cards = Late("kvtui.hardware.cards", "all_cards")
 
 
 class WhatIfDesk(PairsDesk):

@@ -9,8 +9,8 @@ from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
 from kvtui.header.reader import read_header
 from kvtui.header.source import HeaderBytes
+from kvtui.memory.amounts import Estimate
 from kvtui.memory.described import describe_flags
-from kvtui.memory.estimate import Estimate
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
 from kvtui.placement.plan import quick_plan

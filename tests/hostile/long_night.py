@@ -28,8 +28,8 @@ from kvtui.hardware.device import HostMemory, Machine
 from kvtui.header.shelf import Place
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
+from kvtui.server.process.address import Address
 from kvtui.server.process.ports import free_port
-from kvtui.server.process.preflight import Address
 from kvtui.server.process.record import ServerRecord, is_alive
 from kvtui.server.process.start import ServerProcess, survivors
 from kvtui.tui.app import KvtuiApp

@@ -15,8 +15,8 @@ from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import HostMemory, Machine
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
+from kvtui.server.process.address import Address
 from kvtui.server.process.ports import free_port
-from kvtui.server.process.preflight import Address
 from kvtui.server.process.record import KEY
 from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.exporting import FORMATS as FORMS

@@ -18,8 +18,8 @@ from kvtui.hardware.ram import host_memory
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
 from kvtui.server.http.client import ServerClient, ServerError
+from kvtui.server.process.address import Address
 from kvtui.server.process.ports import free_port
-from kvtui.server.process.preflight import Address
 from kvtui.server.program.marks import process_identity
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.session import Session

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvtui.server.process.address import Address
 from kvtui.server.process.ports import free_port
-from kvtui.server.process.preflight import Address
 
 MIB = 2**20
 HELP = """\

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kvtui.server.log.follow import LogLine
+from kvtui.server.log.lines import LogLine
 from kvtui.tasks.demo import demo_request
 from kvtui.tui.app import KvtuiApp
 from kvtui.tui.keys.command import EVERYWHERE, PAGE, Command

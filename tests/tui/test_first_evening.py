@@ -1,5 +1,6 @@
 """What a person meets on the first evening: keys in, the screen out, on a small model and a simulated machine."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.conftest import HeaderArchive
 from tests.tui.waiting import until
 
 SMALL, LARGE = (80, 24), (160, 45)
+PAIR = re.compile(r"│[* ][> ] \w+ +\w+ +[\d.]+ [KMG]iB ")
 TITLES = (" 1 memory", " 2 K/V cache", " 3 placement", " 4 log")
 
 
@@ -78,7 +80,19 @@ async def test_the_footer_names_the_keys_that_act_here(session: Session, pane: s
             assert text in footer(app)
         assert "S stress" not in footer(app)
         app.become(replace(app.state, server=ServerView("ready", running=True, ready=True)))
-        for text in [*own, "x stop", "d actual", "S stress", "T prompt", "E export", "B binary", "o open", "u undo"]:
+        for text in [
+            *own,
+            "x stop",
+            "d actual",
+            "S stress",
+            "T ask",
+            "E export",
+            "B binary",
+            "o open",
+            "u undo",
+            "? help",
+            "q quit",
+        ]:
             assert text in footer(app)
         assert all(len(row) <= SMALL[0] for row in app.screen_text().splitlines())
 
@@ -295,5 +309,7 @@ async def test_eight_gpus_have_a_line_each_and_more_are_folded(session: Session,
             assert folded in app.screen_text()
             assert any(row.startswith("│ RAM ") for row in rows)
             assert titles(app) == list(TITLES[:3])
+            if pane != "3":  # the map in focus has its lines
+                assert sum(bool(PAIR.match(row)) for row in rows) >= 5
             assert sum("f16 " in row for row in rows)  # a pair, and the map
             assert any(row.startswith("│ ffn ") for row in rows)

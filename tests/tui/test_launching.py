@@ -12,7 +12,7 @@ from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Device, HostMemory, Machine
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
-from kvtui.server.process.preflight import Address
+from kvtui.server.process.address import Address
 from kvtui.server.process.start import ServerProcess
 from kvtui.server.program.marks import LAUNCH_VARIABLE, marked, process_identity
 from kvtui.tui.app import KvtuiApp

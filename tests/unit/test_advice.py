@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from kvtui.base.findings import KvtuiError, UsageError
+from kvtui.cache.labels import RANKS
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
 from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header
-from kvtui.placement.advice import GOALS, RANKS, advice, advised, dominates, recommended
+from kvtui.placement.advice import GOALS, advice, advised, dominates, recommended
 from kvtui.placement.plan import Plan, quick_plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import PairRow, pair_rows

@@ -13,7 +13,8 @@ from kvtui.flags.read import parse_flags
 from kvtui.hardware.device import CPU, Device, HostMemory, Machine
 from kvtui.header.reader import Header
 from kvtui.memory.assign import assign
-from kvtui.memory.beside import Beside, BesideModel
+from kvtui.memory.beside.files import Beside
+from kvtui.memory.beside.loaded import BesideModel
 from kvtui.memory.beside.projector import NO_TOKENS
 from kvtui.memory.corrections import Learned
 from kvtui.memory.estimate import estimate

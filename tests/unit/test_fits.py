@@ -2,7 +2,7 @@
 
 from kvtui.base.sizes import GIB
 from kvtui.hardware.device import Device, HostMemory, Machine
-from kvtui.memory.estimate import DeviceMemory, Estimate, HostUse
+from kvtui.memory.amounts import DeviceMemory, Estimate, HostUse
 from kvtui.memory.fits import capacities, lacking
 
 

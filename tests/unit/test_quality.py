@@ -7,7 +7,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from kvtui.cache.quality import LABELS, Figure, all_figures, quality, rotated
+from kvtui.cache.labels import LABELS
+from kvtui.cache.quality import Figure, all_figures, quality, rotated
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header

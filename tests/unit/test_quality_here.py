@@ -8,8 +8,9 @@ import pytest
 
 from kvtui.base.findings import UsageError
 from kvtui.cache.divergence import Divergence, Likeliest
+from kvtui.cache.labels import HERE
 from kvtui.cache.measured_here import MeasuredHere
-from kvtui.cache.quality import HERE, quality
+from kvtui.cache.quality import quality
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import Machine
 from kvtui.hardware.simulated import parse_devices, parse_ram
@@ -31,7 +32,8 @@ from kvtui.server.measure.quality_kept import (
     recall_pair,
     recall_reference,
 )
-from kvtui.tasks.quality import bundled_text, given_text, own_flags, parse_pair, with_measured, without_types
+from kvtui.tasks.quality import bundled_text, given_text, own_flags, parse_pair, without_types
+from kvtui.tasks.quality_here import with_measured
 
 Headers = Mapping[str, Header]
 SETTING = Setting("b10434@1", "llama/x/1", (("CUDA0", "RTX 3090"),), ("-c", "2048"), "digest", 128)

@@ -6,8 +6,8 @@ from typing import Any
 from kvtui.flags.context import ContextParams
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import HostMemory, Machine, NumaNode
+from kvtui.memory.amounts import HostUse
 from kvtui.memory.described import describe_flags
-from kvtui.memory.estimate import HostUse
 from kvtui.memory.ram_notes import ram_notes
 from kvtui.model.load import load_model
 from kvtui.placement.plan import quick_plan

@@ -3,10 +3,11 @@
 import unicodedata
 
 import pytest
+import wcwidth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvtui.base.text import printable
+from kvtui.base.text import columns, printable
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,11 @@ from kvtui.base.text import printable
 )
 def test_known_cases(raw: str, shown: str) -> None:
     assert printable(raw) == shown
+
+
+def test_columns_are_those_of_wcwidths_table() -> None:
+    for code in (*range(0x20, 0x7F), *range(0xA0, 0x3000)):
+        assert columns(chr(code)) == max(wcwidth.wcwidth(chr(code)), 0), hex(code)
 
 
 def test_limit_ends_with_an_ellipsis() -> None:

@@ -14,6 +14,7 @@ from kvtui.memory.estimate import estimate
 from kvtui.model.load import model_from_header
 from kvtui.placement.plan import Plan, quick_plan
 from kvtui.placement.request import Pin, Request
+from kvtui.placement.unused import named
 
 SMALL, LARGE = "llama-3.1-8b-q4_k_m", "qwen3-30b-a3b-q4_k_m"
 
@@ -26,6 +27,12 @@ def planned(headers: Mapping[str, Header], name: str, devices: tuple[str, ...], 
 
 def opened(plan: Plan) -> str | None:
     return plan.argv[plan.argv.index("-dev") + 1] if "-dev" in plan.argv else None
+
+
+def test_many_in_a_row_are_named_by_the_first_and_the_last() -> None:
+    assert named([f"CUDA{i}" for i in range(1, 16)]) == "CUDA1 to CUDA15"
+    assert named(["CUDA0", "CUDA2", "CUDA3", "CUDA5", "CUDA6", "CUDA7", "RPC8"]) == "CUDA0, CUDA2, CUDA3, CUDA5 to CUDA7, RPC8"
+    assert named(["CUDA9", "CUDA10", "CUDA11", "GPU"]) == "CUDA9 to CUDA11, GPU"
 
 
 @pytest.mark.parametrize(("pins", "used"), [((), 0), ((Pin("blk", "CUDA1"),), 1)])

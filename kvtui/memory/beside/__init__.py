@@ -1,9 +1,4 @@
 """What llama-server loads beside the model and its context: an MTP context, a draft model, a projector.
 
 Each is a part of its own on every device that it takes memory of: mtp.py, draft.py and projector.py find them, loaded.py puts
-them together for one placement of the model."""
-
-from kvtui.memory.beside.loaded import Beside, BesideModel
-from kvtui.memory.beside.part import Part
-
-__all__ = ["Beside", "BesideModel", "Part"]
+them together for one placement of the model; files.py is what a person names."""

@@ -1,31 +1,21 @@
 """All that is beside the model, for one placement of it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import Finding
-from kvtui.flags.beside import BesideFlags
 from kvtui.flags.context import ContextParams
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.device import Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside.draft import DraftModel, draft_context
+from kvtui.memory.beside.files import Beside
 from kvtui.memory.beside.mtp import MtpContext
 from kvtui.memory.beside.pairing import draft_misfit, draft_without_type, projector_misfit
 from kvtui.memory.beside.part import Part
 from kvtui.memory.beside.projector import ProjectorMemory
-from kvtui.model.projector import Projector
 from kvtui.model.spec import ModelSpec
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What a person loads beside the model: the flags, and the headers of the files that they name."""
-
-    flags: BesideFlags = field(default_factory=BesideFlags)
-    draft: ModelSpec | None = None
-    projector: Projector | None = None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,8 @@
 """How far buffers grow over the context, for one placement: as long as every comparison that the allocator makes comes out the
 same, it decides the same, and where each tensor ends is on a line."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kvtui.memory.compute.alloc import ENDLESS, Plan, fill
 
@@ -35,23 +32,33 @@ class Course:
         tables = {a: [-(-size // a) * a for size in sizes] for a in set(self.alignments)}
         buffers = [_Lined(same, tables[a], self.more) for a in self.alignments]
         fill(replace(self.plan, sizes=sizes), buffers)
-        ends = tuple([(np.array(b.ends), np.array(b.ends_more)) for b in buffers])
-        return _Piece(max(step - same.down, 0), step, min(step + same.up, self.last), ends)
+        first, last = max(step - same.down, 0), min(step + same.up, self.last)
+        return _Piece(first, last, tuple([_highest(b.ends, step - first, last - first) for b in buffers]))
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """From step `first` to `last` the allocator decides as at step `at`. `ends`: of each buffer's tensors, and how much they
-    grow a step."""
+    """From step `first` to `last` the allocator decides the same. `ends`: of each buffer's tensors that may end it, where they
+    end at `first`, and how much that grows a step."""
 
     first: int
-    at: int
     last: int
-    ends: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+    ends: tuple[tuple[tuple[int, int], ...], ...]
 
     def peaks(self, step: int) -> list[int]:
         """Bytes of every buffer."""
-        return [int((ends + more * (step - self.at)).max(initial=0)) for ends, more in self.ends]
+        return [max([end + more * (step - self.first) for end, more in ends], default=0) for ends in self.ends]
+
+
+def _highest(ends: Collection[tuple[int, int]], at: int, steps: int) -> tuple[tuple[int, int], ...]:
+    """Of lines (value at step `at`, growth) those that no other is above from step 0 to `steps`, as (value at 0, growth)."""
+    kept: list[tuple[int, int]] = []
+    highest = -1
+    for start, more in sorted({(end - more * at, more) for end, more in ends}, reverse=True):
+        if start + more * steps > highest:
+            highest = start + more * steps
+            kept.append((start, more))
+    return tuple(kept)
 
 
 @dataclass
@@ -92,8 +99,7 @@ class _Lined:
         self.same, self.table, self.more = same, table, more
         self.offsets, self.offsets_more = [0], [0]
         self.sizes, self.sizes_more = [ENDLESS], [0]
-        self.ends: list[int] = []
-        self.ends_more: list[int] = []
+        self.ends: set[tuple[int, int]] = set()  # and how much they grow a step
 
     def take(self, t: int, _: int) -> tuple[int, int]:
         """Where `t` goes: best fit among the holes, else the end."""
@@ -120,8 +126,7 @@ class _Lined:
             if best < last:
                 sizes[best] -= size
                 grows[best] -= more
-        self.ends.append(offset + size)
-        self.ends_more.append(grown + more)
+        self.ends.add((offset + size, grown + more))
         return offset, grown
 
     def hand_on(self, address: tuple[int, int], old: int, new: int) -> None:

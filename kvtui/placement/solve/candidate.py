@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kvtui.hardware.device import CPU
-from kvtui.memory.estimate import Estimate, estimate
+from kvtui.memory.amounts import Estimate
+from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import lacking
 from kvtui.placement.solve.problem import Problem
 from kvtui.placement.solve.yardstick import Score, score

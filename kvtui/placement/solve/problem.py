@@ -12,7 +12,7 @@ from kvtui.flags.patterns import compiled
 from kvtui.hardware.backends import HOST, backend_of
 from kvtui.hardware.device import CPU, Device, Machine
 from kvtui.memory.assignment import Assignment, default_place, opened_of, split_of
-from kvtui.memory.beside import BesideModel
+from kvtui.memory.beside.loaded import BesideModel
 from kvtui.memory.compute import ComputeModel, Engine
 from kvtui.memory.one_buffer import smallest_limit
 from kvtui.memory.weights import EMBEDDING, padded_bytes

@@ -3,18 +3,15 @@
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from kvtui.base.parse import parse_json
 from kvtui.base.secrets import without
 from kvtui.base.text import printable
 from kvtui.server.log.bounds import FIRST_LIMIT_BYTES, before, beginning, mark_of
-
-Level = Literal["error", "warning", "info", "debug"]
-LEVELS: tuple[Level, ...] = ("error", "warning", "info", "debug")
+from kvtui.server.log.lines import Level, LogLine
 
 # common/log.cpp, common_log_entry::print: "M.SS.mmm.uuu L text"; both parts are optional.
 _PREFIX = re.compile(r"(?:\d+\.\d\d\.\d{3}\.\d{3} )?([EWID]) ")
@@ -33,15 +30,6 @@ READ_LIMIT_BYTES = 2**18  # at most this much a call,
 READ_LIMIT_LINES = 4000  # and at most so many lines: some 50 ms of work
 FINISH_ROUNDS = 64  # reads of what an ended writer left, before the rest is jumped over too
 BACKLOG_LIMIT_BYTES = 8 * 2**20  # what waits beyond this is jumped over, so that the newest is shown
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """One line: its number in the log (from 1; 0 for kvtui's own remark), level and printable text."""
-
-    number: int
-    level: Level
-    text: str
 
 
 def level_of(text: str) -> Level:
@@ -82,13 +70,6 @@ def first_lines(path: Path, limit_bytes: int = FIRST_LIMIT_BYTES) -> Iterator[st
                 yield parse_line(raw).text
     except OSError:
         return
-
-
-def matching(lines: Iterable[LogLine], least: Level = "debug", words: str = "") -> list[LogLine]:
-    """Lines of at least this level that hold `words`, whatever their case."""
-    shown = LEVELS[: LEVELS.index(least) + 1]
-    wanted = words.casefold()
-    return [line for line in lines if line.level in shown and wanted in line.text.casefold()]
 
 
 @dataclass

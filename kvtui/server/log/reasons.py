@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kvtui.server.log.breakdown import LoggedMemory, device_of_buffer, genuine, logged_memory
-from kvtui.server.log.follow import LogLine
+from kvtui.server.log.lines import LogLine
 from kvtui.server.log.own import FAILED, MIB, of_failed_load, of_serving
 
 TELLING_LINES = 6

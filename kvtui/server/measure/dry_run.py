@@ -30,7 +30,8 @@ from kvtui.server.log.breakdown import (
     is_table,
     logged_memory,
 )
-from kvtui.server.log.follow import LINE_LIMIT_BYTES, LogLine, parse_line
+from kvtui.server.log.follow import LINE_LIMIT_BYTES, parse_line
+from kvtui.server.log.lines import LogLine
 from kvtui.server.log.own import FAILED, START
 from kvtui.server.log.own import MIB as LOGGED_MIB
 from kvtui.server.log.reasons import explain, telling

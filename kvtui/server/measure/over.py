@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from kvtui.base.findings import Finding
 from kvtui.base.sizes import mib
 from kvtui.hardware.device import Machine
-from kvtui.memory.estimate import DeviceMemory, Estimate
+from kvtui.memory.amounts import DeviceMemory, Estimate
 from kvtui.server.log.breakdown import MIB, Parts
 from kvtui.server.measure.dry_run import DryRun
 

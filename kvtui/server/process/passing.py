@@ -12,7 +12,8 @@ from kvtui.base.findings import KvtuiError
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.http.client import ServerClient, ServerError
-from kvtui.server.log.follow import LINE_LIMIT_BYTES, LogLine, parse_line
+from kvtui.server.log.follow import LINE_LIMIT_BYTES, parse_line
+from kvtui.server.log.lines import LogLine
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.process.ports import free_port
 from kvtui.server.process.start import server_command

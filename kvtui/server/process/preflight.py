@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kvtui.base.sizes import mib
 from kvtui.hardware.device import Device
@@ -131,16 +131,3 @@ def shortages(needs: Needs, gpus: Sequence[nvml.Gpu], listed: Mapping[str, int],
 def new_key() -> str:
     """An API key for a server that others can reach."""
     return secrets.token_urlsafe(KEY_BYTES)
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a server is to listen, and further arguments a person wants it to have. `port` None: where it listens by itself."""
-
-    port: int | None = None
-    host: str = "127.0.0.1"
-    args: tuple[str, ...] = field(default=())
-
-    def port_of(self, binary: ServerBinary) -> int:
-        """The port to listen on, which differs between builds where none was asked for."""
-        return self.port or binary.port

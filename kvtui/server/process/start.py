@@ -18,7 +18,8 @@ from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.log.bounds import Bounded
 from kvtui.server.log.cells import CacheCells, cache_cells
-from kvtui.server.log.follow import LogLine, LogTail, first_lines
+from kvtui.server.log.follow import LogTail, first_lines
+from kvtui.server.log.lines import LogLine
 from kvtui.server.log.reasons import explain, telling
 from kvtui.server.process.record import (
     KEY,

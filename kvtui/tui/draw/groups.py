@@ -1,10 +1,13 @@
 """Tensors of a block by what they do: the rows of the map."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kvtui.hardware.device import CPU
 from kvtui.model.spec import Tensor
-from kvtui.placement.plan import Plan
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 KV, OUTPUT, ATTENTION, NORMS = "K/V", "output", "attention", "norms"
 # what a tensor's name has in it, the first that matches; what matches none belongs to the block's mixing
@@ -45,7 +48,7 @@ def device_letter(index: int) -> str:
     return IN_RAM if index == CPU else LETTERS[index % len(LETTERS)]
 
 
-def map_rows(plan: Plan, whole: bool) -> list[MapRow]:
+def map_rows(plan: "Plan", whole: bool) -> list[MapRow]:
     """`whole`: every group that the model has; else where blocks live, and where what may move is."""
     blocks = len(plan.assignment.layer_devices)
     found: dict[str, list[set[int]]] = {}

@@ -25,6 +25,11 @@ class LinesPane(Widget):
         self._lines: tuple[Line, ...] = ()
         self._styles: dict[str, Style] = {}
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it has lines to show."""
+        return bool(self._lines)
+
     def use_styles(self, styles: dict[str, Style]) -> None:
         """Another theme: everything is drawn anew."""
         self._styles = dict(styles)
@@ -56,7 +61,9 @@ class LinesPane(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One line as a strip of exactly the pane's width."""
-        width = self.size.width
+        width, height = self.size
+        if width and not self._lines:  # the first frame comes before the event that tells the size
+            self._lines = self._draw(width, height)
         return Strip([Segment(t, self._style(s)) for t, s in fit(self._line(self._lines, y), width)], width)
 
     def _style(self, name: str) -> Style:

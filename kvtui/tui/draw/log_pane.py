@@ -1,12 +1,15 @@
 """The server's log: what is watched of it, then the newest lines that have room, long ones folded and not cut."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from kvtui.server.log.follow import LogLine
 from kvtui.tui.draw.room import Room
 from kvtui.tui.draw.watched import watched_lines
 from kvtui.tui.lines import Line, line, wrapped
 from kvtui.tui.state import State
+
+if TYPE_CHECKING:
+    from kvtui.server.log.lines import LogLine
 
 _STYLES = {"error": "error", "warning": "warning"}
 
@@ -36,7 +39,7 @@ def _log(state: State, room: Room) -> list[Line]:
     return lines[-room.height :]
 
 
-def _folded(entry: LogLine, room: Room) -> list[Line]:
+def _folded(entry: "LogLine", room: Room) -> list[Line]:
     style = _STYLES.get(entry.level, "text")
     parts = wrapped(entry.text, room.width - 3, room.height) or [""]
     return [line((f" {'  ' if i else ''}{part}", style)) for i, part in enumerate(parts)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from kvtui.base.build import Build
 from kvtui.base.sizes import amount
@@ -11,11 +12,13 @@ from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.memory.refusals import refusals
 from kvtui.model.spec import ModelSpec
-from kvtui.placement.table import PairRow
 from kvtui.report.columns import COMING, NONE, Column, column
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, line
 from kvtui.tui.state import State
+
+if TYPE_CHECKING:
+    from kvtui.placement.table import PairRow
 
 _LABEL, _CELL = 8, 3
 MATRIX_WIDTH = _LABEL + _CELL * len(CACHE_TYPES) + 1
@@ -107,7 +110,7 @@ def _of_bytes(sizes: Mapping[Pair, int | None], shown: Column, size: int) -> dic
     return {p: text(n) for p, n in sizes.items()}
 
 
-def _text(row: PairRow, reference: PairRow | None, shown: Column, size: int, none: str) -> str:
+def _text(row: "PairRow", reference: "PairRow | None", shown: Column, size: int, none: str) -> str:
     value = shown.value(row)
     if not row.accepted or value is None:
         return NONE if not row.accepted else none

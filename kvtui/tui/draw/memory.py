@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kvtui.base.sizes import GIB, MIB, amount
+from kvtui.memory.amounts import DeviceMemory, HostUse
 from kvtui.memory.device_notes import missed
-from kvtui.memory.estimate import DeviceMemory, HostUse
 from kvtui.tui.draw.amounts import share, short_card
 from kvtui.tui.draw.bars import bar, legend, sparkline
 from kvtui.tui.draw.on_card import card_lines

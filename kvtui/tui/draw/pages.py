@@ -2,7 +2,9 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from kvtui.base.late import Late
 from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, mib
 from kvtui.flags.patterns import compiled
@@ -13,8 +15,16 @@ from kvtui.tui.keys.command import EVERYWHERE, PAGE, PANE_NAMES, Command, shown_
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
 
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.report.formulas import explain_lines
+    from kvtui.report.peaks import Peaks, largest_first
+else:  # not needed by the first screen
+    explain_lines = Late("kvtui.report.formulas", "explain_lines")
+    largest_first = Late("kvtui.report.peaks", "largest_first")
 
-def command_text(plan: Plan, model_flags: Sequence[str]) -> str:
+
+def command_text(plan: "Plan", model_flags: Sequence[str]) -> str:
     """The command as a shell takes it, fit for a terminal whatever is in the file's name."""
     env = "".join(f"{k}={shell_word(v)} " for k, v in plan.env)
     return env + shell_line(["llama-server", *model_flags, *plan.argv])
@@ -29,7 +39,7 @@ def plan_command(state: State, width: int) -> list[Line]:
     return [line(f" {'  ' if i else ''}{part}") for i, part in enumerate(parts)]
 
 
-def command_page(plan: Plan, model_flags: Sequence[str], width: int) -> tuple[Line, ...]:
+def command_page(plan: "Plan", model_flags: Sequence[str], width: int) -> tuple[Line, ...]:
     """The command, folded, and what each override matches."""
     text = command_text(plan, model_flags)
     step = max(width - 4, 20)
@@ -47,7 +57,7 @@ def command_page(plan: Plan, model_flags: Sequence[str], width: int) -> tuple[Li
     return tuple(lines)
 
 
-def explain_page(state: State, width: int, peaks: Peaks | None = None) -> tuple[Line, ...]:
+def explain_page(state: State, width: int, peaks: "Peaks | None" = None) -> tuple[Line, ...]:
     """Formulas of the cache, the basis of the compute figures, the server's own where it runs, and what is alive at each
     peak; `peaks`: None while a worker derives them."""
     formulas = explain_lines(state.request.model, state.request.context, state.request.beside.flags)
@@ -70,7 +80,7 @@ def explain_page(state: State, width: int, peaks: Peaks | None = None) -> tuple[
     return tuple(lines)
 
 
-def _peaks(peaks: Peaks | None) -> list[Line]:
+def _peaks(peaks: "Peaks | None") -> list[Line]:
     if peaks is None:
         return [line(("  what is alive when a compute buffer is largest: being derived", "dim"))]
     if not peaks:

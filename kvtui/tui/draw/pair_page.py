@@ -1,17 +1,22 @@
 """What is known of one pair of K/V types, in sentences: on its line in the table's pane, and all of it as a page."""
 
-from kvtui.cache.quality import Figure, Kin
+from typing import TYPE_CHECKING
+
 from kvtui.placement.advice import advice
 from kvtui.placement.goals import GOALS
-from kvtui.placement.table import PairRow
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
+
+if TYPE_CHECKING:
+    from kvtui.cache.labels import Kin
+    from kvtui.cache.quality import Figure
+    from kvtui.placement.table import PairRow
 
 _NEAREST = 2  # figures on the pane; the page has all
 Told = list[tuple[str, str]]  # (a sentence, its style)
 
 
-def about_pair(row: PairRow) -> Told:
+def about_pair(row: "PairRow") -> Told:
     """What beats it, why its label is what it is, and the nearest figures that somebody measured."""
     told: Told = []
     if row.dominated_by is not None:
@@ -21,12 +26,12 @@ def about_pair(row: PairRow) -> Told:
     return told + [(figure_text(figure, kin), "dim") for figure, kin in row.quality.figures[:_NEAREST]]
 
 
-def figure_text(figure: Figure, kin: Kin) -> str:
+def figure_text(figure: "Figure", kin: "Kin") -> str:
     """A figure with how near its model is, that model, and who measured it."""
     return f"{figure.metric} {figure.value:g}, {kin}: {figure.model} ({figure.source})"
 
 
-def pair_page(state: State, row: PairRow) -> tuple[Line, ...]:
+def pair_page(state: State, row: "PairRow") -> tuple[Line, ...]:
     """The advice for each goal, and all that is known of the selected pair."""
     lines = []
     if state.plan is not None:

@@ -1,12 +1,15 @@
 """What the map says of pins, of the blocks that are marked, and of the block under the cursor."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from kvtui.hardware.device import CPU
-from kvtui.placement.plan import Plan
 from kvtui.tui.keys.pins import EXPERTS, blocks_text, movable, pinned_blocks
 from kvtui.tui.lines import Line, Span, line, wrapped
 from kvtui.tui.state import State
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 PINNED, MARKED = "^", "="
 
@@ -27,7 +30,7 @@ def pin_row(state: State, shown: range, label: int) -> list[Line]:
     return [tuple(spans)]
 
 
-def cursor_lines(state: State, plan: Plan, width: int) -> list[Line]:
+def cursor_lines(state: State, plan: "Plan", width: int) -> list[Line]:
     """A sentence on the block under the cursor, or on all that are marked."""
     layers = plan.assignment.layer_devices
     at = min(state.cursor, len(layers) - 1)

@@ -1,17 +1,20 @@
 """The map: groups down, blocks across; then the block under the cursor, speed, and what there is to say."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kvtui.base.clock import as_measured
 from kvtui.base.findings import Finding
 from kvtui.hardware.device import CPU
-from kvtui.placement.plan import Plan
 from kvtui.tui.draw.bars import joined
 from kvtui.tui.draw.groups import IN_RAM, NOTHING, SEVERAL, MapRow, device_letter, map_rows
 from kvtui.tui.draw.pinned import cursor_lines, pin_row
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, fit, line, window, wrapped
 from kvtui.tui.state import SEARCHING, State
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 LABEL = 11
 WHOLE_HEIGHT = 12  # lines inside from which every group has its row
@@ -59,7 +62,7 @@ def placement_lines(state: State, room: Room) -> list[Line]:
     return [*lines, *said]
 
 
-def _has_room_for_all(plan: Plan, room: Room) -> bool:
+def _has_room_for_all(plan: "Plan", room: Room) -> bool:
     """Whether every group has its row and every block its column."""
     storeys = _storeys(len(plan.assignment.layer_devices), room)
     return room.height >= WHOLE_HEIGHT and storeys * (len(map_rows(plan, True)) + 1) + _UNDER <= room.height
@@ -105,7 +108,7 @@ def _cell(row: MapRow, i: int, cursor: bool, moved: bool, room: Room) -> Span:
     return sign, f"{style}!" if room.solid and sign != SEVERAL else style
 
 
-def _moved(rows: list[MapRow], before: Plan | None, whole: bool) -> list[set[int]]:
+def _moved(rows: list[MapRow], before: "Plan | None", whole: bool) -> list[set[int]]:
     """The blocks of each row that lie elsewhere than before the last key."""
     if before is None:
         return [set() for _ in rows]
@@ -155,7 +158,7 @@ def _legend(state: State, room: Room) -> list[Line]:
     return [tuple(spans) for spans in lines]
 
 
-def speed_text(plan: Plan) -> str:
+def speed_text(plan: "Plan") -> str:
     """Tokens a second: the range, and what is expected at a full context."""
     speed = plan.speed
     if speed is None:

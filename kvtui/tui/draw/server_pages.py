@@ -3,17 +3,22 @@
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from kvtui.base.shell import shell_line
 from kvtui.base.sizes import mib
 from kvtui.base.text import printable
-from kvtui.server.binary.environment import ConfigFile
-from kvtui.server.http.stress import StressResult
-from kvtui.server.measure.comparison import Row
-from kvtui.server.process.record import Ended, ServerRecord
 from kvtui.tui.lines import Line, line
 
+if TYPE_CHECKING:
+    from kvtui.server.binary.environment import ConfigFile
+    from kvtui.server.http.stress import StressResult
+    from kvtui.server.measure.comparison import Row
+    from kvtui.server.process.record import Ended, ServerRecord
+
 _INDENT = "  "
+_HEADS = ("model", "context", "compute", "held", "rest")
+_KIND, _LEAST_CELL, _MOST_CELL = 10, 8, 12  # columns of predicted, dry run, actual, and of a figure
 
 
 def folded(text: str, width: int, style: str = "text", indent: str = _INDENT) -> list[Line]:
@@ -22,14 +27,14 @@ def folded(text: str, width: int, style: str = "text", indent: str = _INDENT) ->
     return [line((f"{indent}{part}", style)) for part in textwrap.wrap(printable(text), room, break_on_hyphens=False) or [""]]
 
 
-def started_at(record: ServerRecord) -> str:
+def started_at(record: "ServerRecord") -> str:
     """Local time of a launch; with its day if that is another."""
     at = time.localtime(record.launched_at)
     same = time.strftime("%Y%j", at) == time.strftime("%Y%j")
     return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", at)
 
 
-def ended_page(record: ServerRecord, ended: Ended, width: int) -> tuple[Line, ...]:
+def ended_page(record: "ServerRecord", ended: "Ended", width: int) -> tuple[Line, ...]:
     """Exit code, plain reason, its last telling lines, and where all of them are."""
     lines = folded(ended.reason or "it ended by itself, without an error", width, "error")
     lines += [line(""), line(("  exit      ", "dim"), exit_text(ended)), line(("  started   ", "dim"), started_at(record))]
@@ -41,14 +46,14 @@ def ended_page(record: ServerRecord, ended: Ended, width: int) -> tuple[Line, ..
     return tuple(lines)
 
 
-def exit_text(ended: Ended) -> str:
+def exit_text(ended: "Ended") -> str:
     """The exit code or signal."""
     if ended.exit_code is None:
         return "nobody was there to see its exit code"
     return f"signal {-ended.exit_code}" if ended.exit_code < 0 else f"code {ended.exit_code}"
 
 
-def ended_text(ended: Ended) -> str:
+def ended_text(ended: "Ended") -> str:
     """How it ended, for the status line."""
     if ended.stopped or ended.exit_code == 0:
         return "stopped"
@@ -58,7 +63,7 @@ def ended_text(ended: Ended) -> str:
     return f"ended ({code}): {ended.reason}"
 
 
-def about_page(record: ServerRecord, config: Iterable[ConfigFile], key: bool, width: int) -> tuple[Line, ...]:
+def about_page(record: "ServerRecord", config: Iterable["ConfigFile"], key: bool, width: int) -> tuple[Line, ...]:
     """A launch: address, pid, build, command, notes, and the config files that it reads by itself."""
     rows = (
         ("address", record.url),
@@ -85,31 +90,38 @@ def about_page(record: ServerRecord, config: Iterable[ConfigFile], key: bool, wi
     return tuple(lines)
 
 
-def _cells(values: Sequence[int | None]) -> str:
-    return "".join(f"{'-' if v is None else f'{v / 2**20:,.0f}':>12}" for v in values)
+def _cells(values: Sequence[int | None], size: int) -> str:
+    return "".join(f"{'-' if v is None else f'{v / 2**20:,.0f}':>{size}}" for v in values)
 
 
-def comparison_page(rows: Sequence[Row], notes: Sequence[str], width: int) -> tuple[Line, ...]:
+def comparison_page(rows: Sequence["Row"], notes: Sequence[str], width: int) -> tuple[Line, ...]:
     """Three lines a device: predicted, the dry run, actual; MiB."""
-    heads = "".join(f"{h:>12}" for h in ("model", "context", "compute", "held", "rest"))
-    lines = [line((f"  {'MiB':8}{'':10}{heads}", "dim"))]
+    label = max([len(row.name) for row in rows] + [len("MiB")]) + 1
+    size = max(_LEAST_CELL, min((width - 4 - label - _KIND) // len(_HEADS), _MOST_CELL))  # inside the page's frame
+    heads = "".join(f"{h:>{size}}" for h in _HEADS)
+    lines = [line((f"  {'MiB':{label}}{'':{_KIND}}{heads}", "dim"))]
     for row in rows:
         name = row.name
         for kind, parts in (("predicted", row.predicted), ("dry run", row.dry_run)):
             if parts is not None:
-                lines.append(line((f"  {name:8}", "strong"), f"{kind:10}{_cells((parts.model, parts.context, parts.compute))}"))
+                lines.append(
+                    line(
+                        (f"  {name:{label}}", "strong"),
+                        f"{kind:{_KIND}}{_cells((parts.model, parts.context, parts.compute), size)}",
+                    )
+                )
                 name = ""
         if row.actual is not None:
             took = row.actual
             values = (took.model, took.context, took.compute, took.held, took.rest)
-            lines.append(line((f"  {name:8}", "strong"), (f"{'actual':10}{_cells(values)}", "accent")))
+            lines.append(line((f"  {name:{label}}", "strong"), (f"{'actual':{_KIND}}{_cells(values, size)}", "accent")))
     lines.append(line(""))
     for note in notes:
         lines += folded(note, width, "dim")
     return tuple(lines)
 
 
-def stress_page(result: StressResult, width: int) -> tuple[Line, ...]:
+def stress_page(result: "StressResult", width: int) -> tuple[Line, ...]:
     """What came of a long prompt."""
     if result.passed:
         slots = f"{result.slots} slot{'s' if result.slots > 1 else ''}"

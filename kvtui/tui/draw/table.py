@@ -1,20 +1,24 @@
 """The K/V pairs: what each takes and saves, how far it reaches, how it runs, what it costs. Columns by the room there is."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kvtui.base.sizes import amount
 from kvtui.base.text import cut
 from kvtui.cache.layout import cache_layout
 from kvtui.memory.refusals import equal_types_needed
 from kvtui.placement.advice import advice
-from kvtui.placement.table import PairRow
 from kvtui.report.columns import COLUMNS, COMING, MEDIUM_WIDTH, NONE, WIDE_WIDTH, Column, Face
 from kvtui.tui.draw.pair_page import about_pair
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, Span, line, window, wrapped
 from kvtui.tui.state import State
 
+if TYPE_CHECKING:
+    from kvtui.placement.table import PairRow
+
 _ROWS_SHARE = 0.5  # of the lines under the headings: pairs that are shown before anything is said of them
+_LEAST_ROWS = 5  # of them, however few lines there are
 _ROOMY = 10  # lines inside from which there is room for remarks on the model
 _INDENT = 3  # the mark of what is recommended, the cursor, a gap
 _UP, _DOWN = "↑", "↓"
@@ -23,7 +27,7 @@ Drawn = tuple[Column, Face]
 _VERDICTS = ((MEDIUM_WIDTH, "so", 6), (WIDE_WIDTH, "verdict", 13))
 
 
-def verdict(row: PairRow, cells: int, complete: bool) -> tuple[str, str, str]:
+def verdict(row: "PairRow", cells: int, complete: bool) -> tuple[str, str, str]:
     """(a word or two on a pair at the context that is asked for, one word, its style)."""
     if not row.accepted:
         return "refused", "none", "error"
@@ -53,7 +57,8 @@ def pair_lines(state: State, room: Room) -> list[Line]:
         return lines
     selected = next((i for i, r in enumerate(rows) if r.pair == chosen), 0)
     left = room.height - len(lines)
-    said = said_lines(state, rows[selected] if rows else None, room, left - min(round(left * _ROWS_SHARE), len(rows)))
+    of_rows = min(max(round(left * _ROWS_SHARE), _LEAST_ROWS), len(rows))
+    said = said_lines(state, rows[selected] if rows else None, room, left - of_rows)
     n_ctx = state.plan.request.context.n_ctx if state.plan is not None else context.n_ctx
     cells = min(n_ctx, model.n_ctx_train * context.slots)  # no more is looked for
     for i in window(len(rows), max(room.height - len(lines) - len(said), 1), selected):
@@ -64,6 +69,12 @@ def pair_lines(state: State, room: Room) -> list[Line]:
 def columns_for(width: int) -> list[Drawn]:
     """What a table of `width` columns has room for, each with its face."""
     return [(c, face) for c in COLUMNS if (face := c.face(width)) is not None]
+
+
+def row_text(row: "PairRow", width: int, *, complete: bool) -> str:
+    """The cells of a row, without its marks and the verdict."""
+    drawn = columns_for(width)
+    return _joined(drawn, [_cell(column, face, row, complete) for column, face in drawn])
 
 
 def _verdict_for(width: int) -> tuple[int, str, int] | None:
@@ -78,7 +89,7 @@ def _heading(column: Column, face: Face, state: State, room: Room) -> str:
     return f"{face.heading[: face.width - 1]}{arrow}"
 
 
-def said_lines(state: State, row: PairRow | None, room: Room, most: int) -> list[Line]:
+def said_lines(state: State, row: "PairRow | None", room: Room, most: int) -> list[Line]:
     """The advice, then the selected pair, in `most` lines; what has no room is on a page, and the last line names its key."""
     texts: list[tuple[str, str, str]] = []
     if equal_types_needed(state.request.model) and room.height > _ROOMY:
@@ -98,20 +109,19 @@ def said_lines(state: State, row: PairRow | None, room: Room, most: int) -> list
     return [line(x) for x in lines[: max(most, 0)]]
 
 
-def _pair_line(row: PairRow, selected: bool, state: State, cells: int, width: int) -> Line:
-    drawn, judged, complete = columns_for(width), _verdict_for(width), state.pairs_complete
+def _pair_line(row: "PairRow", selected: bool, state: State, cells: int, width: int) -> Line:
+    judged, complete = _verdict_for(width), state.pairs_complete
     weak = not row.accepted or row.dominated_by is not None
     style = "cursor" if selected else "dim" if weak else "text"
     mark = f"{'*' if state.view.goal in row.recommended_for else ' '}{'>' if selected else ' '} "
-    texts = [_cell(column, face, row, complete) for column, face in drawn]
-    content: list[Span] = [(f"{mark}{_joined(drawn, texts)}", style)]
+    content: list[Span] = [(f"{mark}{row_text(row, width, complete=complete)}", style)]
     if judged:
         long, short, judgement = verdict(row, cells, complete)
         content.append(((long if judged[1] == "verdict" else short).ljust(judged[2]), style if selected else judgement))
     return tuple(content)
 
 
-def _cell(column: Column, face: Face, row: PairRow, complete: bool) -> str:
+def _cell(column: Column, face: Face, row: "PairRow", complete: bool) -> str:
     text = (face.text or column.text)(row)
     return COMING if column.slow and not complete and text == NONE else text
 

@@ -1,15 +1,18 @@
 """The tensors of the block under the cursor: type, size, and where each is."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kvtui.base.sizes import amount
-from kvtui.placement.plan import Plan
 from kvtui.report.why_here import place, why_here
 from kvtui.tui.draw.placement import place_name
 from kvtui.tui.draw.room import Room
 from kvtui.tui.keys.asking import Choice
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 _SIZE, _PLACE = 10, 7
 _MOST_NAME = 32  # columns of a name in the list
@@ -21,7 +24,7 @@ def tensors_title(state: State) -> str:
     return f"block {state.cursor}" if state.cursor < blocks else "output"
 
 
-def tensor_rows(plan: Plan) -> Iterator[Choice]:
+def tensor_rows(plan: "Plan") -> Iterator[Choice]:
     """A row a tensor that is loaded: name, type, size, where, and why there; block by block, the largest first."""
     loaded = [t for t in plan.request.model.tensors if t.loaded]
     for t in sorted(loaded, key=lambda t: (t.block is None, t.block or 0, -t.n_bytes)):

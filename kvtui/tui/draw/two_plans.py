@@ -1,15 +1,17 @@
 """Two plans beside each other: what was asked, what it comes to, each device, and the tensors that lie elsewhere."""
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from kvtui.base.sizes import amount
 from kvtui.hardware.device import CPU
-from kvtui.placement.plan import Plan
-from kvtui.placement.speed import MEASURED_HERE
 from kvtui.tui.draw.placement import ranges
 from kvtui.tui.draw.room import Room
 from kvtui.tui.lines import Line, line, wrapped
 from kvtui.tui.state import SEARCHING, State
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 TWO_PLANS = "A and B"
 _LABEL, _WITH_DIFFERENCE = 9, 56  # columns; from so many inside there is a third column
@@ -36,7 +38,7 @@ def two_plans_lines(state: State, room: Room) -> list[Line]:
     return [*lines, *(_moves(a, b, room) if b is not None else [])]
 
 
-def _rows(a: Plan, b: Plan | None, state: State) -> list[tuple[str, str, str, str]]:
+def _rows(a: "Plan", b: "Plan | None", state: State) -> list[tuple[str, str, str, str]]:
     """(label, of A, of B, how much more B has)."""
     was, now = a.request.context, state.request.context
     n_ctx = b.request.context.n_ctx if b is not None else now.n_ctx
@@ -56,25 +58,25 @@ def _rows(a: Plan, b: Plan | None, state: State) -> list[tuple[str, str, str, st
     return rows
 
 
-def _held(plan: Plan) -> dict[str, int]:
+def _held(plan: "Plan") -> dict[str, int]:
     """Bytes of each device, RAM last."""
     devices = zip(plan.request.machine.devices, plan.estimate.devices, strict=True)
     return {**{d.name: use.used_bytes for d, use in devices}, "RAM": plan.estimate.host.used_bytes}
 
 
-def _yes(plan: Plan | None) -> str:
+def _yes(plan: "Plan | None") -> str:
     return _PENDING if plan is None else "yes" if plan.fits else "no"
 
 
-def _speed(plan: Plan | None) -> str:
+def _speed(plan: "Plan | None") -> str:
     if plan is None:
         return _PENDING
     if plan.speed is None:
         return _NONE
-    return f"{plan.speed.tokens_per_second:.3g}{' measured' if plan.speed.source == MEASURED_HERE else ''}"
+    return f"{plan.speed.tokens_per_second:.3g}{' measured' if plan.speed.is_own else ''}"
 
 
-def _faster(a: Plan, b: Plan | None) -> str:
+def _faster(a: "Plan", b: "Plan | None") -> str:
     if b is None or a.speed is None or b.speed is None or not a.speed.tokens_per_second:
         return ""
     if a.speed.source != b.speed.source:  # the one was measured, the other only said: their ratio tells nothing
@@ -86,12 +88,12 @@ def _signed(n_bytes: int) -> str:
     return f"{'-' if n_bytes < 0 else '+'}{amount(abs(n_bytes))}" if n_bytes else "the same"
 
 
-def _place(plan: Plan, index: int) -> str:
+def _place(plan: "Plan", index: int) -> str:
     device = plan.assignment.tensor_devices[index]
     return "RAM" if device == CPU else plan.request.machine.devices[device].name
 
 
-def _moves(a: Plan, b: Plan, room: Room) -> list[Line]:
+def _moves(a: "Plan", b: "Plan", room: Room) -> list[Line]:
     """`RAM > CUDA2 1.5 GiB: blocks 3-5`, the largest way first."""
     sizes: dict[tuple[str, str], int] = defaultdict(int)
     blocks: dict[tuple[str, str], set[int]] = defaultdict(set)

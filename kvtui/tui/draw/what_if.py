@@ -1,11 +1,14 @@
 """What a card more or less changes, in one sentence."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from kvtui.hardware.device import Device
-from kvtui.placement.plan import Plan
 from kvtui.tui.draw.amounts import short_card
 from kvtui.tui.state import SEARCHING, State
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 
 def what_if_text(state: State) -> str:
@@ -38,7 +41,7 @@ def _devices(before: tuple[Device, ...], after: tuple[Device, ...]) -> str:
     return ", ".join([*parts, *(f"without {d.name}" for d in less)])
 
 
-def _speed(plan: Plan) -> str:
+def _speed(plan: "Plan") -> str:
     return f"{plan.speed.tokens_per_second:,.1f} tokens a second" if plan.speed is not None else "an unknown speed"
 
 

@@ -2,17 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kvtui.base.findings import UsageError
+from kvtui.base.late import Late
 from kvtui.base.sizes import GIB, MIB, gib, mib, parse_size
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import UNSET_SLOTS, ContextParams
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
-from kvtui.hardware.simulated import parse_margins
 from kvtui.memory.refusals import equal_types_needed
 from kvtui.placement.request import Request
 from kvtui.tasks.options import tokens
+
+if TYPE_CHECKING:
+    from kvtui.hardware.simulated import parse_margins
+else:  # not needed by the first screen
+    parse_margins = Late("kvtui.hardware.simulated", "parse_margins")
 
 # the guide's four presets; its mix had fewer bits for K, which is the weaker order
 PRESETS = (

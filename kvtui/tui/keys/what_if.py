@@ -1,15 +1,21 @@
 """What if a card more, or one less: the machine of a request changed, and put back."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kvtui.base.findings import UsageError
-from kvtui.hardware.cards import expand_cards
+from kvtui.base.late import Late
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Device
 from kvtui.hardware.found import Found
 from kvtui.memory.corrections import NOTHING
-from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
 from kvtui.tui.keys.changes import Change
+
+if TYPE_CHECKING:
+    from kvtui.hardware.cards import expand_cards
+    from kvtui.placement.plan import Plan
+else:  # not needed by the first screen
+    expand_cards = Late("kvtui.hardware.cards", "expand_cards")
 
 HERE = "the machine as it is"
 
@@ -19,7 +25,7 @@ class Had:
     """The request on the machine that is here, and what it came to before anything was supposed."""
 
     request: Request
-    plan: Plan | None = None
+    plan: "Plan | None" = None
     max_context: int | None = None  # the largest that fits, of the pair then
 
 

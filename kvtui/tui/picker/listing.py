@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from kvtui.header.hub_name import hub_name
-from kvtui.placement.fitting import Fitting, Offer
 from kvtui.tasks.options import Options
+
+if TYPE_CHECKING:
+    from kvtui.placement.fitting import Fitting, Offer
 
 _STEP_BYTES = 512 << 10  # of a header, between two messages on how far it is
 
@@ -19,7 +22,7 @@ class Listed(Message):
 
     ended: Event
     usual: str
-    offers: tuple[Offer, ...]
+    offers: tuple["Offer", ...]
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Fitted(Message):
     """The next row."""
 
     ended: Event
-    row: Fitting
+    row: "Fitting"
 
 
 @dataclass

@@ -1,11 +1,14 @@
 """The quantizations of a repository, as the picker shows them: one frozen value, and its lines."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kvtui.base.sizes import MIB, amount
 from kvtui.base.text import columns, cut, printable
-from kvtui.placement.fitting import Fitting, Offer
 from kvtui.tui.lines import Line, both_ends, line, window, wrapped
+
+if TYPE_CHECKING:
+    from kvtui.placement.fitting import Fitting, Offer
 
 _AROUND = 20  # columns of a row beside its name and how it fits
 _MOST_NAME = 24
@@ -17,9 +20,9 @@ class RepositoryView:
     the header under way; `notice`: one sentence, until the next key."""
 
     name: str
-    offers: tuple[Offer, ...] = ()
+    offers: tuple["Offer", ...] = ()
     usual: str = ""
-    rows: tuple[Fitting, ...] = ()
+    rows: tuple["Fitting", ...] = ()
     at: int = 0
     read_bytes: int = 0
     notice: str = ""
@@ -35,7 +38,7 @@ class RepositoryView:
         """What Enter opens; "" before there is anything."""
         return self.offers[self.at].model if self.offers else ""
 
-    def listed(self, usual: str, offers: tuple[Offer, ...]) -> "RepositoryView":
+    def listed(self, usual: str, offers: tuple["Offer", ...]) -> "RepositoryView":
         """The Hub has answered; the one taken unasked is chosen."""
         at = next((i for i, offer in enumerate(offers) if offer.name == usual), 0)
         return replace(self, offers=offers, usual=usual, at=at)
@@ -81,7 +84,7 @@ def _said(view: RepositoryView, width: int) -> list[Line]:
     return [line((f" {part}", "dim")) for part in wrapped(f"{row.offer.name}: {row.how}{taken}", width - 1)]
 
 
-def _row(offer: Offer, row: Fitting | None, selected: bool, name_width: int, width: int) -> Line:
+def _row(offer: "Offer", row: "Fitting | None", selected: bool, name_width: int, width: int) -> Line:
     name = cut(printable(offer.name), name_width)
     name += " " * (name_width - columns(name))
     fits, how = ("...", "") if row is None else ("yes" if row.fits else "no", row.how)

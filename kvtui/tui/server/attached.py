@@ -5,22 +5,40 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
+from kvtui.base.late import Late
 from kvtui.hardware.device import Device
-from kvtui.server.http.client import ServerClient, decode_rate
-from kvtui.server.http.figures import generated
-from kvtui.server.log.follow import LogLine
-from kvtui.server.log.progress import LoadProgress
-from kvtui.server.measure.grown import grown
-from kvtui.server.measure.measured import Measurement
-from kvtui.server.measure.served import Idle, served_since
-from kvtui.server.process.start import STOP_STEPS, ServerProcess
-from kvtui.tui.server import jobs
-from kvtui.tui.server.messages import JobFailed, LogRead, StatusRead, Stopped, Stopping
-from kvtui.tui.watched import Watched
+
+if TYPE_CHECKING:
+    from kvtui.server.http.client import ServerClient, decode_rate
+    from kvtui.server.http.figures import generated
+    from kvtui.server.log.lines import LogLine
+    from kvtui.server.log.progress import LoadProgress
+    from kvtui.server.measure.grown import grown
+    from kvtui.server.measure.measured import Measurement
+    from kvtui.server.measure.served import Idle, served_since
+    from kvtui.server.process import start
+    from kvtui.server.process.start import ServerProcess
+    from kvtui.tui.server import jobs
+    from kvtui.tui.server.messages import JobFailed, LogRead, StatusRead, Stopped, Stopping
+    from kvtui.tui.watched import Watched
+else:  # not needed by the first screen
+    ServerClient = Late("kvtui.server.http.client", "ServerClient")
+    decode_rate = Late("kvtui.server.http.client", "decode_rate")
+    generated = Late("kvtui.server.http.figures", "generated")
+    grown = Late("kvtui.server.measure.grown", "grown")
+    Idle = Late("kvtui.server.measure.served", "Idle")
+    served_since = Late("kvtui.server.measure.served", "served_since")
+    jobs = Late("kvtui.tui.server.jobs")
+    LoadProgress = Late("kvtui.server.log.progress", "LoadProgress")
+    JobFailed = Late("kvtui.tui.server.messages", "JobFailed")
+    LogRead = Late("kvtui.tui.server.messages", "LogRead")
+    Stopped = Late("kvtui.tui.server.messages", "Stopped")
+    Stopping = Late("kvtui.tui.server.messages", "Stopping")
+    start = Late("kvtui.server.process.start")
 
 LOG, STATUS, STRESS, STOP = "reading the log", "asking the server how it is", "the stress pass", "stopping the server"
 STATUS_SECONDS = 2.0
@@ -82,10 +100,10 @@ class Attached:
         if self._step is None:
             return "stopping"
         name, began = self._step
-        patience = next(seconds for number, seconds in STOP_STEPS if number.name == name)
+        patience = next(seconds for number, seconds in start.STOP_STEPS if number.name == name)
         return f"stopping: {name}, {min(time.monotonic() - began, patience):.0f} of {patience:.0f} s"
 
-    def take(self, process: ServerProcess, progress: LoadProgress) -> None:
+    def take(self, process: "ServerProcess", progress: "LoadProgress") -> None:
         """This is the server from now on; nothing is known of it yet."""
         self.cancel()
         self.process, self.progress = process, progress
@@ -148,7 +166,7 @@ class Attached:
 
         self._start_one(LOG, job)
 
-    def fresh(self, lines: Sequence[LogLine]) -> tuple[LogLine, ...]:
+    def fresh(self, lines: Sequence["LogLine"]) -> tuple["LogLine", ...]:
         """Those that were not heard before; the load's progress follows them."""
         new = tuple(x for x in lines if x.number == 0 or x.number > self._last_line)
         self._last_line = max((x.number for x in new), default=self._last_line)
@@ -166,7 +184,7 @@ class Attached:
         before, self._counters = self._counters, counters
         return decode_rate(before, counters) if before else None
 
-    def watched(self, before: Watched, status: StatusRead) -> Watched:
+    def watched(self, before: "Watched", status: "StatusRead") -> "Watched":
         """With what it says of itself now."""
         counters = status.counters or {}
         plan = self.process.record.plan if self.process is not None else None
@@ -184,7 +202,7 @@ class Attached:
         """Tokens that it has made since its start, as far as it was looked at."""
         return 0.0 if self._generated is None else self._generated[0]
 
-    def learn_speed(self, status: StatusRead) -> None:
+    def learn_speed(self, status: "StatusRead") -> None:
         """What its requests show of its speed, whoever asked them; kept by the kvtui that controls it."""
         process, before = self.process, self.idle
         if process is None or status.counters is None or any(s.busy for s in status.slots):

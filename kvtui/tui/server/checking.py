@@ -4,18 +4,26 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kvtui.placement.plan import Plan
+from kvtui.base.late import Late
 from kvtui.placement.request import Request
-from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.measure.dry_run import DryRun
 from kvtui.tui.desk import Desk
 from kvtui.tui.dry_runs import key_of
-from kvtui.tui.server import jobs
-from kvtui.tui.server.messages import DryRunHeard
 from kvtui.tui.session import Session
 from kvtui.tui.state import State
-from kvtui.tui.work.messages import PlanReady
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.server.binary.inspect import ServerBinary
+    from kvtui.server.measure.dry_run import DryRun
+    from kvtui.tui.server import jobs
+    from kvtui.tui.server.messages import DryRunHeard
+    from kvtui.tui.work.messages import PlanReady
+else:  # not needed by the first screen
+    DryRun = Late("kvtui.server.measure.dry_run", "DryRun")
+    jobs = Late("kvtui.tui.server.jobs")
+    DryRunHeard = Late("kvtui.tui.server.messages", "DryRunHeard")
 
 IDLE_SECONDS = 0.7  # after the last word of the search: a key may follow, and a dry run opens every GPU
 
@@ -40,7 +48,7 @@ class CheckingDesk(Desk):
         self.call_off()
         super()._take(request, notice)
 
-    def on_plan_ready(self, message: PlanReady) -> None:
+    def on_plan_ready(self, message: "PlanReady") -> None:
         """The last plan of a request is asked about, after the desk has taken it."""
         if message.final:
             self.ask_soon()
@@ -49,7 +57,7 @@ class CheckingDesk(Desk):
         """Ask once nothing has changed for a moment."""
         self.set_timer(IDLE_SECONDS, partial(self._ask, self.state.generation))
 
-    def question(self) -> tuple[ServerBinary, Path, Plan] | None:
+    def question(self) -> tuple["ServerBinary", Path, "Plan"] | None:
         """Whom to ask about which plan of which file; None where there is nobody, or nothing that is not known yet. A server
         that runs has the memory that a dry run would count as free."""
         state, path, plan = self.state, self.session.path, self.state.plan
@@ -72,7 +80,7 @@ class CheckingDesk(Desk):
             lambda text: DryRunHeard(key_of(binary, plan), DryRun(binary.build, impossible=text)),
         )
 
-    def on_dry_run_heard(self, message: DryRunHeard) -> None:
+    def on_dry_run_heard(self, message: "DryRunHeard") -> None:
         """Kept, and shown with the plan that it is about; what was called off is asked again once that is quiet."""
         self.asks_server = False
         if message.answer is None:

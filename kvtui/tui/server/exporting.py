@@ -3,14 +3,17 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvtui.base.shell import shell_word
-from kvtui.placement.plan import Plan
-from kvtui.server.binary.inspect import ServerBinary
 from kvtui.tasks.exporting import Format, exported, slug
 from kvtui.tui.draw.server_pages import folded
 from kvtui.tui.lines import Line, line
 from kvtui.tui.session import NO_FILE, Session
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.server.binary.inspect import ServerBinary
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Export:
         return tuple(lines)
 
 
-def export(form: Format, plan: Plan, session: Session, binary: ServerBinary | None, folder: Path) -> Export:
+def export(form: Format, plan: "Plan", session: Session, binary: "ServerBinary | None", folder: Path) -> Export:
     """Write the plan in this form into a new file of `folder`. OSError, or ValueError with a sentence where that form
     cannot hold this plan."""
     if binary is None:

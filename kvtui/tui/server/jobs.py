@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -11,7 +12,6 @@ from kvtui.base.findings import UsageError
 from kvtui.base.text import printable
 from kvtui.hardware.device import Device
 from kvtui.hardware.nvidia import nvml
-from kvtui.placement.plan import Plan
 from kvtui.server.binary.find import find_servers
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.http.client import ServerClient, ServerError, completion
@@ -20,9 +20,8 @@ from kvtui.server.log.follow import first_lines
 from kvtui.server.log.progress import LoadProgress
 from kvtui.server.measure.dry_run import Cancelled, DryRun, dry_run
 from kvtui.server.measure.measured import Measurement, measurements
-from kvtui.server.measure.served import ServedRate
 from kvtui.server.process.holding import held_by, own_by
-from kvtui.server.process.preflight import Address, Preflight, preflight
+from kvtui.server.process.preflight import Preflight, preflight
 from kvtui.server.process.record import Ended, ServerRecord, is_alive
 from kvtui.server.process.settling import settled
 from kvtui.server.process.start import ServerProcess, survivors
@@ -49,6 +48,11 @@ from kvtui.tui.server.messages import (
     SurvivorsFound,
 )
 from kvtui.tui.work.messages import RatesKnown
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.server.measure.served import ServedRate
+    from kvtui.server.process.address import Address
 
 Post = Callable[[Message], object]
 TEST_TOKENS, TEST_SECONDS = 64, 60.0
@@ -88,7 +92,7 @@ def find_survivors(path: Path | None) -> Message:
 
 
 def check(
-    binary: ServerBinary, plan: Plan, path: Path, address: Address, stopped_at: float | None, off: threading.Event, post: Post
+    binary: ServerBinary, plan: "Plan", path: Path, address: "Address", stopped_at: float | None, off: threading.Event, post: Post
 ) -> Message | None:
     """Port, devices, free memory, dry run: looked at before anything starts. Memory that is being given back is waited for;
     None where it was called off."""
@@ -132,12 +136,14 @@ def keep_measurement(measurement: Measurement) -> Message:
     return MeasurementKept(measurements())
 
 
-def keep_rates(record: ServerRecord, served: tuple[ServedRate, ...]) -> Message | None:
+def keep_rates(record: ServerRecord, served: tuple["ServedRate", ...]) -> Message | None:
     """Write down what it showed; all that is known then."""
     return RatesKnown(known_rates()) if keep_served(record, served) else None
 
 
-def dry_run_of(binary: ServerBinary, path: Path, plan: Plan, kept: Measurement | None, cancel: threading.Event) -> Message | None:
+def dry_run_of(
+    binary: ServerBinary, path: Path, plan: "Plan", kept: Measurement | None, cancel: threading.Event
+) -> Message | None:
     """The server's own figures for a plan; None where it was called off."""
     names = [d.name for d in plan.request.machine.devices if not d.endpoint]
     try:
@@ -147,7 +153,7 @@ def dry_run_of(binary: ServerBinary, path: Path, plan: Plan, kept: Measurement |
     return DryRunDone(record_plan(plan, path), kept, answer)
 
 
-def hear_dry_run(binary: ServerBinary, path: Path, plan: Plan, cancel: threading.Event) -> Message:
+def hear_dry_run(binary: ServerBinary, path: Path, plan: "Plan", cancel: threading.Event) -> Message:
     """What the server says of a plan that nobody asked it about."""
     names = [d.name for d in plan.request.machine.devices if not d.endpoint]
     key = key_of(binary, plan)

@@ -4,44 +4,65 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from kvtui.base.late import Late
 from kvtui.hardware.device import Device
-from kvtui.placement.plan import Plan
-from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.log.out_of_memory import out_of_memory
-from kvtui.server.log.progress import LoadProgress
-from kvtui.server.measure.dry_run import DryRun
-from kvtui.server.measure.over import over_findings
-from kvtui.server.process.preflight import Preflight, new_key
-from kvtui.server.process.record import Ended, ServerRecord
-from kvtui.server.process.start import ServerProcess
 from kvtui.tasks.history import gpus_of
 from kvtui.tasks.last_request import asked_of
-from kvtui.tasks.launch import record_plan
-from kvtui.tasks.making_room import told, with_room
-from kvtui.tasks.running import machine_before, request_that_runs, runs_model
 from kvtui.tui.desk import RETRY_SECONDS
-from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
 from kvtui.tui.dry_runs import key_of
 from kvtui.tui.keys.asking import Countdown, Question
 from kvtui.tui.log_view import LogView
-from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import LOG, STATUS, STOP, Attached
 from kvtui.tui.server.checking import CheckingDesk
-from kvtui.tui.server.messages import (
-    JobFailed,
-    LaunchChecked,
-    LaunchWaits,
-    LogRead,
-    ServersFound,
-    Stopped,
-    Stopping,
-    SurvivorsFound,
-)
 from kvtui.tui.server.shown import view_of
 from kvtui.tui.session import Session
 from kvtui.tui.state import SEARCHING, ServerView, State
-from kvtui.tui.work.messages import PlanReady
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.server.binary.inspect import ServerBinary
+    from kvtui.server.log.out_of_memory import out_of_memory
+    from kvtui.server.log.progress import LoadProgress
+    from kvtui.server.measure.dry_run import DryRun
+    from kvtui.server.measure.over import over_findings
+    from kvtui.server.process.preflight import Preflight, new_key
+    from kvtui.server.process.record import Ended, ServerRecord
+    from kvtui.server.process.start import ServerProcess
+    from kvtui.tasks.launch import record_plan
+    from kvtui.tasks.making_room import told, with_room
+    from kvtui.tasks.running import machine_before, request_that_runs, runs_model
+    from kvtui.tui.draw.server_pages import ended_page, ended_text, started_at
+    from kvtui.tui.server import jobs
+    from kvtui.tui.server.messages import (
+        JobFailed,
+        LaunchChecked,
+        LaunchWaits,
+        LogRead,
+        ServersFound,
+        Stopped,
+        Stopping,
+        SurvivorsFound,
+    )
+    from kvtui.tui.work.messages import PlanReady
+else:  # not needed by the first screen
+    out_of_memory = Late("kvtui.server.log.out_of_memory", "out_of_memory")
+    over_findings = Late("kvtui.server.measure.over", "over_findings")
+    new_key = Late("kvtui.server.process.preflight", "new_key")
+    ServerProcess = Late("kvtui.server.process.start", "ServerProcess")
+    record_plan = Late("kvtui.tasks.launch", "record_plan")
+    told = Late("kvtui.tasks.making_room", "told")
+    with_room = Late("kvtui.tasks.making_room", "with_room")
+    machine_before = Late("kvtui.tasks.running", "machine_before")
+    request_that_runs = Late("kvtui.tasks.running", "request_that_runs")
+    runs_model = Late("kvtui.tasks.running", "runs_model")
+    jobs = Late("kvtui.tui.server.jobs")
+    LoadProgress = Late("kvtui.server.log.progress", "LoadProgress")
+    ended_page = Late("kvtui.tui.draw.server_pages", "ended_page")
+    ended_text = Late("kvtui.tui.draw.server_pages", "ended_text")
+    started_at = Late("kvtui.tui.draw.server_pages", "started_at")
+    LogRead = Late("kvtui.tui.server.messages", "LogRead")
 
 LOG_SECONDS = 0.25
 NONE_FOUND = "no llama-server found: name one with --llama-server"
@@ -59,7 +80,7 @@ class LaunchDesk(CheckingDesk):
         self.set_interval(LOG_SECONDS, self._follow)
         self._find(launch=False)
         if not self.session.simulated and not self.session.demo:
-            self.server.start("looking for servers that run", partial(jobs.find_survivors, self.session.path))
+            self.server.start("looking for servers that run", lambda: jobs.find_survivors(self.session.path))
 
     def on_unmount(self) -> None:
         """A server that was not told to stop stays."""
@@ -70,13 +91,13 @@ class LaunchDesk(CheckingDesk):
         if view != self.state.server:
             self.become(replace(self.state, server=view))
 
-    def devices_of(self, process: ServerProcess) -> tuple[Device, ...]:
+    def devices_of(self, process: "ServerProcess") -> tuple[Device, ...]:
         """The machine's devices, if it is the one that the server was launched for."""
         machine = self.state.request.machine
         gpus = (process.record.plan or {}).get("conditions", {}).get("gpus")
         return machine.devices if gpus == [list(g) for g in gpus_of(machine)] else ()
 
-    def on_job_failed(self, message: JobFailed) -> None:
+    def on_job_failed(self, message: "JobFailed") -> None:
         """The job may be tried again; what it was busy with is no longer shown."""
         if message.job in (LOG, STATUS):  # done all the time: it waits, or it would be told all the time
             self.set_timer(RETRY_SECONDS, lambda: self.server.done(message.job))
@@ -91,7 +112,7 @@ class LaunchDesk(CheckingDesk):
         asked = self.session.server
         self.server.start("looking for llama-server", lambda: jobs.find(asked, launch))
 
-    def on_servers_found(self, message: ServersFound) -> None:
+    def on_servers_found(self, message: "ServersFound") -> None:
         """Keep what was found; launch if a key waits for it."""
         usable = tuple(s for s in message.servers if not s.declined)
         declined = tuple(s.declined for s in message.servers if s.declined)
@@ -131,20 +152,20 @@ class LaunchDesk(CheckingDesk):
         else:
             self._check(state.binaries[0], state.plan, self.session.path)
 
-    def on_plan_ready(self, message: PlanReady) -> None:
+    def on_plan_ready(self, message: "PlanReady") -> None:
         """A launch that waited for it goes on, after the desk has taken the plan."""
         if self.state.launch_waits and message.generation == self.state.generation:
             self.become(replace(self.state, launch_waits=False))
             self.call_next(self.launch_server)
 
-    def _check(self, binary: ServerBinary, plan: Plan, path: Path) -> None:
+    def _check(self, binary: "ServerBinary", plan: "Plan", path: Path) -> None:
         self.call_off()
         address, stopped_at, off = self.session.address, self.server.stopped_at, self.server.new_check()
         self.notice("looking at the port, the memory that is free now, and the dry run")
         job = partial(jobs.check, binary, plan, path, address, stopped_at, off, self.post_message)
         self.server.start("checking the launch", job)
 
-    def on_launch_waits(self, message: LaunchWaits) -> None:
+    def on_launch_waits(self, message: "LaunchWaits") -> None:
         """Counted down on the screen; whatever else is asked there stays."""
         if message.off.is_set() or not (self.state.asking is None or isinstance(self.state.asking, Countdown)):
             return
@@ -155,7 +176,7 @@ class LaunchDesk(CheckingDesk):
 
         self.become(replace(self.state, notice="", asking=Countdown(message.text, call_off)))
 
-    def on_launch_checked(self, message: LaunchChecked) -> None:
+    def on_launch_checked(self, message: "LaunchChecked") -> None:
         """Launched, or a question first."""
         binary, plan, found, answer = message.binary, message.plan, message.found, message.answer
         waited = isinstance(self.state.asking, Countdown)
@@ -175,7 +196,7 @@ class LaunchDesk(CheckingDesk):
         else:
             self._launch(binary, plan, found, answer)
 
-    def _launch(self, binary: ServerBinary, plan: Plan, found: Preflight, answer: DryRun | None) -> None:
+    def _launch(self, binary: "ServerBinary", plan: "Plan", found: "Preflight", answer: "DryRun | None") -> None:
         path = self.session.path
         assert path is not None
         argv = [*plan.argv, *self.session.address.args]
@@ -190,7 +211,7 @@ class LaunchDesk(CheckingDesk):
         notes = "; ".join((*process.record.notes, *found.notes))
         self.become(replace(self.state, log_shown=True, focus="log", notice=notes))
 
-    def _take_server(self, process: ServerProcess, progress: LoadProgress) -> None:
+    def _take_server(self, process: "ServerProcess", progress: "LoadProgress") -> None:
         self.server.take(process, progress)
         record = process.record
         own = runs_model(record, self.state.request, self.session.path)
@@ -200,7 +221,7 @@ class LaunchDesk(CheckingDesk):
 
     # -- found again -----------------------------------------------------------------------------------------------
 
-    def on_survivors_found(self, message: SurvivorsFound) -> None:
+    def on_survivors_found(self, message: "SurvivorsFound") -> None:
         """Servers that an earlier kvtui left: taken up again, or told how they ended."""
         process = message.process
         if process is not None and self.server.process is None:
@@ -218,7 +239,7 @@ class LaunchDesk(CheckingDesk):
             record, ended = message.ended[0]
             self.open_page("llama-server ended while nobody watched", ended_page(record, ended, self.size.width))
 
-    def _come_back(self, record: ServerRecord, told: str) -> None:
+    def _come_back(self, record: "ServerRecord", told: str) -> None:
         """Plans are for the memory that is there once this server has made room; its own comes to the screen."""
         state = self.state.on_machine(machine_before(record, self.state.request.machine))
         newer = state.newer
@@ -262,7 +283,7 @@ class LaunchDesk(CheckingDesk):
         if self.state.server.running and self.server.stopping:
             self.view(replace(self.state.server, text=self.server.stop_text))
 
-    def on_log_read(self, message: LogRead) -> None:
+    def on_log_read(self, message: "LogRead") -> None:
         """New lines of the log, and whether it still runs."""
         self.server.done(LOG)
         process = message.process
@@ -284,7 +305,7 @@ class LaunchDesk(CheckingDesk):
         if message.ended is not None and view.running:
             self._ended(process, message.ended)
 
-    def _ended(self, process: ServerProcess, ended: Ended) -> None:
+    def _ended(self, process: "ServerProcess", ended: "Ended") -> None:
         """It has gone: by our stop, by somebody's, or by itself."""
         self.server.cancel()
         process.leave()
@@ -294,7 +315,7 @@ class LaunchDesk(CheckingDesk):
             self.open_page("llama-server ended", ended_page(process.record, ended, self.size.width))
             self._answer_no_room(process)
 
-    def _answer_no_room(self, process: ServerProcess) -> None:
+    def _answer_no_room(self, process: "ServerProcess") -> None:
         found = out_of_memory([entry.text for entry in process.tail.lines])
         if found is not None and not self.state.server.model:
             question = Question(told(found, process.record.plan or {}), {"O": ("plans with that room", self.make_room)})
@@ -323,13 +344,13 @@ class LaunchDesk(CheckingDesk):
             self.view(replace(self.state.server, text="stopping", job=""))
             self.server.stop(then)
 
-    def on_stopping(self, message: Stopping) -> None:
+    def on_stopping(self, message: "Stopping") -> None:
         """A step, with its time."""
         if message.process is self.server.process and self.server.stopping:
             self.server.step(message.step)
             self.view(replace(self.state.server, text=self.server.stop_text))
 
-    def on_stopped(self, message: Stopped) -> None:
+    def on_stopped(self, message: "Stopped") -> None:
         """What came of a stop, and what was to come after it."""
         process = message.process
         self.server.done(STOP)

@@ -4,36 +4,57 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kvtui.hardware.found import Found
-from kvtui.server.binary.chosen import remember_choice
-from kvtui.server.binary.environment import config_files
-from kvtui.server.binary.inspect import ServerBinary
-from kvtui.server.measure.comparison import compare, dry_parts, parts_json, parts_of, predicted_parts
-from kvtui.server.measure.measured import Measurement, recall
-from kvtui.server.process.start import ServerProcess
-from kvtui.tasks.exporting import FORMATS, Format, unguarded
+from kvtui.base.late import Late
 from kvtui.tasks.history import filed_under, gpus_of, request_key, with_stress
-from kvtui.tasks.launch import record_plan
-from kvtui.tui.draw.server_pages import about_page, answer_page, comparison_page, stress_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt
 from kvtui.tui.keys.what_if import has_devices, with_found
 from kvtui.tui.lines import Line
-from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import STATUS, STATUS_SECONDS, STRESS
-from kvtui.tui.server.exporting import export
 from kvtui.tui.server.launching import NONE_FOUND, LaunchDesk
-from kvtui.tui.server.messages import (
-    AnswerHeard,
-    DevicesListed,
-    DryRunDone,
-    Measured,
-    MeasurementKept,
-    StatusRead,
-    Stressed,
-    StressShare,
-)
+
+if TYPE_CHECKING:
+    from kvtui.hardware.found import Found
+    from kvtui.server.binary.chosen import remember_choice
+    from kvtui.server.binary.environment import config_files
+    from kvtui.server.binary.inspect import ServerBinary
+    from kvtui.server.measure.comparison import compare, dry_parts, parts_json, parts_of, predicted_parts
+    from kvtui.server.measure.measured import Measurement, recall
+    from kvtui.server.process.start import ServerProcess
+    from kvtui.tasks import exporting
+    from kvtui.tasks.exporting import Format
+    from kvtui.tasks.launch import record_plan
+    from kvtui.tui.draw.server_pages import about_page, answer_page, comparison_page, stress_page
+    from kvtui.tui.server import jobs
+    from kvtui.tui.server.exporting import export
+    from kvtui.tui.server.messages import (
+        AnswerHeard,
+        DevicesListed,
+        DryRunDone,
+        Measured,
+        MeasurementKept,
+        StatusRead,
+        Stressed,
+        StressShare,
+    )
+else:  # not needed by the first screen
+    remember_choice = Late("kvtui.server.binary.chosen", "remember_choice")
+    config_files = Late("kvtui.server.binary.environment", "config_files")
+    compare = Late("kvtui.server.measure.comparison", "compare")
+    dry_parts = Late("kvtui.server.measure.comparison", "dry_parts")
+    parts_json = Late("kvtui.server.measure.comparison", "parts_json")
+    parts_of = Late("kvtui.server.measure.comparison", "parts_of")
+    predicted_parts = Late("kvtui.server.measure.comparison", "predicted_parts")
+    recall = Late("kvtui.server.measure.measured", "recall")
+    exporting = Late("kvtui.tasks.exporting")
+    record_plan = Late("kvtui.tasks.launch", "record_plan")
+    jobs = Late("kvtui.tui.server.jobs")
+    export = Late("kvtui.tui.server.exporting", "export")
+    about_page = Late("kvtui.tui.draw.server_pages", "about_page")
+    answer_page = Late("kvtui.tui.draw.server_pages", "answer_page")
+    comparison_page = Late("kvtui.tui.draw.server_pages", "comparison_page")
+    stress_page = Late("kvtui.tui.draw.server_pages", "stress_page")
 
 COMPARISON, ANSWER = "predicted, dry run, actual", "a test prompt"
 TEST_PROMPT = "Write one sentence about the sea."
@@ -46,7 +67,7 @@ class ServerDesk(LaunchDesk):
         """Ask it how it is from time to time."""
         self.set_interval(STATUS_SECONDS, self._ask_status)
 
-    def _ready_server(self) -> ServerProcess | None:
+    def _ready_server(self) -> "ServerProcess | None":
         process = self.server.process
         if process is None or not process.is_running():
             self.notice(f"no server is running: {self.state.key('launch')} launches one")
@@ -62,7 +83,7 @@ class ServerDesk(LaunchDesk):
         if self.state.server.running and self.server.process is not None:
             self.server.ask_status(self.devices_of(self.server.process), self.state.server.ready)
 
-    def on_status_read(self, message: StatusRead) -> None:
+    def on_status_read(self, message: "StatusRead") -> None:
         """Ready, or tokens in use and the rate; a server busy with a long batch keeps its last figures."""
         self.server.done(STATUS)
         if not message.answered or message.process is not self.server.process:
@@ -76,7 +97,7 @@ class ServerDesk(LaunchDesk):
         view = replace(self.state.server, used=used, context=message.context, watched=watched)
         self.view(view if rate is None else replace(view, rate=rate))
 
-    def on_measured(self, message: Measured) -> None:
+    def on_measured(self, message: "Measured") -> None:
         """What it took: shown, and learned from."""
         found = message.measurement
         if message.process is not self.server.process:
@@ -110,13 +131,13 @@ class ServerDesk(LaunchDesk):
             job = partial(jobs.dry_run_of, binary, path, plan, kept, self.server.cancelled)
             self.server.start("the dry run", job)
 
-    def on_dry_run_done(self, message: DryRunDone) -> None:
+    def on_dry_run_done(self, message: "DryRunDone") -> None:
         """The server's own figures, beside the others."""
         refused = message.answer.refused or message.answer.impossible
         asked = {**message.plan, "dry_run": parts_json(dry_parts(message.answer))}
         self.refresh_page(COMPARISON, self._comparison(asked, message.kept, f"dry run: {refused}" if refused else ""))
 
-    def _comparison(self, plan: Mapping[str, Any], measurement: Measurement | None, said: str = "") -> tuple[Line, ...]:
+    def _comparison(self, plan: Mapping[str, Any], measurement: "Measurement | None", said: str = "") -> tuple[Line, ...]:
         rows = compare(predicted_parts(plan), parts_of(plan.get("dry_run")), measurement)
         notes = [said] if said else []
         if measurement is None:
@@ -143,12 +164,12 @@ class ServerDesk(LaunchDesk):
         self.view(replace(self.state.server, job="stress 0 %"))
         self.server.stress(self.devices_of(process), all_slots)
 
-    def on_stress_share(self, message: StressShare) -> None:
+    def on_stress_share(self, message: "StressShare") -> None:
         """How far it is."""
         if self.server.stressing and message.process is self.server.process and self.state.server.running:
             self.view(replace(self.state.server, job=f"stress {message.share:.0%}"))
 
-    def on_stressed(self, message: Stressed) -> None:
+    def on_stressed(self, message: "Stressed") -> None:
         """What came of it, and the peak kept."""
         if message.process is not self.server.process:
             return
@@ -163,7 +184,7 @@ class ServerDesk(LaunchDesk):
             self.server.start("keeping the measurement", lambda: jobs.keep_measurement(kept))
         self.open_page("stress", stress_page(result, self.size.width))
 
-    def on_measurement_kept(self, message: MeasurementKept) -> None:
+    def on_measurement_kept(self, message: "MeasurementKept") -> None:
         """A plan may learn from it."""
         self.taught(message.known)
 
@@ -178,7 +199,7 @@ class ServerDesk(LaunchDesk):
             self.open_page(ANSWER, answer_page(prompt, "", "waiting for the first token", self.size.width))
             self.server.ask(prompt)
 
-    def on_answer_heard(self, message: AnswerHeard) -> None:
+    def on_answer_heard(self, message: "AnswerHeard") -> None:
         """So far."""
         self.refresh_page(ANSWER, answer_page(message.prompt, message.text, message.said, self.size.width))
 
@@ -202,7 +223,7 @@ class ServerDesk(LaunchDesk):
         self.notice("asking each llama-server for its devices")
         self.server.start("asking llama-servers for their devices", lambda: jobs.list_all_devices(servers))
 
-    def on_devices_listed(self, message: DevicesListed) -> None:
+    def on_devices_listed(self, message: "DevicesListed") -> None:
         """The list to choose from."""
         rows = [
             Choice(f"{s.build or 'unknown build':8} {' '.join(s.backends):20} {_said(f)}  {s.path}", partial(self._use, s, f))
@@ -211,7 +232,7 @@ class ServerDesk(LaunchDesk):
         rows += [Choice(text, None, "dim") for text in self.state.declined]
         self.become(replace(self.state, notice="", asking=Menu("llama-servers on this machine", tuple(rows))))
 
-    def _use(self, server: ServerBinary, found: Found | None) -> None:
+    def _use(self, server: "ServerBinary", found: "Found | None") -> None:
         request = self.state.request if self.state.had is None else self.state.had.request
         if found is not None and not self.session.simulated and not has_devices(request, found):
             self.state = replace(self.state, had=None)
@@ -227,10 +248,10 @@ class ServerDesk(LaunchDesk):
         if self.state.plan is None:
             self.notice("the plan is not ready yet")
             return
-        rows = tuple(Choice(f"{form.title:22} {form.what}", partial(self._export, form)) for form in FORMATS)
+        rows = tuple(Choice(f"{form.title:22} {form.what}", partial(self._export, form)) for form in exporting.FORMATS)
         self.ask(Menu("take the plan elsewhere", rows))
 
-    def _export(self, form: Format) -> None:
+    def _export(self, form: "Format") -> None:
         plan = self.state.plan
         if plan is None:
             return
@@ -243,10 +264,10 @@ class ServerDesk(LaunchDesk):
         if done.path is None:
             self.copy_to_clipboard(done.text)
         self.open_page(done.said, done.page(self.size.width))
-        self.notice(unguarded(form, self.session.address))
+        self.notice(exporting.unguarded(form, self.session.address))
 
 
-def _said(found: Found | None) -> str:
+def _said(found: "Found | None") -> str:
     """What a server can use, in words."""
     if found is None:
         return "does not start"

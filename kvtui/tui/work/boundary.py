@@ -6,16 +6,22 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.message import Message
 
 from kvtui.base.findings import KvtuiError
+from kvtui.base.late import Late, load_all
 from kvtui.base.report_file import write_report
 from kvtui.base.secrets import redacted
 from kvtui.base.text import printable
-from kvtui.tui.work.messages import Notice
+from kvtui.tui.draw.lines_pane import LinesPane
 from kvtui.tui.work.sending import SparingApp
+
+if TYPE_CHECKING:
+    from kvtui.tui.work.messages import Notice
+else:  # not needed by the first screen
+    Notice = Late("kvtui.tui.work.messages", "Notice")
 
 Result = TypeVar("Result")
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # by name: Windows has no SIGHUP
@@ -44,6 +50,11 @@ class GuardedApp(SparingApp[Result]):
     failure: str = ""
     ended_by: int = 0
 
+    def __init__(self, *, ansi_color: bool, lean: bool = False) -> None:
+        super().__init__(ansi_color=ansi_color, lean=lean)
+        self._waiting: list[Callable[[], object]] | None = []  # jobs that the first frame comes before; None: they began
+        self._loads = False
+
     def work(
         self,
         doing: str,
@@ -63,10 +74,34 @@ class GuardedApp(SparingApp[Result]):
             if message is not None:
                 self.post_message(message)
 
-        if left_behind:
-            threading.Thread(target=run, name=doing, daemon=True).start()
+        def start() -> None:
+            if left_behind:
+                threading.Thread(target=run, name=doing, daemon=True).start()
+            else:
+                self.run_worker(run, thread=True, exit_on_error=False)
+
+        if self._waiting is None:
+            start()
         else:
-            self.run_worker(run, thread=True, exit_on_error=False)
+            self._waiting.append(start)
+
+    def post_display_hook(self) -> None:
+        """A frame is out. After the first that shows something what the screen did without is imported, then jobs begin."""
+        if not self._loads and any(pane.is_drawn for pane in self.screen.query(LinesPane)):
+            self._loads = True
+            self.run_worker(self._load, thread=True, exit_on_error=False)
+
+    def _load(self) -> None:
+        """In one thread, while no job runs: jobs import what they need too."""
+        try:
+            load_all("kvtui.tui")
+        finally:
+            self.call_later(self._begin)
+
+    def _begin(self) -> None:
+        waiting, self._waiting = self._waiting or [], None
+        for start in waiting:
+            start()
 
     def on_load(self) -> None:
         """A signal to end ends as a key would: the terminal is given back first."""

@@ -2,18 +2,21 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kvtui.hardware import drm_use
 from kvtui.hardware.device import Device
-from kvtui.hardware.drm_use import DrmUse
 from kvtui.hardware.holders import HeldNow, holders_of
 from kvtui.hardware.nvidia import nvml
-from kvtui.hardware.nvidia.gpu import Gpu
 from kvtui.hardware.ram import host_memory
 from kvtui.hardware.root import ROOT
 from kvtui.tasks.held_now import own_pids
 from kvtui.tui.state import LiveMemory
 from kvtui.tui.work.messages import LivePolled
+
+if TYPE_CHECKING:
+    from kvtui.hardware.drm_use import DrmUse
+    from kvtui.hardware.nvidia.gpu import Gpu
 
 _STEP = 32 * 2**20  # RAM moves all the time: shown in steps, so that a line changes only when it says something
 
@@ -38,7 +41,7 @@ def _problem(devices: tuple[Device, ...], nvidia: str | None, since: datetime | 
     return nvidia or "" if not devices or any(d.pci_id for d in devices) else ""
 
 
-def _live(device: Device, gpu: Gpu | None, use: DrmUse | None) -> LiveMemory:
+def _live(device: Device, gpu: "Gpu | None", use: "DrmUse | None") -> LiveMemory:
     if gpu is not None and gpu.used_bytes is not None:
         return LiveMemory(gpu.used_bytes, _note(gpu.utilization, gpu.temperature, gpu.power))
     if use is not None and use.used_bytes is not None:

@@ -1,19 +1,22 @@
 """What workers tell the app: one message a result. Handlers own the state; a message carries values and no code."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from kvtui.hardware.device import Device, HostMemory
 from kvtui.hardware.holders import NOBODY, HeldNow
-from kvtui.placement.plan import Plan
-from kvtui.placement.review import Review
-from kvtui.placement.table import PairRow
-from kvtui.report.guide import Guide
-from kvtui.report.peaks import Peaks
-from kvtui.server.measure.speeds import SeenRate
-from kvtui.tasks.lessons import Lesson
 from kvtui.tui.state import LiveMemory
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
+    from kvtui.placement.review import Review
+    from kvtui.placement.table import PairRow
+    from kvtui.report.guide import Guide
+    from kvtui.report.peaks import Peaks
+    from kvtui.server.measure.speeds import SeenRate
+    from kvtui.tasks.lessons import Lesson
 
 
 @dataclass
@@ -21,7 +24,7 @@ class PlanReady(Message):
     """A plan for the request of that generation; `final`: no better one will come."""
 
     generation: int
-    plan: Plan
+    plan: "Plan"
     final: bool
 
 
@@ -30,14 +33,14 @@ class LessonReady(Message):
     """What was measured since would change of that generation's plan."""
 
     generation: int
-    lesson: Lesson
+    lesson: "Lesson"
 
 
 @dataclass
 class RatesKnown(Message):
     """What servers showed on this machine by now, newest first."""
 
-    rates: tuple[SeenRate, ...]
+    rates: tuple["SeenRate", ...]
 
 
 @dataclass
@@ -45,7 +48,7 @@ class RowsReady(Message):
     """Rows of the K/V table; `complete`: with the largest contexts."""
 
     generation: int
-    rows: tuple[PairRow, ...]
+    rows: tuple["PairRow", ...]
     complete: bool
 
 
@@ -54,7 +57,7 @@ class SquareReady(Message):
     """Rows of the pairs that the table does not have, as far as they are known; `contexts`: all of them with the largest ones."""
 
     generation: int
-    rows: tuple[PairRow, ...]
+    rows: tuple["PairRow", ...]
     contexts: bool
 
 
@@ -62,7 +65,7 @@ class SquareReady(Message):
 class GuideReady(Message):
     """The guide for the plan on the screen; `formula`: where its figures for Kimi come from."""
 
-    guide: Guide
+    guide: "Guide"
     formula: str
 
 
@@ -71,7 +74,7 @@ class ReviewReady(Message):
     """A command looked over; `model`: the file it was looked over with, "" for what has none here; `same_model`: it is the one
     on the screen."""
 
-    review: Review
+    review: "Review"
     model: str
     same_model: bool
 
@@ -95,7 +98,7 @@ class PlanFailed(Message):
 class PeaksReady(Message):
     """What is alive at the peaks of the plan that was on the screen."""
 
-    peaks: Peaks
+    peaks: "Peaks"
 
 
 @dataclass

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from threading import Event
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from kvtui.placement.plan import Plan
 from kvtui.placement.table import rows_of
 from kvtui.tasks.guide import guide_of
 from kvtui.tui.work.messages import GuideReady, SquareReady
+
+if TYPE_CHECKING:
+    from kvtui.placement.plan import Plan
 
 _AT_ONCE = 9  # rows a message: a line of the square
 
 
 def square(
-    plan: Plan,
+    plan: "Plan",
     generation: int,
     wanted: Sequence[tuple[str, str]],
     contexts: bool,
@@ -33,6 +36,6 @@ def square(
     return SquareReady(generation, tuple(rows), contexts=contexts)
 
 
-def guide_page(plan: Plan) -> Message:
+def guide_page(plan: "Plan") -> Message:
     """The guide with its costs for `plan`."""
     return GuideReady(*guide_of(plan))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from threading import Event
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -9,17 +10,19 @@ from kvtui.placement.advice import advised
 from kvtui.placement.plan import Plan, improve, quick_plan, with_batch
 from kvtui.placement.request import Request
 from kvtui.placement.table import iter_rows
-from kvtui.server.measure.measured import Measurement
 from kvtui.tasks.history import with_learned, with_proof
 from kvtui.tasks.lessons import lesson_of
 from kvtui.tui.work.messages import LessonReady, PlanReady, RowsReady
+
+if TYPE_CHECKING:
+    from kvtui.server.measure.measured import Measurement
 
 PATIENCE_SECONDS = 0.3  # a key may follow: the table's contexts and the solver wait for so long
 
 
 def answer(
     request: Request,
-    known: tuple[Measurement, ...],
+    known: tuple["Measurement", ...],
     generation: int,
     post: Callable[[Message], object],
     superseded: Event,
@@ -49,6 +52,6 @@ def answer(
     return None if superseded.is_set() else PlanReady(generation, with_proof(better), final=True)
 
 
-def lesson(request: Request, plan: Plan, known: tuple[Measurement, ...], generation: int) -> Message:
+def lesson(request: Request, plan: Plan, known: tuple["Measurement", ...], generation: int) -> Message:
     """What `known` would change of that generation's plan."""
     return LessonReady(generation, lesson_of(request, plan, known))
