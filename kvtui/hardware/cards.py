@@ -102,6 +102,9 @@ def all_cards() -> tuple[Card, ...]:
     return tuple(card for group in groups for row in group["cards"] for card in _cards_of(group, row))
 
 
+_SIZED = re.compile(r"(.*?)\s+(\d+) ?GB", re.IGNORECASE)
+
+
 def published(name: str, total_bytes: int | None = None) -> Card | None:
     """The card a driver calls `name`. Where several sizes share it, the one of `total_bytes`; None if that leaves a doubt."""
     wanted = _plain(name)
@@ -109,6 +112,15 @@ def published(name: str, total_bytes: int | None = None) -> Card | None:
     if total_bytes is not None:
         fitting = [c for c in fitting if 0 <= c.total_bytes - total_bytes <= _SAME_SIZE * c.total_bytes]
     return fitting[0] if len({(c.bandwidth, c.link, c.compute_capability) for c in fitting}) == 1 else None
+
+
+def is_one_card(one: str, other: str, total_bytes: int) -> bool:
+    """Whether two drivers' names, each perhaps with words of its own in brackets behind, stand for one card."""
+    names = [name.partition(" (")[0] for name in (one, other)]
+    if _plain(names[0]) == _plain(names[1]):
+        return True
+    first, second = (published(name, total_bytes) or published(name) for name in names)
+    return first is not None and first == second
 
 
 def _likeness(plain: str, wanted: str) -> tuple[bool, float]:
@@ -121,6 +133,10 @@ def _named(name: str, what: str) -> Card:
     wanted = _plain(name)
     exact = [c for c in all_cards() if wanted == _plain(c.name)]
     close = exact or [c for c in all_cards() if wanted in {_plain(n) for n in c.also}]
+    if not close and (sized := _SIZED.fullmatch(name.strip())):  # P100 16GB is the P100
+        of_size = [c for c in all_cards() if c.total_bytes == int(sized[2]) << 30]
+        close = [c for c in of_size if _plain(c.name) == _plain(sized[1])]
+        close = close or [c for c in of_size if _plain(c.name.split()[0]) == _plain(sized[1])]
     if not close and wanted:  # A100 stands for every A100
         close = [c for c in all_cards() if _plain(c.name.split()[0]) == wanted]
     if len(close) == 1:

@@ -20,6 +20,7 @@ class ComputeModel(Formulas):
 
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
     drafts: bool = False  # the MTP context of the model, not its main one
+    engine: type[Engine] = Engine  # or one for many contexts (courses.py)
 
     @property
     def derived(self) -> bool:
@@ -33,9 +34,20 @@ class ComputeModel(Formulas):
         if not self.derived:
             return super().bytes(assignment)
         opened = self._opened(assignment)
-        *peaks, host = self._engine(opened).peaks(_among(assignment, opened))
+        return self._spread(opened, self._engine(opened).peaks(_among(assignment, opened)))
+
+    def dry_run_bytes(self, assignment: Assignment) -> ComputeBytes | None:
+        """What the server's own dry run says of `assignment`, which is not always what a load takes; None where formulas
+        had to do."""
+        if not self.derived:
+            return None
+        opened = self._opened(assignment)
+        return self._spread(opened, self._engine(opened).dry_run_peaks(_among(assignment, opened)))
+
+    def _spread(self, opened: tuple[int, ...], peaks: tuple[int, ...]) -> ComputeBytes:
+        *own, host = peaks
         devices = [0] * len(self.machine.devices)
-        for i, peak in zip(opened, peaks, strict=True):
+        for i, peak in zip(opened, own, strict=True):
             devices[i] = peak
         return ComputeBytes(tuple(devices), host, self._said)
 
@@ -67,7 +79,7 @@ class ComputeModel(Formulas):
     def _engine(self, opened: tuple[int, ...]) -> Engine:
         if opened not in self._engines:
             machine = Machine(tuple([self.machine.devices[i] for i in opened]), self.machine.ram)
-            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts, self.build)
+            self._engines[opened] = self.engine(self.model, self.context, machine, self.fa_quants, self.drafts, self.build)
         return self._engines[opened]
 
 
