@@ -111,5 +111,7 @@ def test_a_process_that_ends_while_it_is_looked_at_is_none(tmp_path: Path) -> No
     gone, here = tmp_path / "proc/1", tmp_path / "proc/2/fdinfo"
     gone.mkdir(parents=True)
     here.mkdir(parents=True)
+    (tmp_path / "proc/2/fd").mkdir()
+    (tmp_path / "proc/2/fd/3").symlink_to("/dev/dri/renderD128")
     (here / "3").write_text("drm-pdev: 0000:03:00.0\ndrm-client-id: 7\ndrm-memory-vram: 5 MiB\ndrm-memory-local: \u00b2 MiB\n")
     assert [(p.pid, p.used_bytes) for p in processes(tmp_path, "0000:03:00.0")] == [(2, 5 << 20)]

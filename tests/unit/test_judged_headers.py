@@ -17,10 +17,10 @@ from kvtui.header.source import HeaderBytes
 from kvtui.memory.refusals import refusals
 from kvtui.model.load import model_from_header
 
-ARCHIVES = ("headers.tar.xz", "headers-hybrids.tar.xz", "headers-mixtures.tar.xz", "headers-beside.tar.xz")
+ARCHIVES = tuple(sorted(path.name for path in DATA.glob("headers*.tar.xz") if path.name != "headers-builds.tar.xz"))
 JUDGED = DATA / "judged-headers.jsonl"
 FILE_BYTES = 2**44
-LEAST_ALIKE = 0.86  # of those that llama.cpp refuses
+LEAST_ALIKE = 0.8  # of those that llama.cpp refuses; none that it takes may be refused
 
 
 def architecture_of(head: bytes) -> str:
@@ -64,4 +64,4 @@ def test_what_is_missed_is_little() -> None:
     assert len(refused) > 300
     assert len({architecture_of(_heads()[str(line["header"])]) for line in lines}) > 100
     assert sum("missed" not in line for line in refused) >= LEAST_ALIKE * len(refused)
-    assert sum("missed" in line for line in lines if line["taken"]) <= (1 - LEAST_ALIKE) * len(lines) / 10
+    assert not [line for line in lines if line["taken"] and "missed" in line]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 Dims = tuple[int, ...]
 
+LEAST_HEADERS = 2  # of an architecture, to say what it cannot do without: one of them has one pattern of blocks
 LEAST_SEEN = 2  # places at which a size was seen
 MOST_STEP = 512  # blocks (src/llama-hparams.h, LLAMA_MAX_LAYERS)
 TRIED_IN_THREES = 40  # conditions
@@ -105,7 +106,7 @@ def _row(name: str, places: Sequence[_Place], conditions: dict[str, Mask], keys:
     sizes = _sizes([(p, asked[1]) for p in places if (asked := p.asked(name))], keys, model)
     text = f"{name}{f'|{instead}' if instead else ''}[{','.join(sizes)}]"
     kind = "model" if model else "block"
-    if when is not None:
+    if when is not None and len({p.load.header for p in places}) >= LEAST_HEADERS:
         return ", ".join(filter(None, (kind, when))), text
     return ("" if set(sizes) == {"*"} else f"may {kind}"), text
 

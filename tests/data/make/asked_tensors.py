@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from odd_headers import ARR, BOOL, F32, FORMATS, I32, U32, Gguf, Tensor, parsed  # noqa: E402
 
 DATA = ROOT / "kvtui" / "data" / "asked-tensors.txt"
-ARCHIVES = ("headers", "headers-hybrids", "headers-mixtures", "headers-beside")
+ARCHIVES = ("headers", "headers-hybrids", "headers-mixtures", "headers-beside", "headers-others")
 SMALL_BYTES, MOST_HEADERS = 120_000, 3  # of an architecture's headers the smallest are changed
 MOST_BLOCKS = 200  # of a key that has a value a block
 _BLOCK = re.compile(r"blk\.(\d+)\.(.*)")
@@ -102,7 +102,7 @@ def _others(kind: int, value: bytes) -> Iterator[tuple[int, Any]]:
     """Other values of a key."""
     if kind in (U32, I32):
         (x,) = struct.unpack("<I", value)
-        yield from ((kind, y) for y in sorted({0, x * 2 % 2**31, (x + 1) % 2**31} - {x}))
+        yield from ((kind, y) for y in sorted({0, 1, x * 2 % 2**31, (x + 1) % 2**31} - {x}))
     elif kind == BOOL:
         yield kind, not value[0]
     elif kind == ARR:
@@ -112,6 +112,10 @@ def _others(kind: int, value: bytes) -> Iterator[tuple[int, Any]]:
             xs = [struct.unpack_from(FORMATS[inner], value, 12 + i * step)[0] for i in range(count)]
             yield from ((kind, (inner, ys)) for ys in ([*xs[1:], xs[0]], [type(xs[0])(0)] * count))
             yield kind, (inner, [True if inner == BOOL else x * 2 % 2**31 for x in xs])
+
+
+def _lengths(blocks: int) -> tuple[int, ...]:
+    return tuple(n for n in (blocks + 1, blocks * 2, blocks * 5) if n <= MOST_BLOCKS)
 
 
 def changed(name: str, base: Gguf, asked: dict[str, tuple[bool, Dims]]) -> Iterator[tuple[tuple[str, str], Gguf]]:
@@ -128,7 +132,10 @@ def changed(name: str, base: Gguf, asked: dict[str, tuple[bool, Dims]]) -> Itera
             yield ("without", alike), Gguf(list(base.keys), left)
     for key, kind, value in base.keys:
         text = key.decode()
-        if text.startswith(f"{name}.") and not text.endswith(".block_count"):
+        if text == f"{name}.block_count":
+            (blocks,) = struct.unpack("<I", value)
+            yield from ((("key", "block_count"), Gguf(list(base.keys), base.tensors).key(text, U32, n)) for n in _lengths(blocks))
+        elif text.startswith(f"{name}."):
             for other, new in _others(kind, value):
                 yield ("key", text.removeprefix(f"{name}.")), Gguf(list(base.keys), base.tensors).key(text, other, new)
             yield ("key", text.removeprefix(f"{name}.")), Gguf(list(base.keys), base.tensors).without(text)
