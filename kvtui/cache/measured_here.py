@@ -1,6 +1,6 @@
 """What a pair cost on this very model, measured on this machine: figures, and what they say of pairs nobody measured."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kvtui.cache.divergence import Divergence
@@ -38,20 +38,30 @@ def of_pair(type_k: str, type_v: str, here: Sequence[MeasuredHere]) -> tuple[Mea
     return tuple(sorted(own, key=lambda m: -m.divergence.mean))
 
 
-def expected_here(type_k: str, type_v: str, expected: float, here: Sequence[MeasuredHere]) -> float:
-    """Mean KL divergence to expect of a pair: the largest measured of it here; where it was not, `expected` within what
-    was measured of others. Fewer bits on neither side cost no more, fewer on both sides no less."""
-    if own := of_pair(type_k, type_v, here):
+def expected_here(pair: tuple[str, str], here: Sequence[MeasuredHere], series: Callable[[tuple[str, str]], float]) -> float:
+    """Mean KL divergence to expect of a pair where any was measured here: the largest measured of it; where it was not, that
+    of others, scaled by what the pairs cost in `series`. Fewer bits on neither side cost no more, fewer on both sides no less."""
+    if own := of_pair(*pair, here):
         return own[0].divergence.mean
-    bits = _bits(type_k, type_v)
-    richer = [m.divergence.mean for m in here if _no_fewer(_bits(m.type_k, m.type_v), bits)]
-    poorer = [m.divergence.mean for m in here if _no_fewer(bits, _bits(m.type_k, m.type_v))]
-    return max(min([expected, *poorer]), max(richer, default=0.0))
+    each = {(m.type_k, m.type_v): m.divergence.mean for m in sorted(here, key=lambda m: m.divergence.mean)}
+    richer = [mean for other, mean in each.items() if no_fewer_bits(other, pair)]
+    poorer = [mean for other, mean in each.items() if no_fewer_bits(pair, other)]
+    scaled = _scaled(series(pair), sorted((series(other), mean) for other, mean in each.items()))
+    return max(min([scaled, *poorer]), max(richer, default=0.0))
 
 
-def _bits(type_k: str, type_v: str) -> tuple[float, float]:
-    return CACHE_TYPES[type_k].bits, CACHE_TYPES[type_v].bits
+def _scaled(cost: float, known: Sequence[tuple[float, float]]) -> float:
+    """`cost` of a series on the line through what is `known`: (cost in the series, measured), in order. Behind the last it goes
+    on by that one's ratio, but not more gently than the series: little lost with many bits promises nothing of few."""
+    before, low = 0.0, 0.0
+    for at, mean in known:
+        high = max(low, mean)
+        if cost <= at:
+            return low + (high - low) * (cost - before) / (at - before) if at > before else high
+        before, low = at, high
+    return low + (cost - before) * max(low / before if before else 0.0, 1.0)
 
 
-def _no_fewer(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return a[0] >= b[0] and a[1] >= b[1]
+def no_fewer_bits(a: tuple[str, str], b: tuple[str, str]) -> bool:
+    """Whether pair `a` has as many bits a value as `b`, or more, on both sides."""
+    return all(CACHE_TYPES[x].bits >= CACHE_TYPES[y].bits for x, y in zip(a, b, strict=True))

@@ -26,6 +26,7 @@ HERE: Kin = "measured here"
 _KIN: tuple[Kin, ...] = (HERE, "this model", "a relative of this model", "another family")
 _EXACT = {"f16", "f32"}  # types that lose nothing of what f16/f16 holds
 _ROTATED_HEAD = 64  # src/llama-kv-cache.cpp, llama_kv_cache: heads of a multiple of it are rotated
+_MEAN = "mean KL divergence"
 _KEYS_FIRST = "keys are the sensitive side: K should not have fewer bits than V"
 
 
@@ -66,13 +67,15 @@ class Risk:
 @dataclass(frozen=True)
 class Quality:
     """A pair's label, its figures with the kin of each (nearest first), the mean KL divergence it is expected to add to
-    that of f16/f16, and `why` where the label or the pair needs a reason. `typical`: what the series alone let expect."""
+    that of f16/f16, and `why` where the label or the pair needs a reason. `typical`: what the series alone let expect;
+    `scaled`: other pairs were measured here, and `expected` follows them."""
 
     label: Label
     figures: tuple[tuple[Figure, Kin], ...]
     expected: float
     why: str = ""
     typical: float = 0.0
+    scaled: bool = False
 
     @property
     def here(self) -> tuple[Figure, ...]:
@@ -85,13 +88,16 @@ class _Table:
     figures: tuple[Figure, ...]
     costs: dict[str, dict[str, dict[str, float]]]
     risks: tuple[Risk, ...]
+    noise: dict[str, float]  # of f16/f16 in the series of a kind
 
 
 @cache
 def _table() -> _Table:
     data = json.loads(files("kvtui.data").joinpath("quality.json").read_text())
     figures = tuple(Figure(**{**f, "families": tuple(f["families"])}) for f in data["figures"])
-    return _Table(figures, data["costs"], tuple(Risk(**{**r, "families": tuple(r["families"])}) for r in data["risks"]))
+    plain = {f.model: f.value for f in figures if f.type_k == f.type_v == "f16" and f.metric == _MEAN}
+    noise = {kind: plain[data["costs"][kind]["model"]] for kind in ("rotated", "plain")}
+    return _Table(figures, data["costs"], tuple(Risk(**{**r, "families": tuple(r["families"])}) for r in data["risks"]), noise)
 
 
 def all_figures() -> tuple[Figure, ...]:
@@ -111,11 +117,13 @@ def quality(type_k: str, type_v: str, model: ModelSpec, here: Sequence[MeasuredH
     """Label and figures of a pair for `model`; `here`: what was measured on it on this machine. A family's risk stays: it
     is known from tasks that the text of a measurement has none of."""
     table = _table()
-    sides = zip((type_k, type_v), ("k", "v"), rotated(model), strict=True)
-    typical = sum(table.costs["rotated" if turned else "plain"][side].get(name, 0.0) for name, side, turned in sides)
-    expected = expected_here(type_k, type_v, typical, here)
+    kinds = tuple("rotated" if turned else "plain" for turned in rotated(model))
+    typical = _series((type_k, type_v), kinds)
+    exact, expected = {type_k, type_v} <= _EXACT, typical
+    if here and not exact:
+        expected = expected_here((type_k, type_v), here, lambda pair: _series(pair, kinds, as_run=True))
     label: Label = next((name for most, name in LABELS if expected <= most), "risky")
-    if label == "reference" and not {type_k, type_v} <= _EXACT:
+    if label == "reference" and not exact:
         label = "as f16"
     bits_k, bits_v = CACHE_TYPES[type_k].bits, CACHE_TYPES[type_v].bits
     why = _KEYS_FIRST if bits_k < bits_v else ""
@@ -128,7 +136,17 @@ def quality(type_k: str, type_v: str, model: ModelSpec, here: Sequence[MeasuredH
     own = [(f, HERE) for m in mine for f in _figures(m, model, any(rotated(model)))]
     own += [(f, kin(f, model)) for f in table.figures if (f.type_k, f.type_v) == (type_k, type_v)]
     own.sort(key=lambda entry: (_KIN.index(entry[1]), entry[0].rotated != any(rotated(model))))
-    return Quality(label, tuple(own), expected, why, typical)
+    return Quality(label, tuple(own), expected, why, typical, scaled=bool(here) and not mine and expected > 0)
+
+
+def _series(pair: tuple[str, str], kinds: tuple[str, ...], *, as_run: bool = False) -> float:
+    """What a pair adds in the published series; `as_run`: with what f16/f16 itself shows there, half for each side that loses
+    anything. That much any two runs differ, so a measurement here has it too, and no side's cost is nearly nothing."""
+    table, total = _table(), 0.0
+    for name, side, kind in zip(pair, ("k", "v"), kinds, strict=True):
+        if (cost := table.costs[kind][side].get(name)) is not None:
+            total += cost + (table.noise[kind] / 2 if as_run else 0.0)
+    return total
 
 
 def _figures(m: MeasuredHere, model: ModelSpec, turned: bool) -> list[Figure]:
@@ -136,7 +154,7 @@ def _figures(m: MeasuredHere, model: ModelSpec, turned: bool) -> list[Figure]:
     d, (found, asked) = m.divergence, m.needles
     bound = "" if d.exact else ", at least"
     told = (
-        (f"mean KL divergence{bound}", d.mean),
+        (f"{_MEAN}{bound}", d.mean),
         (f"KL divergence at the 99.9 % tail{bound}", d.tail),
         ("top-1 agreement with f16/f16, %", d.top_1 * 100),
         (f"numbers found of {asked} in {m.context:,} tokens", float(found)),

@@ -215,6 +215,7 @@ def devices(llama_server: str | None, rpc: str | None, measure: bool, as_json: b
 def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) -> None:
     """The plan (or exactly FLAGS), and llama-server's own dry run beside it."""
     from kvtui.flags.read import parse_flags
+    from kvtui.memory.compute import ComputeModel
     from kvtui.placement.plan import make_plan
     from kvtui.report.as_json import verify_json
     from kvtui.server.binary.find import choose_server
@@ -230,14 +231,16 @@ def verify(model: str, options: Options, as_json: bool, flags: Sequence[str]) ->
     flags = in_environment(without_secrets(flags))
     if flags:
         server_flags = parse_flags(flags, flags_of(options), build_of(options))
-        predicted, argv = _described(request, server_flags).estimate, flags
+        described = _described(request, server_flags)
+        predicted, where, context, argv = described.estimate, described.assignment, server_flags.context, flags
     else:
         made = make_plan(request)
-        predicted, argv = made.estimate, made.argv
+        predicted, where, context, argv = made.estimate, made.assignment, made.request.context, made.argv
     answer = dry_run(server, path, argv, devices=[d.name for d in request.machine.devices if not d.endpoint])
     kept = recall(server.identity, request_key(request), gpus_of(request.machine), argv)
     found = over_findings(request.machine, request.margin_bytes, predicted, answer)
-    value = verify_json(request.machine, predicted, answer, str(server.path), kept, found)
+    derived = ComputeModel(spec, context, request.machine, request.build, fa_quants=request.fa_quants).dry_run_bytes(where)
+    value = verify_json(request.machine, predicted, answer, str(server.path), kept, found, derived)
     if as_json:
         print_json(value)
     else:

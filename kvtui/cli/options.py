@@ -11,6 +11,7 @@ import click
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
 from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.context import POOLINGS
 from kvtui.flags.known import OLD_LOAD_SWITCHES, known_flags, unknown_flag
 from kvtui.server.process.ports import LARGEST_PORT
 from kvtui.tasks.options import OF_MACHINES, Options, check_options
@@ -71,6 +72,9 @@ _SHARED: tuple[Callable[[Any], Any], ...] = (
     _option("-ub", "--ubatch-size", type=int, metavar="N", help="Physical batch [default: 512]."),
     _option("-fa", "--flash-attn", type=click.Choice(["on", "off", "auto"]), help="Flash attention."),
     _option("--swa-full", is_flag=True, help="Sliding-window layers keep the whole context."),
+    _option("--embedding", "--embeddings", is_flag=True, help="Serve embeddings alone: every token of a batch gives a row."),
+    _option("--rerank", "--reranking", is_flag=True, help="The same for a reranker: rows are pooled by rank."),
+    _option("--pooling", type=click.Choice(POOLINGS), help="What --embedding makes one row of [default: the model's own]."),
     _option("-nkvo", "--no-kv-offload", is_flag=True, help="Keep K/V in host memory."),
     _option("-lm", "--load-mode", metavar="MODE", help="How weights are read: auto, none, mmap, mlock, mmap+mlock or dio."),
     _option("--moe-cache-mib", type=int, metavar="N", help="Cache on the devices for experts in RAM (from b11549 on)."),

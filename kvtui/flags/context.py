@@ -5,6 +5,7 @@ from typing import Literal
 
 FlashAttention = Literal["on", "off", "auto"]
 
+POOLINGS = ("none", "mean", "cls", "last", "rank")  # common/arg.cpp, --pooling; include/llama.h numbers them so
 UNSET_SLOTS = 4  # common/arg.cpp: -np unset resolves to four slots and a unified cache
 
 
@@ -33,7 +34,14 @@ class ContextParams:
     op_offload: bool = True  # False: --no-op-offload
     spec_types: tuple[str, ...] = ()  # --spec-type
     expert_cache_mib: int = 0  # --moe-cache-mib: on devices, for experts in RAM; 0: none
+    embeddings: bool = False  # --embedding, --rerank
+    pooling: str | None = None  # --pooling: one of POOLINGS; None: the model's own
     n_draft: int | None = None  # draft length of --spec-type (--spec-draft-n-max)
+
+    @property
+    def all_rows(self) -> bool:
+        """Whether every token of a batch gets an output (server-context.cpp, server_output_limits)."""
+        return self.embeddings or self.pooling not in (None, "none")
 
     @property
     def slots(self) -> int:

@@ -8,7 +8,7 @@ from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import UsageError
 from kvtui.flags.beside import ALL_LAYERS, BesideFlags
 from kvtui.flags.cache_types import CACHE_TYPES
-from kvtui.flags.context import ContextParams
+from kvtui.flags.context import POOLINGS, ContextParams
 from kvtui.flags.known import OLD_LOAD_SWITCHES, REMOVED, known_flags, unknown_flag
 from kvtui.flags.overrides import DENSE_FFN, EXPERTS, Override, first_blocks, parse_overrides
 
@@ -145,16 +145,19 @@ _CONTEXT_VALUES: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "--spec-type": ("spec_types", _spec_types),
     "--spec-draft-n-max": ("n_draft", _draft_length),
     "--moe-cache-mib": ("expert_cache_mib", _cache_size),
+    "--pooling": ("pooling", lambda f, v: _choice(f, v, POOLINGS)),
 }
 _PER_SLOT = "--kv-unified-per-slot"
-_CONTEXT_SWITCHES: dict[str, tuple[str, bool]] = {
-    "--swa-full": ("swa_full", True),
-    **dict.fromkeys(("-kvu", "--kv-unified"), ("kv_unified", True)),
-    **dict.fromkeys(("-no-kvu", "--no-kv-unified"), ("kv_unified", False)),
-    **dict.fromkeys(("-nkvo", "--no-kv-offload"), ("offload_kqv", False)),
-    **dict.fromkeys(("-kvo", "--kv-offload"), ("offload_kqv", True)),
-    "--op-offload": ("op_offload", True),
-    "--no-op-offload": ("op_offload", False),
+_CONTEXT_SWITCHES: dict[str, tuple[tuple[str, bool | str], ...]] = {
+    "--swa-full": (("swa_full", True),),
+    **dict.fromkeys(("-kvu", "--kv-unified"), (("kv_unified", True),)),
+    **dict.fromkeys(("-no-kvu", "--no-kv-unified"), (("kv_unified", False),)),
+    **dict.fromkeys(("-nkvo", "--no-kv-offload"), (("offload_kqv", False),)),
+    **dict.fromkeys(("-kvo", "--kv-offload"), (("offload_kqv", True),)),
+    "--op-offload": (("op_offload", True),),
+    "--no-op-offload": (("op_offload", False),),
+    **dict.fromkeys(("--embedding", "--embeddings"), (("embeddings", True),)),
+    **dict.fromkeys(("--rerank", "--reranking"), (("embeddings", True), ("pooling", "rank"))),
 }
 
 
@@ -305,7 +308,7 @@ def parse_flags(argv: Sequence[str], base: ServerFlags | None = None, build: Bui
             name, read = _CONTEXT_VALUES[flag]
             context[name] = read(flag, values[0])
         elif flag in _CONTEXT_SWITCHES:
-            name, context[name] = _CONTEXT_SWITCHES[flag][0], _CONTEXT_SWITCHES[flag][1]
+            context.update(_CONTEXT_SWITCHES[flag])
         elif flag in _VALUES:
             name, read = _VALUES[flag]
             other[name] = read(flag, values[0])

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from kvtui.hardware.cards import Card, published
-from kvtui.hardware.device import Device
+from kvtui.hardware.device import Device, Unusable
 from kvtui.hardware.drm import DrmCard, cards, names
-from kvtui.hardware.found import Found, Unusable, Where
+from kvtui.hardware.found import Found, Where
 from kvtui.hardware.ram import table
 
 _VENDOR = 0x1002
@@ -25,11 +25,11 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
         description = card.text("product_name") or "/".join(sold) or f"AMD GPU {card.device:04x}"
         if vram is None:
             reason = "the amdgpu driver tells no memory figures" if card.driver == "amdgpu" else "its driver is not amdgpu"
-            unusable.append(Unusable("", description, reason))
+            unusable.append(Unusable("", description, reason, slot=card.pci_id))
             continue
         if target in _APUS and target != _UNIFIED:
             reason = "part of the processor: it shares RAM; --device NAME=FREE,shared plans for it"
-            unusable.append(Unusable("", description, reason))
+            unusable.append(Unusable("", description, reason, slot=card.pci_id, integrated=True))
             continue
         shared = target == _UNIFIED
         known = _known((*sold, description), vram[1] + gtt[1] if shared and gtt else vram[1], target)

@@ -111,6 +111,15 @@ def published(name: str, total_bytes: int | None = None) -> Card | None:
     return fitting[0] if len({(c.bandwidth, c.link, c.compute_capability) for c in fitting}) == 1 else None
 
 
+def is_one_card(one: str, other: str, total_bytes: int) -> bool:
+    """Whether two drivers' names, each perhaps with words of its own in brackets behind, stand for one card."""
+    names = [name.partition(" (")[0] for name in (one, other)]
+    if _plain(names[0]) == _plain(names[1]):
+        return True
+    first, second = (published(name, total_bytes) or published(name) for name in names)
+    return first is not None and first == second
+
+
 def _likeness(plain: str, wanted: str) -> tuple[bool, float]:
     """How near two names are; swapped letters (3900 for 3090) are nearer than a letter that is wrong."""
     return sorted(plain) == sorted(wanted), difflib.SequenceMatcher(None, plain, wanted).ratio()

@@ -30,6 +30,8 @@ class Device:
     peak_operations: float | None = None  # a second, of its matrix units, as published: what no program exceeds
     seen_at: float | None = None  # where it cannot be asked now: of when its memory is, in seconds since the epoch
     compute_capability: int | None = None  # CUDA: 86 for 8.6; ROCm: 0x1100 for gfx1100
+    also: tuple[str, ...] = ()  # names under which other back ends of the llama-server list the same card
+    assumed: bool = False  # its name is by the usual back end of its vendor: no llama-server said how it calls it
 
     @property
     def backend(self) -> str:
@@ -62,8 +64,23 @@ class HostMemory:
 
 
 @dataclass(frozen=True)
+class Unusable:
+    """Shown beside the devices, never planned for."""
+
+    name: str  # CUDA1: the number it keeps; "" where it has none
+    description: str  # NVIDIA GeForce RTX 3090
+    reason: str  # in plain words
+    pci_id: str | None = None  # by NVML
+    slot: str | None = None  # as Device's
+    integrated: bool = False  # a part of the processor, which shares RAM
+    hidden: bool = False  # by a person's own choice
+    well: bool = True  # a llama-server may see it; False: it is lost, or its driver is at odds with it
+
+
+@dataclass(frozen=True)
 class Machine:
-    """Devices in llama.cpp's order, and RAM."""
+    """Devices in llama.cpp's order, RAM, and what is there besides."""
 
     devices: tuple[Device, ...]
     ram: HostMemory
+    unusable: tuple[Unusable, ...] = ()

@@ -1,5 +1,6 @@
 """What Linux's graphics drivers tell under /sys and /proc, whichever vendor's they are."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from kvtui.hardware.pcie import generation_of, link_rate
 
 # Where distributions keep the names of PCI devices.
 _PCI_IDS = ("usr/share/hwdata/pci.ids", "usr/share/misc/pci.ids")
+_CARDS = "/dev/dri/"  # where a program opens a card, as card0 or renderD128
 _CARD = re.compile(r"card\d+")
 _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 # Memory of a card's own in fdinfo: amdgpu's vram, i915's local0, xe's vram0 (Documentation/gpu/drm-usage-stats.rst).
@@ -106,22 +108,51 @@ def _of_vendor(root: Path, vendor: int) -> Iterator[str]:
 
 
 def processes(root: Path, pci_id: str) -> tuple[DrmProcess, ...]:
-    """Who holds memory of a card, largest first: of the processes this user may look into. A client that several
-    descriptors or processes share is counted once."""
-    held: dict[int, int] = {}
-    clients: set[str] = set()
-    for path in sorted((root / "proc").glob("[0-9]*/fdinfo/*")):
+    """Who holds memory of a card, largest first: of the processes this user may look into."""
+    return all_processes(root).get(pci_id, ())
+
+
+def all_processes(root: Path) -> dict[str, tuple[DrmProcess, ...]]:
+    """The same of every card, by its PCI place. A client that several descriptors or processes share is counted once. Only what
+    a process has open under /dev/dri is read: its other files, often thousands, are none of a card's."""
+    held: dict[tuple[str, int], int] = {}
+    clients: set[tuple[str, str]] = set()
+    for path in sorted(_of_cards(root / "proc")):
         info = dict(line.partition(":")[::2] for line in _lines(path))
-        client = info.get("drm-client-id", "").strip()
-        if info.get("drm-pdev", "").strip() != pci_id or client in clients:
+        card, client = info.get("drm-pdev", "").strip(), info.get("drm-client-id", "").strip()
+        if not card or (card, client) in clients:
             continue
-        clients.add(client)
+        clients.add((card, client))
         pid = int(path.parent.parent.name)
         # amdgpu tells both forms of the same memory
         used = max((_bytes(value) for key, value in info.items() if _HELD.fullmatch(key)), default=0)
-        held[pid] = held.get(pid, 0) + used
-    found = [DrmProcess(pid, _text(root / f"proc/{pid}/comm") or "?", used) for pid, used in held.items() if used]
-    return tuple(sorted(found, key=lambda p: -p.used_bytes))
+        held[card, pid] = held.get((card, pid), 0) + used
+    found: dict[str, list[DrmProcess]] = {}
+    for (card, pid), used in held.items():
+        if used:
+            found.setdefault(card, []).append(DrmProcess(pid, _text(root / f"proc/{pid}/comm") or "?", used))
+    return {card: tuple(sorted(of_it, key=lambda p: -p.used_bytes)) for card, of_it in found.items()}
+
+
+def _of_cards(proc: Path) -> Iterator[Path]:
+    """The fdinfo of descriptors that are a card's. Texts instead of paths: there may be ten thousand."""
+    for process in filter(str.isdigit, _names(str(proc))):
+        folder = f"{proc}/{process}/fd"
+        yield from (Path(f"{folder}info/{n}") for n in _names(folder) if _link(f"{folder}/{n}").startswith(_CARDS))
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # it has ended, or is another user's
+        return []
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
 
 
 def _bytes(value: str) -> int:

@@ -6,16 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kvtui.hardware.device import Device, HostMemory
-
-
-@dataclass(frozen=True)
-class Unusable:
-    """Shown beside the devices, never planned for."""
-
-    name: str  # CUDA1: the number it keeps; "" where it has none
-    description: str  # NVIDIA GeForce RTX 3090
-    reason: str  # in plain words
+from kvtui.hardware.device import Device, HostMemory, Unusable
+from kvtui.hardware.root import ROOT
 
 
 @dataclass(frozen=True)
@@ -32,6 +24,6 @@ class Where:
     """The machine that is asked."""
 
     ram: HostMemory
-    root: Path = Path("/")  # where /proc and /sys begin
+    root: Path = ROOT  # where /proc and /sys begin
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     sysctl: Path | None = Path("/usr/sbin/sysctl") if sys.platform == "darwin" else None

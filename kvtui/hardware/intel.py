@@ -1,9 +1,9 @@
 """Intel's GPUs through what the i915 and xe drivers tell under /sys and /proc."""
 
 from kvtui.hardware.cards import published
-from kvtui.hardware.device import Device
+from kvtui.hardware.device import Device, Unusable
 from kvtui.hardware.drm import DrmCard, cards, names, processes
-from kvtui.hardware.found import Found, Unusable, Where
+from kvtui.hardware.found import Found, Where
 
 _VENDOR = 0x8086
 _INTEGRATED = "0000:00:02.0"  # where Intel's processors have their GPU
@@ -21,7 +21,7 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
         description = "/".join(sold) or f"Intel GPU {card.device:04x}"
         if card.pci_id == _INTEGRATED:
             reason = "part of the processor: it shares RAM; --device NAME=FREE,shared plans for it"
-            unusable.append(Unusable("", description, reason))
+            unusable.append(Unusable("", description, reason, slot=card.pci_id, integrated=True))
             continue
         size = _size(card)
         known = {c for name in sold if (c := published(name, size))}
@@ -29,7 +29,7 @@ def find(where: Where, backend: str, first: int = 0) -> Found:
         total = size or (one.total_bytes if one else None)
         if total is None:
             reason = f"the {card.driver or 'graphics'} driver does not tell its memory; --device NAME=FREE plans for it"
-            unusable.append(Unusable("", description, reason))
+            unusable.append(Unusable("", description, reason, slot=card.pci_id))
             continue
         used = sum(p.used_bytes for p in processes(where.root, card.pci_id))
         devices.append(

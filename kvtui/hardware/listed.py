@@ -9,6 +9,7 @@ from kvtui.hardware.cards import published
 from kvtui.hardware.device import Device
 
 # common/arg.cpp, the handler of --list-devices: "  %s: %s (%zu MiB, %zu MiB free)"
+LISTING = "Available devices:"
 _LINE = re.compile(r"^\s+(?P<name>\S+): (?P<description>.*) \((?P<total>\d{1,12}) MiB, (?P<free>\d{1,12}) MiB free\)\s*$")
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from kvtui.hardware.device import NumaNode
 from kvtui.hardware.ram import table
+from kvtui.hardware.root import ROOT
 
-_ROOT = Path("/")
 _KIB = 1024
 
 
@@ -18,7 +18,7 @@ class Swap:
     total_bytes: int
 
 
-def numa_nodes(root: Path = _ROOT) -> tuple[NumaNode, ...]:
+def numa_nodes(root: Path = ROOT) -> tuple[NumaNode, ...]:
     """The nodes by number; () where the kernel tells none."""
     found = []
     for folder in (root / "sys/devices/system/node").glob("node[0-9]*"):
@@ -33,7 +33,7 @@ def numa_nodes(root: Path = _ROOT) -> tuple[NumaNode, ...]:
     return tuple(sorted(found, key=lambda node: node.number))
 
 
-def swap(root: Path = _ROOT) -> Swap:
+def swap(root: Path = ROOT) -> Swap:
     """Swap space; zeros where there is none."""
     info = table(root / "proc/meminfo")
     return Swap(info.get("SwapFree", 0) * _KIB, info.get("SwapTotal", 0) * _KIB)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from kvtui.hardware.device import HostMemory
+from kvtui.hardware.root import ROOT
 
-_ROOT = Path("/")
 _UNLIMITED = 1 << 60  # cgroup v1 writes a huge number for "no limit"
 _KIB = 1024  # /proc/meminfo says kB and means KiB
 
@@ -34,7 +34,7 @@ def table(path: Path) -> dict[str, int]:
     return found
 
 
-def cgroup_memory(root: Path = _ROOT) -> tuple[int, int] | None:
+def cgroup_memory(root: Path = ROOT) -> tuple[int, int] | None:
     """(limit, held) in bytes of the tightest cgroup, v2 or v1, or None where there is no limit. File cache is not held:
     the kernel gives it back to whoever asks (Documentation/admin-guide/cgroup-v2.rst, memory.stat)."""
     try:
@@ -77,7 +77,7 @@ def _file_cache(root: Path) -> int:
     return (info.get("Active(file)", 0) + info.get("Inactive(file)", 0)) * _KIB
 
 
-def host_memory(root: Path = _ROOT) -> HostMemory:
+def host_memory(root: Path = ROOT) -> HostMemory:
     """What is available and installed, within the cgroup's limit."""
     free, total = _installed(root)
     limit = cgroup_memory(root)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kvtui.hardware.ram import host_memory
+from kvtui.hardware.root import ROOT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +23,11 @@ _OF_FREE = 8  # at most one part in so many of the RAM that is free
 _OF_CACHES = 2  # times the last caches of all CPUs: below it the caches would be measured
 _CHUNK_BYTES = 8 << 20
 _MOST_THREADS = 64
-_ROOT = Path("/")
 # Private memory can have huge pages, which come an order of magnitude sooner; Windows knows no such flags
 _PRIVATE: Any = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if sys.platform != "win32" else {}
 
 
-def last_caches_bytes(root: Path = _ROOT) -> int:
+def last_caches_bytes(root: Path = ROOT) -> int:
     """Last-level caches of all CPUs together, each counted once; 0 where the kernel does not say."""
     found: dict[str, int] = {}
     for index in sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cache/index3")):

@@ -13,6 +13,7 @@ from kvtui.memory.assignment import Assignment
 from kvtui.memory.beside import Beside, BesideModel
 from kvtui.memory.compute import ComputeModel
 from kvtui.memory.corrections import NOTHING, Learned
+from kvtui.memory.device_notes import device_notes
 from kvtui.memory.estimate import Estimate, estimate
 from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.fits import capacities, lacking
@@ -23,7 +24,6 @@ from kvtui.memory.left_to_cpu import left_to_cpu
 from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.ram_notes import ram_notes
 from kvtui.memory.refusals import refusals
-from kvtui.memory.remembered import remembered
 from kvtui.memory.standing import standing_of
 from kvtui.model.spec import ModelSpec
 
@@ -107,7 +107,7 @@ def describe_flags(
                 "prompt-cache", "warning", f"a full prompt cache ({mib(memory.host.prompt_cache_bytes)}) would not fit in RAM"
             )
         )
-    found += remembered(machine)
+    found += device_notes(machine)
     found += ram_notes(machine.ram, memory.host, model.weights_bytes, flags.load_mode)
     fits = not any(f.severity == "error" for f in found)
     return Described(model, machine, margins, build, flags, assignment, memory, fits, tuple(found), fa_quants)

@@ -4,8 +4,10 @@ src/llama-context.cpp, llama_init_from_model and the constructor of llama_contex
 
 from kvtui.base.build import DEFAULT_BUILD, Build
 from kvtui.base.findings import Finding
+from kvtui.cache.layout import cache_layout, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
+from kvtui.memory.compute.pooling import pooling_of
 from kvtui.model.loading import UNKNOWN_ARCHITECTURE
 from kvtui.model.spec import ModelSpec
 
@@ -35,6 +37,7 @@ def refusals(model: ModelSpec, ctx: ContextParams, build: Build = DEFAULT_BUILD)
         found.append(_error("no-batch", "n_batch and n_ubatch cannot both be zero"))
     if model.architecture in _NEEDS_TARGET or (model.architecture in _NEEDS_TARGET_UNLESS_COMPLETE and not _complete(model)):
         found.append(_error("needs-target", f"{model.architecture} is a draft model: it runs only beside its target (-md)"))
+    found += _of_pooling(model, ctx)
     if equal_types_needed(model) and k.name != v.name:
         found.append(
             _error(
@@ -61,6 +64,16 @@ def refusals(model: ModelSpec, ctx: ContextParams, build: Build = DEFAULT_BUILD)
         else:
             found.append(_error("head-size", text))
     return tuple(found)
+
+
+def _of_pooling(model: ModelSpec, ctx: ContextParams) -> list[Finding]:
+    """Mean pooling multiplies the rows of a batch by one number a token; their counts differ where slots do not divide it
+    (src/llama-context.cpp, graph_reserve rounds tokens up alone; llama-graph.cpp, build_pooling)."""
+    tokens = min(cache_layout(model, ctx).cells, physical_batch(model, ctx))
+    if not ctx.embeddings or pooling_of(model, ctx) != "mean" or tokens % ctx.slots == 0:
+        return []
+    text = f"mean pooling needs a batch that slots divide: {ctx.slots} do not divide {tokens}, and the server stops as it loads"
+    return [_error("pooling-batch", text)]
 
 
 def _of_loading(refusal: Finding, build: Build) -> Finding:

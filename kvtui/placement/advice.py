@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from kvtui.cache.measured_here import no_fewer_bits
 from kvtui.cache.quality import HERE, LABELS, Label
 from kvtui.placement.goals import GOALS, Goal
 from kvtui.placement.plan import Plan
@@ -45,14 +46,19 @@ def _figures(row: PairRow) -> tuple[float, ...]:
 
 def dominates(a: PairRow, b: PairRow) -> bool:
     """Whether `a` is better than `b` or equal in all, and better in one. What is refused beats nothing, and a pair of which
-    it is not known how it runs none of which it is. A pair that was not measured here is only known to cost no less, or no
-    more, than one that was: there the series' order stands."""
-    if not (a.quality.here and b.quality.here) and a.quality.typical > b.quality.typical:
+    it is not known how it runs none of which it is. Where one was measured here and the other not, the series' order stands;
+    one that was is beaten by no guess."""
+    if _guessed(a, b) or (not (a.quality.here and b.quality.here) and a.quality.typical > b.quality.typical):
         return False
     if not a.accepted or not b.accepted or (a.runs == "unknown" and b.runs != "unknown"):
         return False
     mine, others = _figures(a), _figures(b)
     return mine != others and all(x <= y for x, y in zip(mine, others, strict=True))
+
+
+def _guessed(a: PairRow, b: PairRow) -> bool:
+    """Whether that `a` costs less than `b`, which was measured here, is a guess: it was not, and has fewer bits on a side."""
+    return bool(b.quality.here and not a.quality.here) and not no_fewer_bits(a.pair, b.pair)
 
 
 def _better(row: PairRow, rows: Sequence[PairRow]) -> tuple[str, str] | None:
@@ -77,18 +83,23 @@ def recommended(rows: Sequence[PairRow], goal: Goal = "decode") -> PairRow | Non
         return min(bearable, key=lambda r: (r.cache_bytes, r.seconds_per_token, r.quality.expected))
     fastest = min(r.seconds_per_token for r in bearable)
     as_fast = [r for r in bearable if r.seconds_per_token <= fastest * AS_FAST]
-    return min(as_fast, key=lambda r: (RANKS[r.quality.label], r.quality.expected, r.cache_bytes, r.seconds_per_token))
+    return min(as_fast, key=lambda r: (RANKS[r.quality.label], *_cost(r), r.cache_bytes, r.seconds_per_token))
 
 
 def _reach(row: PairRow) -> tuple[float, ...]:
     """The longest contexts first, then quality, then speed."""
-    return (-(row.max_context_gpu or 0), -(row.max_context or 0), row.quality.expected, row.seconds_per_token)
+    return (-(row.max_context_gpu or 0), -(row.max_context or 0), *_cost(row), row.seconds_per_token)
+
+
+def _cost(row: PairRow) -> tuple[bool, float]:
+    """What is known to lose nothing or was measured here stands before what is guessed from others that were."""
+    return row.quality.scaled, row.quality.expected
 
 
 def _slower_and_worse(row: PairRow, other: PairRow) -> bool:
-    return other.seconds_per_token < row.seconds_per_token and (
-        (RANKS[other.quality.label], other.quality.expected) < (RANKS[row.quality.label], row.quality.expected)
-    )
+    if other.seconds_per_token >= row.seconds_per_token or _guessed(other, row):
+        return False
+    return (RANKS[other.quality.label], other.quality.expected) < (RANKS[row.quality.label], row.quality.expected)
 
 
 def advice(plan: Plan, rows: Sequence[PairRow], goal: Goal = "decode") -> str:
@@ -127,7 +138,8 @@ def _loss(row: PairRow) -> str:
         return f"risky: {row.quality.why}" if row.quality.why else "a loss that shows"
     said = "no measured loss" if rank <= _NO_LOSS else "little loss" if rank <= _GOOD else "some loss"
     if kin is None:
-        return f"{said.replace('measured', 'expected')} by what its types cost elsewhere"
+        by = "what other pairs cost here" if row.quality.scaled else "what its types cost elsewhere"
+        return f"{said.replace('measured', 'expected')} by {by}"
     if kin == HERE:
         return f"{said}, measured here" if rank > _NO_LOSS else "no loss measured here"
     return f"{said} on {kin.replace('a relative', 'relatives')}"

@@ -29,8 +29,9 @@ def placement_flags(model: ModelSpec, assignment: Assignment, machine: Machine) 
     endpoints = list(dict.fromkeys(d.endpoint for d in machine.devices if d.endpoint))
     argv = ["--rpc", ",".join(endpoints)] if endpoints else []
     opened = assignment.opened
-    if opened is not None:
-        argv += ["-dev", ",".join(machine.devices[i].name for i in opened) or "none"]
+    if opened is not None or any(d.also for d in machine.devices):
+        # a server that lists a card twice does not always know that it is one
+        argv += ["-dev", ",".join(machine.devices[i].name for i in opened_of(opened, len(machine.devices))) or "none"]
     argv += ["-ngl", str(offloaded)]
     counts = split_of(layers, opened_of(opened, len(machine.devices)))[:MAX_SPLITS]
     if counts:

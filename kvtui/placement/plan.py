@@ -10,6 +10,7 @@ from kvtui.flags.context import ContextParams
 from kvtui.flags.overrides import Override
 from kvtui.hardware.device import CPU
 from kvtui.memory.assignment import Assignment
+from kvtui.memory.device_notes import device_notes
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.expert_cache import expert_cache_findings
 from kvtui.memory.large_work import too_large_to_compute
@@ -17,7 +18,6 @@ from kvtui.memory.left_to_cpu import left_to_cpu
 from kvtui.memory.one_buffer import one_buffer_findings
 from kvtui.memory.ram_notes import ram_notes
 from kvtui.memory.refusals import refusals
-from kvtui.memory.remembered import remembered
 from kvtui.memory.standing import standing_of
 from kvtui.placement.as_flags import placement_flags
 from kvtui.placement.ceilings import beyond_ram, cost_of_slots, with_ceilings
@@ -273,7 +273,7 @@ def plan_of(problem: Problem, found: Found, *, proven: bool, notes: tuple[Findin
     findings += no_ram_bandwidth(request, assignment)
     findings += not_opened(problem, opened)
     load_mode = request.load_mode or _load_mode(candidate, fits)
-    findings += remembered(request.machine)
+    findings += device_notes(request.machine)
     findings += ram_notes(request.machine.ram, memory.host, request.model.weights_bytes, load_mode)
     return Plan(
         request=request,
@@ -310,6 +310,8 @@ def context_flags(trained: int, context: ContextParams) -> tuple[str, ...]:
     flags += ["--swa-full"] if context.swa_full else []
     flags += [] if context.offload_kqv else ["-nkvo"]
     flags += [] if context.op_offload else ["--no-op-offload"]
+    flags += ["--embedding"] if context.embeddings else []
+    flags += ["--pooling", context.pooling] if context.pooling is not None else []
     flags += ["--moe-cache-mib", str(context.expert_cache_mib)] if context.expert_cache_mib else []
     flags += ["--spec-type", ",".join(context.spec_types)] if context.spec_types else []
     flags += ["--spec-draft-n-max", str(context.n_draft)] if context.n_draft is not None else []

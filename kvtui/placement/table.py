@@ -139,7 +139,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
         learned=request.learned,
         beside=shared.beside,
     )
-    decides, by_place = _runs(plan, shared, context)
+    decides, by_place = _runs(plan, shared, replace(context, flash_attn="auto") if trial.flash_open else context)
     work = work_of(model, context, shared.still, by_place, shared.seconds_per_byte)
     speed = speed_of(work, machine, shared.prompt)
     most = model.n_ctx_train * context.slots

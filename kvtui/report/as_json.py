@@ -22,6 +22,7 @@ from kvtui.report.parts import OF_DEVICES, OF_THE_HOST, values
 from kvtui.report.simulated import simulated_parts
 
 if TYPE_CHECKING:
+    from kvtui.memory.compute import ComputeBytes
     from kvtui.memory.described import Described
     from kvtui.placement.plan import Plan
     from kvtui.placement.speed import Speed
@@ -186,12 +187,14 @@ def inventory_json(found: Inventory, held: HeldNow = NOBODY) -> Json:
                 "shared": d.shared,
                 "simulated": d.simulated,
                 "display": d.display,
+                "also": list(d.also),
+                "name_assumed": d.assumed,
                 "compute_capability": d.compute_capability,
                 "processes": holders_json(held.on(i), held.ours),
             }
             for i, d in enumerate(machine.devices)
         ],
-        "unusable": [{"name": u.name, "description": u.description, "reason": u.reason} for u in found.unusable],
+        "unusable": [{"name": u.name, "description": u.description, "reason": u.reason} for u in machine.unusable],
         "numa": [
             {"node": n.number, "free_bytes": n.free_bytes, "total_bytes": n.total_bytes, "has_cpus": n.has_cpus}
             for n in found.nodes
@@ -227,16 +230,20 @@ def verify_json(
     path: str,
     measurement: "Measurement | None" = None,
     findings: Sequence[Finding] = (),
+    derived: "ComputeBytes | None" = None,
 ) -> Json:
     """The JSON of `kvtui verify`: bytes; `dry_run` is null where the server names no such device, `actual` where no
-    server ran here under these conditions. `findings`: where it is over, and where the two differ."""
+    server ran here under these conditions. `findings`: where it is over, and where the two differ; `derived`: what a dry
+    run should say of compute, where that can be told."""
     from kvtui.server.measure.comparison import compare, comparison_json, dry_parts, predicted_parts
 
     plan = {"devices": devices_json(machine, (0,) * len(machine.devices), predicted), "host": host_json(machine, predicted)}
+    own = dict(zip([*(d.name for d in machine.devices), "CPU"], (*derived.devices, derived.host), strict=True)) if derived else {}
+    rows = comparison_json(compare(predicted_parts(plan), dry_parts(answer), measurement))
     return {
         "schema": SCHEMA,
         "server": {"path": path, "build": answer.build},
-        "devices": comparison_json(compare(predicted_parts(plan), dry_parts(answer), measurement)),
+        "devices": [{**row, "derived_dry_run_compute": own.get(row["name"])} for row in rows],
         "layer_devices": list(answer.layer_devices),
         "refused": answer.refused,
         "impossible": answer.impossible,

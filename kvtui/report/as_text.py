@@ -12,6 +12,7 @@ from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
 from kvtui.memory.beside import Part
 from kvtui.memory.described import Described
+from kvtui.memory.device_notes import assumed
 from kvtui.memory.estimate import Estimate
 from kvtui.memory.fits import RAM
 from kvtui.memory.remembered import remembered
@@ -133,11 +134,15 @@ def inventory_lines(found: Inventory, held: HeldNow = NOBODY) -> list[str]:
     for i, d in enumerate(found.machine.devices):
         rate = f"{d.bandwidth / 1e9:,.0f} GB/s ({d.bandwidth_source})" if d.bandwidth else "bandwidth N/A"
         rate += f", link {d.link / 1e9:,.1f} GB/s" if d.link else ""
-        pool = (", one pool with RAM" if d.shared else "") + (", draws the desktop" if d.display else "")
+        pool = (
+            (f", also listed as {', '.join(d.also)}" if d.also else "")
+            + (", one pool with RAM" if d.shared else "")
+            + (", draws the desktop" if d.display else "")
+        )
         lines.append(f"{d.name:8} {d.description:32} {gib(d.free_bytes)} free of {gib(d.total_bytes)}, {rate}{pool}")
         lines += [f"{'':8} {holders_text(held.on(i), held.ours)}"] if held.on(i) else []
-    lines += [f"note: {f.message}" for f in remembered(found.machine)]
-    lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.unusable]
+    lines += [f"note: {f.message}" for f in (*remembered(found.machine), *assumed(found.machine))]
+    lines += [f"{u.name or '-':8} {u.description:32} {u.reason}" for u in found.machine.unusable]
     lines.append(_ram_line(found.machine.ram))
     if len(found.nodes) > 1:
         for n in found.nodes:
@@ -164,9 +169,19 @@ def verify_lines(verified: Mapping[str, Any]) -> list[str]:
     for row in verified["devices"]:
         cells = [" | ".join(_mib_of(row[kind], part) for kind in kinds) for part in ("model", "context", "compute")]
         lines.append(f"{row['name']:10}" + "".join(f"{c:>26}" for c in cells))
+    apart = [row for row in verified["devices"] if _mib_of(row["predicted"], "compute") != _derived(row)]
+    if apart:
+        own = ", ".join(f"{row['name']} {_derived(row)}" for row in apart)
+        lines.append(f"a dry run's own compute by the same derivation, which no load takes: {own}")
     if verified["proven_here"]:
         lines.append("proven here: it lived through a prompt to its slots' limit")
     return lines + [f"{f['severity']}: {f['message']}" for f in verified["findings"]]
+
+
+def _derived(row: Mapping[str, Any]) -> str:
+    """What a dry run should say of compute; as predicted where that cannot be told."""
+    value = row["derived_dry_run_compute"]
+    return _mib_of(row["predicted"] if value is None else {"compute": value}, "compute")
 
 
 def _mib_of(parts: Mapping[str, Any] | None, part: str) -> str:

@@ -7,6 +7,7 @@ from kvtui.hardware import drm_use
 from kvtui.hardware.device import Device
 from kvtui.hardware.holders import HeldNow, holders_of
 from kvtui.hardware.nvidia import nvml
+from kvtui.hardware.root import ROOT
 from kvtui.server.process.record import records
 from kvtui.server.program.marks import process_identity
 
@@ -17,7 +18,7 @@ def own_pids() -> frozenset[int]:
     return frozenset(r.pid for r in kept if process_identity(r.pid) == r.identity)
 
 
-def held_now(devices: Sequence[Device], root: Path = Path("/")) -> HeldNow:
+def held_now(devices: Sequence[Device], root: Path = ROOT) -> HeldNow:
     """Asks the drivers; one that hangs is answered for with what it said last. `root`: where /sys and /proc begin."""
     state = nvml.poll()
     uses = drm_use.poll(root)[0] if any(d.slot for d in devices) else {}

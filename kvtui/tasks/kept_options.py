@@ -13,7 +13,7 @@ from kvtui.tasks.profiles import NOT_KEPT, Profile
 # options of a request that can change while the app runs; the others are of its start: the model, machine and server
 _OF_REQUESTS = frozenset(
     ("ctx_size", "cache_type_k", "cache_type_v", "parallel", "kv_unified", "batch_size", "ubatch_size", "flash_attn", "swa_full",
-     "no_kv_offload", "margin", "pin")
+     "no_kv_offload", "embedding", "rerank", "pooling", "margin", "pin")
 )  # fmt: skip
 
 

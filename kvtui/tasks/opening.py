@@ -102,9 +102,9 @@ def machine_of(options: Options) -> "Machine":
     from kvtui.tasks.inventory import inventory_of
 
     found = inventory_of(options.llama_server).machine
-    local = devices or found.devices
+    local, unusable = (devices, ()) if devices else (found.devices, found.unusable)
     # llama.cpp takes RPC devices first (src/llama.cpp, llama_prepare_model_devices)
-    return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram)
+    return Machine((*remote, *local), parse_ram(options.ram) if options.ram else found.ram, unusable)
 
 
 def request_of(model: "ModelSpec", options: Options) -> "Request":

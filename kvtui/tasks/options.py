@@ -37,6 +37,9 @@ class Options:
     ubatch_size: int | None = None
     flash_attn: FlashAttention | None = None
     swa_full: bool = False
+    embedding: bool = False
+    rerank: bool = False
+    pooling: str | None = None
     no_kv_offload: bool = False
     load_mode: str | None = None
     moe_cache_mib: int | None = None
@@ -124,6 +127,12 @@ def context_params(options: Options, base: ContextParams | None = None) -> Conte
         given["swa_full"] = True
     if options.no_kv_offload:
         given["offload_kqv"] = False
+    if options.embedding or options.rerank:
+        given["embeddings"] = True
+    if options.rerank and options.pooling not in (None, "rank"):
+        raise UsageError(f"--rerank --pooling {options.pooling}: a reranker pools by rank")
+    if options.rerank or options.pooling is not None:
+        given["pooling"] = options.pooling or "rank"
     if options.spec_type is not None:
         given["spec_types"] = spec_types(options.spec_type)
     if options.moe_cache_mib is not None:

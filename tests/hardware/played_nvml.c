@@ -29,7 +29,7 @@ int nvmlInitWithFlags(unsigned flags) { return plays("mismatch") ? MISMATCH : pl
 int nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(int result) { static char text[32]; snprintf(text, sizeof text, "error %d", result); return text; }
 int nvmlSystemGetDriverVersion(char *out, unsigned n) { snprintf(out, n, "580.65.06"); return OK; }
-int nvmlDeviceGetCount_v2(unsigned *n) { *n = plays("eight") ? 8 : plays("busy") ? 4 : plays("lost") ? 3 : plays("mig") ? 2 : 1; return OK; }
+int nvmlDeviceGetCount_v2(unsigned *n) { *n = plays("eight") ? 8 : plays("busy") ? 4 : plays("lost") ? 3 : plays("mig") || plays("pair") ? 2 : 1; return OK; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned i, Card **out) {
   *out = &cards[i][0]; (*out)->index = i; (*out)->instance = -1;
   return plays("lost-at-once") || lost(*out) ? LOST : OK;
@@ -54,6 +54,7 @@ int nvmlDeviceGetMemoryInfo(Card *c, Memory *m) {
   if (plays("hang")) while (!file_is_there()) usleep(1000);
   m->total = c->instance >= 0 ? 5 * GIB : plays("mig") ? 40 * GIB : 24 * GIB;
   m->used = plays("moves") && file_is_there() ? 9 * GIB : plays("leaves") && !file_is_there() ? 23 * GIB : 1 * GIB;
+  if (plays("pair") && c->index == 1) m->used = 20 * GIB; /* CUDA's first */
   if (plays("busy")) m->used = moving(c, 9 * 1024, 15 * 1024) * (1ull << 20);
   m->free = m->total - m->used;
   return OK;

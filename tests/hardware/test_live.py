@@ -44,6 +44,23 @@ def test_an_arc_is_what_its_processes_hold(tmp_path: Path) -> None:
     assert poll_live(devices, tmp_path).live[0] == LiveMemory(GIB, "42C 38W")
 
 
+def test_processes_are_looked_through_once_in_a_few_seconds_figures_each_time(tmp_path: Path) -> None:
+    files = {**amd_card(0, "0000:03:00.0", "744c", 24, 2), **fdinfo(7, 3, 1, "drm-memory-vram", 1024)}
+    place = where(tmp_path, files).root
+
+    def told(seen: drm_use.Seen) -> tuple[int | None, list[int]]:
+        use = seen.uses["0000:03:00.0"]
+        return use.used_bytes, [p.pid for p in use.processes]
+
+    first = drm_use.after(drm_use.NOTHING, place, 100.0)
+    assert told(first) == (2 * GIB, [7])
+    used = {"sys/class/drm/card0/device/mem_info_vram_used": f"{9 * GIB}\n"}
+    tree(tmp_path, {**used, **fdinfo(8, 3, 2, "drm-memory-vram", 512)})
+    second = drm_use.after(first, place, 101.5)
+    assert told(second) == (9 * GIB, [7])
+    assert told(drm_use.after(second, place, 105.0)) == (9 * GIB, [7, 8])
+
+
 def test_a_card_that_went_away_says_so(tmp_path: Path) -> None:
     devices = amd.find(where(tmp_path, amd_card(0, "0000:03:00.0", "744c", 24, 2)), "ROCm").devices
     (tmp_path / "sys/class/drm/card0/device/mem_info_vram_used").unlink()

@@ -1,15 +1,17 @@
 """AMD, Intel and Apple as their drivers tell of them: trees of files, and a sysctl that plays."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from trees import tree
 
 from kvtui.hardware import amd, apple, intel
-from kvtui.hardware.device import HostMemory
+from kvtui.hardware.device import HostMemory, Machine
 from kvtui.hardware.drm import processes
 from kvtui.hardware.found import Where
-from kvtui.hardware.vendors import VENDORS, find_devices
+from kvtui.hardware.vendors import VENDORS, by_rule, is_mixed, look
+from kvtui.memory.device_notes import device_notes
 
 GIB = 2**30
 RAM = HostMemory(40 * GIB, 64 * GIB)
@@ -50,7 +52,7 @@ def kfd(node: int, location: int, gfx: int) -> dict[str, str]:
     return {f"sys/class/kfd/kfd/topology/nodes/{node}/properties": text}
 
 
-def where(root: Path, files: dict[str, str]) -> Where:
+def where(root: Path, files: Mapping[str, str | Path]) -> Where:
     return Where(RAM, tree(root, {"usr/share/hwdata/pci.ids": PCI_IDS, **files}), {}, None)
 
 
@@ -93,9 +95,10 @@ def test_an_amd_gpu_that_can_not_be_planned_for_says_why(tmp_path: Path, files: 
     assert reason in found.unusable[0].reason
 
 
-def fdinfo(pid: int, fd: int, client: int, key: str, mib: int) -> dict[str, str]:
+def fdinfo(pid: int, fd: int, client: int, key: str, mib: int, opened: str = "/dev/dri/renderD128") -> dict[str, str | Path]:
     text = f"pos:\t0\ndrm-driver:\txe\ndrm-client-id:\t{client}\ndrm-pdev:\t0000:03:00.0\n{key}:\t{mib} MiB\n"
-    return {f"proc/{pid}/fdinfo/{fd}": text, f"proc/{pid}/comm": f"process{pid}\n"}
+    files = {f"proc/{pid}/fdinfo/{fd}": text, f"proc/{pid}/comm": f"process{pid}\n"}
+    return {**files, f"proc/{pid}/fd/{fd}": Path(opened)}
 
 
 def test_an_arc_has_its_published_size_less_what_processes_hold(tmp_path: Path) -> None:
@@ -105,6 +108,7 @@ def test_an_arc_has_its_published_size_less_what_processes_hold(tmp_path: Path) 
         **fdinfo(7, 3, 1, "drm-resident-vram0", 1024),
         **fdinfo(7, 4, 1, "drm-resident-vram0", 1024),  # the same client by another descriptor
         **fdinfo(8, 3, 2, "drm-resident-vram0", 512),
+        **fdinfo(9, 3, 3, "drm-resident-vram0", 256, opened="socket:[1]"),  # no card's: not even read
     }
     place = where(tmp_path, files)
     found = intel.find(place, "SYCL")
@@ -151,10 +155,19 @@ def test_the_build_decides_who_is_seen_and_under_which_name(tmp_path: Path) -> N
     files = {**amd_card(0, "0000:03:00.0", "744c", 24, 0), **card(1, "0000:04:00.0", "8086", "56a1", "i915")}
     place = where(tmp_path, files)
     vendors = VENDORS[1:]  # NVIDIA's driver is asked on the machine itself
-    unknown = find_devices(place, None, vendors)
-    assert [d.name for d in unknown.devices] == ["ROCm0"]
-    assert [(u.description, u.reason) for u in unknown.unusable] == [
-        ("Arc A750", "needs a llama-server built with SYCL or Vulkan")
-    ]
-    assert [d.name for d in find_devices(place, ("Vulkan",), vendors).devices] == ["Vulkan0", "Vulkan1"]
-    assert find_devices(place, ("CUDA",), vendors).devices == ()
+    assert [d.name for d in by_rule(look(place, ("Vulkan",), vendors)).devices] == ["Vulkan0", "Vulkan1"]
+    rocm = by_rule(look(place, ("CPU", "ROCm"), vendors))
+    assert [(d.name, d.assumed) for d in rocm.devices] == [("ROCm0", False)]
+    assert [(u.description, u.reason) for u in rocm.unusable] == [("Arc A750", "needs a llama-server built with SYCL or Vulkan")]
+    assert by_rule(look(place, ("CUDA",), vendors)).devices == ()
+
+
+def test_without_a_server_each_makers_usual_back_end_is_assumed_and_said(tmp_path: Path) -> None:
+    files = {**amd_card(0, "0000:03:00.0", "744c", 24, 0), **card(1, "0000:04:00.0", "8086", "56a1", "i915")}
+    looks = look(where(tmp_path, files), None, VENDORS[1:])
+    assert is_mixed(looks)
+    machine = Machine(by_rule(looks, assumed=True).devices, RAM)
+    assert [d.name for d in machine.devices] == ["ROCm0", "SYCL0"]
+    (note,) = device_notes(machine)
+    assert note.code == "device-assumed"
+    assert note.message.startswith("ROCm0, SYCL0: by the usual back end of each card's maker")

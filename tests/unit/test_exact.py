@@ -194,6 +194,13 @@ def test_a_pair_that_fails_says_why(tmp_path: Path) -> None:
         compare(bench, "key", ("q8_0", "q8_0"), CHUNKS, lambda i, n: None)
 
 
+def test_a_vocabulary_that_ends_each_text_is_told_with_the_way_out(tmp_path: Path) -> None:
+    abort = "perplexity.cpp:456: GGML_ASSERT(!llama_vocab_get_add_eos(vocab)) failed"
+    run = f"print({abort!r}, file=sys.stderr, flush=True); os.abort()"
+    with pytest.raises(NotServed, match=r"add_eos.*--llama-perplexity none measures with llama-server alone"):
+        make_base(comparer(tmp_path, run), "key", TEXT, CHUNKS, lambda done, all_of_it: None)
+
+
 def test_one_that_speaks_without_end_is_ended(tmp_path: Path) -> None:
     bench = comparer(tmp_path, "exec(\"while True: print('x' * 4000)\")")
     with pytest.raises(NotServed, match="said too much"):

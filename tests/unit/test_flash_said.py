@@ -48,5 +48,6 @@ def test_a_pair_without_a_kernel_is_asked_for_as_the_person_left_it(headers: Map
         rows.append({r.pair: r.runs_because for r in rows_of(plan, (("f16", "f16"), ("f16", "iq4_nl"), ("iq4_nl", "f16")))})
     assert rows[0]["f16", "f16"] == rows[1]["f16", "f16"]
     assert rows[0]["iq4_nl", "f16"] != rows[1]["iq4_nl", "f16"]  # auto ends with flash attention off, on attends on the CPU
+    assert rows[0]["iq4_nl", "f16"].endswith("-fa auto turns flash attention off")  # why: no person did
     other = replace(plan.request, flash_open=True, context=replace(plan.request.context, type_k="iq4_nl"))
     assert quick_plan(other).request.context.flash_attn == "off"

@@ -17,7 +17,7 @@ from kvtui.header.identity import model_identity
 from kvtui.header.reader import Header
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
-from kvtui.placement.advice import advised, dominates
+from kvtui.placement.advice import GOALS, advised, dominates, recommended
 from kvtui.placement.plan import quick_plan
 from kvtui.placement.request import Request
 from kvtui.placement.table import pair_rows
@@ -68,23 +68,71 @@ def test_of_two_texts_the_worse_counts(llama: ModelSpec) -> None:
     assert (found.label, found.here[0].value) == ("good", 0.0015)
 
 
-def test_others_are_expected_within_what_was_measured(llama: ModelSpec) -> None:
+SERIES = {("q8_0", "q8_0"): 0.000799, ("q8_0", "q5_1"): 0.0013, ("q8_0", "q4_0"): 0.002568, ("q4_0", "q4_0"): 0.004782}
+
+
+def test_others_follow_the_series_scaled_by_what_was_measured(llama: ModelSpec) -> None:
+    """The published series of Qwen3.5-9B (SERIES), six times as much."""
+    six = 6 * SERIES["q8_0", "q8_0"]
+    for here in (
+        [measured("q8_0", "q8_0", six)],
+        [measured("q8_0", "q8_0", six), measured("q4_0", "q4_0", 6 * SERIES["q4_0", "q4_0"])],
+    ):
+        for pair, published in SERIES.items():
+            found = quality(*pair, llama, here)
+            assert found.expected == pytest.approx(6 * published, rel=0.01), pair
+            assert found.scaled == (not found.here)
+    assert six < quality("q8_0", "q5_1", llama, here).expected < quality("q5_1", "q5_1", llama, here).expected
+
+
+def test_what_was_measured_bounds_others(llama: ModelSpec) -> None:
     here = [measured("q8_0", "q8_0", 0.005), measured("q4_0", "q4_0", 0.006)]
-    assert quality("q5_1", "q5_1", llama, here).expected == 0.005  # no less than a pair of more bits
-    assert quality("q8_0", "q4_0", llama, here).expected == 0.005
-    assert quality("f16", "q8_0", llama, here).expected == quality("f16", "q8_0", llama).expected
+    eight, mixed, five = (quality(*p, llama, here).expected for p in (("q8_0", "q5_1"), ("q8_0", "q4_0"), ("q5_1", "q5_1")))
+    assert 0.005 < eight < five < mixed < 0.006
+    assert 0 < quality("f16", "q8_0", llama, here).expected < 0.005
+    turned = [measured("q8_0", "q8_0", 0.006), measured("q4_0", "q4_0", 0.005)]  # what more bits cost is the least
+    assert quality("q8_0", "q5_1", llama, turned).expected == 0.006
     cheap = [measured("q4_0", "q4_0", 0.0001)]
-    assert quality("q8_0", "q4_0", llama, cheap).expected == 0.0001  # no more than a pair of fewer bits
+    assert 0 < quality("q8_0", "q4_0", llama, cheap).expected < 0.0001  # no more than a pair of fewer bits
+
+
+def test_little_lost_with_many_bits_promises_nothing_of_few(llama: ModelSpec) -> None:
+    for mean in (0.0, 0.0001):
+        expected = quality("q4_0", "q4_0", llama, [measured("q8_0", "q8_0", mean)]).expected
+        assert expected == pytest.approx(mean + SERIES["q4_0", "q4_0"] - SERIES["q8_0", "q8_0"], rel=0.01)
+
+
+def test_what_bf16_loses_says_nothing_of_f16(llama: ModelSpec) -> None:
+    here = [measured("bf16", "bf16", 0.0005)]
+    assert quality("f16", "f16", llama, here).label == "reference"
+    assert quality("f16", "bf16", llama, here).expected == 0.0005
 
 
 def test_a_pair_that_was_not_measured_beats_none_that_should_lose_less(request_of_llama: Request) -> None:
     here = (measured("q8_0", "q8_0", 0.005), measured("q4_0", "q4_0", 0.1))
     rows = {r.pair: r for r in advised(pair_rows(quick_plan(replace(request_of_llama, measured=here)), contexts=False))}
     q4_1, q8_0, q8_5 = (rows[pair] for pair in (("q4_1", "q4_1"), ("q8_0", "q8_0"), ("q8_0", "q5_1")))
-    assert q4_1.quality.expected == q8_0.quality.expected == q8_5.quality.expected == 0.005
+    assert q8_0.quality.expected < q8_5.quality.expected < q4_1.quality.expected
     assert not dominates(q4_1, q8_0)
     assert not dominates(q4_1, q8_5)
     assert not dominates(q8_5, q8_0)
+
+
+def test_no_guess_beats_or_outranks_what_was_measured(request_of_llama: Request) -> None:
+    """q5_1/q5_1 is smaller than q8_0/q4_0, and the published series let it lose less; on a binary with all kernels it is
+    faster too. That it loses less here is a guess."""
+    request = replace(request_of_llama, fa_quants=("all",), measured=(measured("q8_0", "q4_0", 0.005),))
+    rows = {r.pair: r for r in advised(pair_rows(quick_plan(request), all_pairs=True, contexts=False))}
+    guess, known = rows["q5_1", "q5_1"], rows["q8_0", "q4_0"]
+    assert guess.quality.expected < known.quality.expected
+    assert guess.seconds_per_token < known.seconds_per_token
+    assert not dominates(guess, known)
+    for goal in GOALS:
+        assert recommended([guess, known], goal) == (guess if goal == "memory" else known), goal
+    both = replace(request, measured=(*request.measured, measured("q5_1", "q5_1", 0.004)))
+    rows = {r.pair: r for r in pair_rows(quick_plan(both), all_pairs=True, contexts=False)}
+    assert dominates(rows["q5_1", "q5_1"], rows["q8_0", "q4_0"])
+    assert recommended([rows["q5_1", "q5_1"], rows["q8_0", "q4_0"]]) == rows["q5_1", "q5_1"]
 
 
 def test_a_number_that_only_f16_finds_is_a_risk(llama: ModelSpec) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import cache
 
 from kvtui.hardware.cards import published
-from kvtui.hardware.device import Device, HostMemory
-from kvtui.hardware.found import Unusable
+from kvtui.hardware.device import Device, HostMemory, Unusable
 from kvtui.hardware.nvidia.gpu import Gpu, GpuProcess, NvmlState
 from kvtui.hardware.nvidia.read import read_gpus
+from kvtui.hardware.nvidia.reasons import NO_FIGURES
 from kvtui.hardware.nvidia.watch import NOTHING, after, unanswered
 from kvtui.hardware.watch import Watch
 
@@ -73,13 +73,19 @@ def unusable(
     gpus: Sequence[Gpu], seen: Sequence[Gpu], ram: HostMemory | None = None, backend: str = "CUDA", first: int = 0
 ) -> tuple[Unusable, ...]:
     """What `as_devices` leaves out of `gpus`, under its number, and what CUDA_VISIBLE_DEVICES or MIG's rule hides of `seen`."""
-    without = [
-        Unusable(f"{backend}{first + i}", g.name, g.problem or "the driver tells no memory figures")
-        for i, g in enumerate(gpus)
-        if _memory(g, ram) is None
-    ]
-    hidden = [g for g in seen if g not in gpus]
-    return (*without, *(Unusable("", g.name, g.problem or _hidden(g)) for g in hidden))
+    without = [(f"{backend}{first + i}", g, g.problem or NO_FIGURES) for i, g in enumerate(gpus) if _memory(g, ram) is None]
+    hidden = [("", g, g.problem or _hidden(g)) for g in seen if g not in gpus]
+    return tuple(
+        Unusable(
+            name,
+            g.name,
+            reason,
+            g.pci_id,
+            hidden=not name and g.problem is None,
+            well=g.problem in (None, NO_FIGURES) and not g.is_mig,
+        )
+        for name, g, reason in (*without, *hidden)
+    )
 
 
 def _hidden(gpu: Gpu) -> str:

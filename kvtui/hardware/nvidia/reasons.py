@@ -3,15 +3,15 @@
 from typing import Any
 
 NO_GPU = "no NVIDIA GPU here"
-_NO_FIGURES = "the driver tells no memory figures"
+NO_FIGURES = "the driver tells no memory figures"
 
 # By nvmlReturn_t (nvml.h).
 _WORDS = {
-    3: _NO_FIGURES,  # NOT_SUPPORTED
+    3: NO_FIGURES,  # NOT_SUPPORTED
     4: "the driver refuses this user: it may not open the device",  # NO_PERMISSION
     9: "the NVIDIA driver is not loaded",  # DRIVER_NOT_LOADED
     12: NO_GPU,  # LIBRARY_NOT_FOUND
-    13: _NO_FIGURES,  # FUNCTION_NOT_FOUND
+    13: NO_FIGURES,  # FUNCTION_NOT_FOUND
     15: "lost: it fell off the bus; a restart brings it back",  # GPU_IS_LOST
     16: "needs a reset before it can be used",  # RESET_REQUIRED
     18: "the NVIDIA library and the loaded kernel module are of different versions; restart, or load the module again",

@@ -64,7 +64,7 @@ def shapes(
     layout = cache_layout(model, ctx)
     seqs = 1 if alone else ctx.slots
     tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
-    outputs = tokens if model.architecture in _ENCODERS else min(tokens, ctx.slots)
+    outputs = tokens if ctx.all_rows or model.architecture in _ENCODERS else min(tokens, ctx.slots)
     k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
     return Shapes(
         tokens=-(-tokens // seqs) * seqs,
@@ -369,6 +369,7 @@ class Build(Tape):
         if self.keeps_rows:
             cur = self.get_rows(cur, out_ids)
             cur.output = True
+        cur.name = "result_norm"
         self.head(cur, capped=capped)
 
     def head(self, cur: Node, scaled: int = 0, capped: bool = False) -> None:

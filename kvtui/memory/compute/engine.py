@@ -26,7 +26,7 @@ from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache
 from kvtui.model.spec import ModelSpec
 
 COPIES = 4  # ggml-backend.cpp, GGML_SCHED_MAX_COPIES
-DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 64  # ggml-cuda.cu, get_alignment; ggml-impl.h, TENSOR_ALIGNMENT
+DEVICE_ALIGNMENT, HOST_ALIGNMENT = 128, 32  # of what has no rules; ggml-impl.h, TENSOR_ALIGNMENT
 _SMALL_BATCH = 32  # llama-context.cpp, graph_get_cb: smaller batches keep every norm on its block's device
 
 
@@ -162,6 +162,12 @@ class Engine:
         token = [(False, False)] if self._token_counts(assignment, blocks) else []
         return [(True, False), *token, *([(True, True)] if self._alone else [])]
 
+    def dry_run_peaks(self, assignment: Assignment) -> tuple[int, ...]:
+        """`peaks` as the server's own dry run has them: of the prompt's graph, and nothing stays where it was put
+        (ggml-backend.cpp, ggml_backend_sched_reserve_size, resets the scheduler once the graph is built)."""
+        blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
+        return tuple([x.n_bytes for x in self.run(assignment, blocks, prompt=True, pinned=False)[2]])
+
     @cached_property
     def _repeats(self) -> bool:
         # caches in RAM are copied for every block: what one leaves behind is not what it found
@@ -214,8 +220,10 @@ class Engine:
         alone: bool = False,
         watch: Sequence[int] = (),
         named: bool = False,
+        pinned: bool = True,
     ) -> tuple[Graph, Schedule, list[Peak]]:
-        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own."""
+        """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own;
+        `pinned`: what llama.cpp puts somewhere by itself stays there."""
         model, ctx = self.model, self.context
         flash = flash_attention(model, ctx)
         sizes = self._shapes(flash, prompt, alone)
@@ -223,10 +231,15 @@ class Engine:
         if self._turned_off(g, assignment) or self._strays(assignment):
             sizes = self._shapes(False, prompt, alone)
             g = self._graph(sizes, blocks, named)
-        cpu, homes = self.n - 1, self._homes(g, assignment, sizes.tokens)
-        pins, ends = self._pins(g, assignment, sizes.tokens), self._ends(g, assignment)
+        homes = self._homes(g, assignment, sizes.tokens)
+        pins, ends = self._pins(g, assignment, sizes.tokens) if pinned else [], self._ends(g, assignment)
         planned = schedule(g, homes, pins, ends, self._f16_copies(g, homes, ends))
-        return g, planned, allocate(planned.plan, [DEVICE_ALIGNMENT] * cpu + [HOST_ALIGNMENT], watch)
+        return g, planned, allocate(planned.plan, self._alignments, watch)
+
+    @cached_property
+    def _alignments(self) -> list[int]:
+        rules = [RULES.get(d.backend) for d in self.machine.devices]
+        return [DEVICE_ALIGNMENT if r is None else r.alignment for r in rules] + [HOST_ALIGNMENT]
 
     def _f16_copies(self, g: Graph, homes: Sequence[int], ends: Backends) -> dict[tuple[int, int], int]:
         """(back end, attention) -> bytes that its kernel takes beside its output there. Where the cache is elsewhere, K and V

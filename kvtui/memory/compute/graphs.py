@@ -13,6 +13,7 @@ from kvtui.memory.compute.collapse import kinds, representatives, runs
 from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.graph import Graph, freeze, padding_bytes
 from kvtui.memory.compute.grow import TURNS, Grown, Placed, Seed, finish, grow
+from kvtui.memory.compute.pooling import pool
 from kvtui.memory.compute.tape import OUTPUT_WEIGHT, WEIGHT, Home, Node
 from kvtui.model.spec import ModelSpec
 
@@ -49,6 +50,8 @@ def _frozen(g: Build, drafts: bool = False) -> Graph:
         expand(g)
     except ZeroDivisionError:
         raise NoGraphError(model.architecture) from None
+    if not drafts:
+        pool(g)
     return freeze(g, alibi=g.number("attention.max_alibi_bias") > 0 or family.alibi(model))
 
 

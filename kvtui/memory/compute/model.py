@@ -33,9 +33,20 @@ class ComputeModel(Formulas):
         if not self.derived:
             return super().bytes(assignment)
         opened = self._opened(assignment)
-        *peaks, host = self._engine(opened).peaks(_among(assignment, opened))
+        return self._spread(opened, self._engine(opened).peaks(_among(assignment, opened)))
+
+    def dry_run_bytes(self, assignment: Assignment) -> ComputeBytes | None:
+        """What the server's own dry run says of `assignment`, which is not always what a load takes; None where formulas
+        had to do."""
+        if not self.derived:
+            return None
+        opened = self._opened(assignment)
+        return self._spread(opened, self._engine(opened).dry_run_peaks(_among(assignment, opened)))
+
+    def _spread(self, opened: tuple[int, ...], peaks: tuple[int, ...]) -> ComputeBytes:
+        *own, host = peaks
         devices = [0] * len(self.machine.devices)
-        for i, peak in zip(opened, peaks, strict=True):
+        for i, peak in zip(opened, own, strict=True):
             devices[i] = peak
         return ComputeBytes(tuple(devices), host, self._said)
 

@@ -16,7 +16,7 @@ from kvtui.base.stored import Kept
 from kvtui.flags.known import build_by_flags
 from kvtui.hardware.backends import BACKENDS, BY_LIBRARY
 from kvtui.hardware.device import Device
-from kvtui.hardware.listed import parse_list_devices
+from kvtui.hardware.listed import LISTING, parse_list_devices
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.help import Option, parse_help
 from kvtui.server.program.run import run_program
@@ -112,6 +112,15 @@ def list_devices(binary: ServerBinary, rpc: Sequence[str] = (), timeout_seconds:
     """Devices the binary sees now, with free memory; `rpc` endpoints (host:port) are asked too. Never cached."""
     argv = [str(binary.path), *(["--rpc", ",".join(rpc)] if rpc else []), "--list-devices"]
     return parse_list_devices(run_program(argv, child_environment(binary.path), timeout_seconds).text)
+
+
+def heard_devices(binary: ServerBinary, timeout_seconds: float = 20.0) -> tuple[Device, ...] | None:
+    """The same, of this machine alone; None where it does not say: it does not start, or not end."""
+    try:
+        answer = run_program([str(binary.path), "--list-devices"], child_environment(binary.path), timeout_seconds)
+    except OSError:
+        return None
+    return parse_list_devices(answer.text) if LISTING in answer.text else None
 
 
 def _ask(path: Path) -> ServerBinary:

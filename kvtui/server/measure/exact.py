@@ -30,6 +30,7 @@ _SPARE_TOKENS = 2  # that llama-server may count beside a text and llama-perplex
 STALE_SECONDS = 7 * 86400.0  # a base that nobody went on with for so long is removed
 _MAGIC = b"_logits_"
 _HEAD = struct.Struct("<8sIii")  # perplexity.cpp, perplexity: magic, n_ctx, n_vocab, n_chunk
+_ADDS_EOS = "GGML_ASSERT(!llama_vocab_get_add_eos(vocab)) failed"  # perplexity.cpp, perplexity and kl_divergence
 _SUFFIX = ".base"
 _SLACK_BYTES = 1 << 30  # that stay free beside a base
 # Said here, or of no meaning where one text is read: the context and the batch are a chunk, and what is printed is read
@@ -160,6 +161,11 @@ def _run(comparer: Comparer, pair: tuple[str, str], more: Sequence[str], chunks:
     text = said.decode("utf-8", "replace")
     if not program.ended:
         raise NotServed("llama-perplexity said too much" if program.too_much else "llama-perplexity did not end in its time")
+    if _ADDS_EOS in text:
+        raise NotServed(
+            "llama-perplexity takes no model whose vocabulary ends each text by itself (add_eos); --llama-perplexity none "
+            "measures with llama-server alone"
+        )
     if program.returncode != 0:
         raise NotServed(f"llama-perplexity ended with {program.returncode}: {_why(text)}")
     return text

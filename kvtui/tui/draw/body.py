@@ -9,7 +9,7 @@ from kvtui.tui.draw.frames import Band, Pane, for_terminal, framed, heading, inn
 from kvtui.tui.draw.head import head_line
 from kvtui.tui.draw.log_pane import log_about, log_lines
 from kvtui.tui.draw.matrix import MATRIX_HEIGHT, MATRIX_WIDTH, matrix_lines
-from kvtui.tui.draw.memory import memory_legends, memory_lines
+from kvtui.tui.draw.memory import left_out_lines, memory_legends, memory_lines
 from kvtui.tui.draw.on_card import card_lines
 from kvtui.tui.draw.pages import plan_command
 from kvtui.tui.draw.placement import placement_lines, proof, speed_text
@@ -150,6 +150,7 @@ def _memory_height(state: State, room: Room, large: bool) -> int:
     memory = min(len(state.request.machine.devices) + 2 + bool(state.problem), most)
     if not large:
         return memory
+    memory = min(memory + len(left_out_lines(state)), most)
     whole = memory + sum(map(len, card_lines(state, replace(room, width=room.width - 2)).values()))
     return whole if whole <= room.height // 3 else memory
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kvtui.base.sizes import GIB, MIB, amount
+from kvtui.memory.device_notes import missed
 from kvtui.memory.estimate import DeviceMemory, HostUse
 from kvtui.tui.draw.amounts import share, short_card
 from kvtui.tui.draw.bars import bar, legend, sparkline
@@ -55,19 +56,29 @@ def memory_lines(state: State, room: Room) -> list[Line]:
         lines.append(line((f" {state.problem}{': everything goes to RAM' if alone else ''}", "dim" if alone else "warning")))
     widths = _Widths.of(rows, state, room)
     places = max(room.height - len(lines), 1)
+    out = left_out_lines(state)
+    if len(rows) + len(out) <= places:
+        places -= len(out)
+    else:
+        out = []
     beside = card_lines(state, room)
     if len(rows) + sum(map(len, beside.values())) > places:
         beside = {}
     if len(rows) <= places:
         for i, row in enumerate(rows):
-            lines += [_line(state, i, row, widths, room), *beside.get(i, ())]
-        return lines
+            lines += [_line(state, i, row, widths, room), *beside.get(i, ()), *(out if i == len(rows) - 2 else ())]
+        return lines if len(rows) > 1 else [*lines, *out]
     shown = window(len(rows) - 1, max(places - 2, 0), 0)
     lines += [_line(state, i, rows[i], widths, room) for i in shown]
     folded = rows[len(shown) : -1]
     if places > 1:
         lines.append(line((f" {_folded(folded)}", "dim")))
     return [*lines, _line(state, len(rows) - 1, rows[-1], widths, room)]
+
+
+def left_out_lines(state: State) -> list[Line]:
+    """A line a card that is here and can't be used, with why."""
+    return [line((f" {u.name or '-'} {short_card(u.description)}: {u.reason}", "dim")) for u in missed(state.request.machine)]
 
 
 def _folded(rows: list[_Row]) -> str:

@@ -40,7 +40,8 @@ def pair_page(state: State, row: PairRow) -> tuple[Line, ...]:
     lines += [line(f"      {name}: {runs}") for name, runs in row.runs_devices]
     lines += [line((f"    {f.message}", "warning")) for f in row.findings]
     why = f", {row.quality.why}" if row.quality.why else ""
-    expected = f"expected to add {row.quality.expected:.4f} of mean KL divergence to f16/f16"
+    by = ", by what other pairs cost here" if row.quality.scaled else ""
+    expected = f"expected to add {row.quality.expected:.4f} of mean KL divergence to f16/f16{by}"
     lines.append(line(f"    quality: {row.quality.label}, {expected}{why}"))
     for figure, kin in row.quality.figures:
         made = f"{'with' if figure.rotated else 'before'} rotation{f', {figure.setup}' if figure.setup else ''}"

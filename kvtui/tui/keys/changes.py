@@ -8,7 +8,7 @@ from kvtui.base.sizes import GIB, MIB, gib, mib, parse_size
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import UNSET_SLOTS, ContextParams
-from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Device
+from kvtui.hardware.device import DEFAULT_MARGIN_BYTES
 from kvtui.hardware.simulated import parse_margins
 from kvtui.memory.refusals import equal_types_needed
 from kvtui.placement.request import Request
@@ -66,12 +66,6 @@ def halved(request: Request) -> Change:
 
 def _size(n_bytes: int) -> str:
     return gib(n_bytes, 2) if n_bytes >= GIB else mib(n_bytes)
-
-
-def with_devices(request: Request, devices: tuple[Device, ...]) -> Request:
-    """Devices that were found late: those of a machine without any until then."""
-    margins = request.margins * len(devices) if len(request.margins) == 1 else ()
-    return replace(request, machine=replace(request.machine, devices=devices), margins=margins)
 
 
 def with_largest_context(request: Request) -> Change:

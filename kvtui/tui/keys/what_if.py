@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from kvtui.base.findings import UsageError
 from kvtui.hardware.cards import expand_cards
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Device
+from kvtui.hardware.found import Found
 from kvtui.memory.corrections import NOTHING
 from kvtui.placement.plan import Plan
 from kvtui.placement.request import Request
@@ -38,6 +39,24 @@ def without_device(request: Request, name: str) -> Change:
     """One device less; the others keep their names, and pins to it go."""
     kept = [(d, m) for d, m in zip(request.machine.devices, request.margin_bytes, strict=True) if d.name != name]
     return Change(_on(request, tuple(d for d, _ in kept), tuple(m for _, m in kept)))
+
+
+def has_devices(request: Request, found: Found) -> bool:
+    """Whether a request is for those cards under those names already."""
+    return [_who(d) for d in request.machine.devices if not d.endpoint] == [_who(d) for d in found.devices]
+
+
+def _who(device: Device) -> tuple[str, str | None, str | None]:
+    return device.name, device.pci_id, device.slot
+
+
+def with_found(request: Request, found: Found) -> Request:
+    """On what another llama-server finds in this machine; devices behind a network stay."""
+    far = [(d, m) for d, m in zip(request.machine.devices, request.margin_bytes, strict=True) if d.endpoint]
+    margin = request.margins[0] if len(set(request.margins)) == 1 else DEFAULT_MARGIN_BYTES
+    devices, margins = (*(d for d, _ in far), *found.devices), (*(m for _, m in far), *(margin for _ in found.devices))
+    there = replace(request, machine=replace(request.machine, unusable=found.unusable), order=())
+    return _on(there, devices, margins)
 
 
 def as_had(request: Request, had: Had) -> Request:

@@ -10,11 +10,10 @@ from textual.message import Message
 from kvtui.base.findings import UsageError
 from kvtui.base.text import printable
 from kvtui.hardware.device import Device
-from kvtui.hardware.listed import with_published
 from kvtui.hardware.nvidia import nvml
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.find import find_servers
-from kvtui.server.binary.inspect import ServerBinary, list_devices
+from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.http.client import ServerClient, ServerError, completion
 from kvtui.server.http.stress import StressResult, stress
 from kvtui.server.log.follow import first_lines
@@ -29,6 +28,7 @@ from kvtui.server.process.settling import settled
 from kvtui.server.process.start import ServerProcess, survivors
 from kvtui.tasks.checking import CHECK_SECONDS
 from kvtui.tasks.history import NotLearned, keep
+from kvtui.tasks.inventory import found_by
 from kvtui.tasks.launch import ask_first, needs_of, record_plan
 from kvtui.tasks.measuring import take_measurement
 from kvtui.tasks.own_speed import keep_served, known_rates
@@ -64,14 +64,7 @@ def find(asked: str | None, launch: bool) -> Message:
 
 def list_all_devices(servers: tuple[ServerBinary, ...]) -> Message:
     """Ask each binary for its devices."""
-    return DevicesListed(tuple((s, _devices_of(s)) for s in servers))
-
-
-def _devices_of(server: ServerBinary) -> tuple[Device, ...] | None:
-    try:
-        return tuple(map(with_published, list_devices(server)))
-    except OSError:
-        return None
+    return DevicesListed(tuple((s, found_by(s)) for s in servers))
 
 
 def find_survivors(path: Path | None) -> Message:

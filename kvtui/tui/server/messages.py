@@ -7,7 +7,7 @@ from threading import Event
 
 from textual.message import Message
 
-from kvtui.hardware.device import Device
+from kvtui.hardware.found import Found
 from kvtui.placement.plan import Plan
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.http.client import Slot
@@ -33,9 +33,9 @@ class ServersFound(Message):
 
 @dataclass
 class DevicesListed(Message):
-    """The devices that each binary lists; None for one that does not start."""
+    """What each binary can use of this machine; None for one that does not start."""
 
-    servers: tuple[tuple[ServerBinary, tuple[Device, ...] | None], ...]
+    servers: tuple[tuple[ServerBinary, Found | None], ...]
 
 
 @dataclass

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kvtui.hardware.device import Device
+from kvtui.hardware.found import Found
 from kvtui.server.binary.chosen import remember_choice
 from kvtui.server.binary.environment import config_files
 from kvtui.server.binary.inspect import ServerBinary
@@ -18,7 +18,7 @@ from kvtui.tasks.history import filed_under, gpus_of, request_key, with_stress
 from kvtui.tasks.launch import record_plan
 from kvtui.tui.draw.server_pages import about_page, answer_page, comparison_page, stress_page
 from kvtui.tui.keys.asking import Choice, Menu, Prompt
-from kvtui.tui.keys.changes import with_devices
+from kvtui.tui.keys.what_if import has_devices, with_found
 from kvtui.tui.lines import Line
 from kvtui.tui.server import jobs
 from kvtui.tui.server.attached import STATUS, STATUS_SECONDS, STRESS
@@ -205,19 +205,17 @@ class ServerDesk(LaunchDesk):
     def on_devices_listed(self, message: DevicesListed) -> None:
         """The list to choose from."""
         rows = [
-            Choice(
-                f"{s.build or 'unknown build':8} {' '.join(s.backends):20} {_said(d)}  {s.path}", partial(self._use, s, d or ())
-            )
-            for s, d in message.servers
+            Choice(f"{s.build or 'unknown build':8} {' '.join(s.backends):20} {_said(f)}  {s.path}", partial(self._use, s, f))
+            for s, f in message.servers
         ]
         rows += [Choice(text, None, "dim") for text in self.state.declined]
         self.become(replace(self.state, notice="", asking=Menu("llama-servers on this machine", tuple(rows))))
 
-    def _use(self, server: ServerBinary, devices: tuple[Device, ...]) -> None:
-        here = tuple(d for d in devices if d.backend not in ("", "RPC"))
-        if here and not self.state.request.machine.devices and not self.session.simulated:  # only this server sees any
+    def _use(self, server: ServerBinary, found: Found | None) -> None:
+        request = self.state.request if self.state.had is None else self.state.had.request
+        if found is not None and not self.session.simulated and not has_devices(request, found):
             self.state = replace(self.state, had=None)
-            self.change(with_devices(self.state.request, here))
+            self.change(with_found(request, found))
         others = (s for s in self.state.binaries if s is not server)
         self.become(replace(self.state, binaries=(server, *others)))
         self.use_build(server)
@@ -248,8 +246,8 @@ class ServerDesk(LaunchDesk):
         self.notice(unguarded(form, self.session.address))
 
 
-def _said(devices: tuple[Device, ...] | None) -> str:
-    """What a server lists, in words."""
-    if devices is None:
+def _said(found: Found | None) -> str:
+    """What a server can use, in words."""
+    if found is None:
         return "does not start"
-    return ", ".join(f"{d.name} {d.description}" for d in devices) or "no device"
+    return ", ".join(f"{d.name} {d.description}" for d in found.devices) or "no device"

@@ -10,6 +10,7 @@ from kvtui.hardware.holders import HeldNow, holders_of
 from kvtui.hardware.nvidia import nvml
 from kvtui.hardware.nvidia.gpu import Gpu
 from kvtui.hardware.ram import host_memory
+from kvtui.hardware.root import ROOT
 from kvtui.tasks.held_now import own_pids
 from kvtui.tui.state import LiveMemory
 from kvtui.tui.work.messages import LivePolled
@@ -17,7 +18,7 @@ from kvtui.tui.work.messages import LivePolled
 _STEP = 32 * 2**20  # RAM moves all the time: shown in steps, so that a line changes only when it says something
 
 
-def poll_live(devices: tuple[Device, ...], root: Path = Path("/")) -> LivePolled:
+def poll_live(devices: tuple[Device, ...], root: Path = ROOT) -> LivePolled:
     """What is used on each device, and of RAM. `root`: where /sys and /proc begin."""
     state = nvml.poll()
     uses, since = drm_use.poll(root) if any(d.slot for d in devices) else ({}, None)

@@ -2,9 +2,10 @@
 
 python tests/data/make/rows.py SERVER tests/data/dry-runs.jsonl [--model NAME] [--write]
 
-FILE is dry-runs.jsonl, placements.jsonl or refusals.jsonl (a ggml-rpc-server beside SERVER plays the devices), or
-cuda-loads*.jsonl (SERVER has the CUDA back end, and the cards of the rows). A new row is a line with `model` and `flags` alone
-(and `devices_mib` for cuda-loads): with --write it gets its answer."""
+FILE is dry-runs.jsonl, placements.jsonl, refusals.jsonl or rpc-loads.jsonl (a ggml-rpc-server beside SERVER plays the devices;
+the last are loads, whose weights it holds), or pooled-loads.jsonl and
+cuda-loads*.jsonl (SERVER has the CUDA back end, and the cards of the rows). A new
+row is a line with `model` and `flags` alone (and `devices_mib` for cuda-loads): with --write it gets its answer."""
 
 import argparse
 import json
@@ -70,12 +71,24 @@ def cuda_row(row: Row, said: Said) -> Row:
     return answer
 
 
+def rpc_row(row: Row, said: Said) -> Row:
+    """As rpc-loads.jsonl has it: the devices in the order of their servers."""
+    if not said.compute:
+        return {**_head(row), "refused": _reason(said)}
+    own = {name: mib for name, mib in said.compute.items() if name.startswith("RPC")}
+    host = round(sum(mib for name, mib in said.compute.items() if name not in own), 2)
+    return {**_head(row), "compute": list(own.values()), "host": host}
+
+
 KINDS: dict[str, Callable[[Row, Said], Row]] = {
     "dry-runs": dry_run_row,
     "placements": placement_row,
     "refusals": refusal_row,
     "cuda-loads": cuda_row,
+    "rpc-loads": rpc_row,
+    "pooled-loads": cuda_row,
 }
+LOADED = ("cuda-loads", "rpc-loads", "pooled-loads")
 
 
 def _layers(said: Said) -> list[str]:
@@ -101,8 +114,9 @@ def ask(server: Path, row: Row, kind: str, folder: Path) -> Row:
     model = sparse(row["model"], folder)
     with rpc_devices(server, 0 if cards else int(first.removeprefix("RPCx"))) as there:
         flags = buffers_named(flags, there)
-        with log_of(server, model, [*there, *flags], *(LOAD if cards else DRY_RUN)) as lines:
-            answer = KINDS[kind](row, read(lines, contexts=1 if cards else 0))
+        loads = kind in LOADED
+        with log_of(server, model, [*there, *flags], *(LOAD if loads else DRY_RUN)) as lines:
+            answer = KINDS[kind](row, read(lines, contexts=1 if loads else 0))
         if kind == "dry-runs" and MTP in flags and "refused" not in answer:  # its context is in no dry run
             with log_of(server, model, [*there, *flags], *LOAD) as lines:
                 drafts = read(lines, contexts=2).caches[1:]

@@ -2,7 +2,7 @@
 
 from kvtui.memory.compute.attention import attend, qkv
 from kvtui.memory.compute.build import Build
-from kvtui.memory.compute.decoder import turned
+from kvtui.memory.compute.decoder import embed, turned
 from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.ffn import Routing, gating, scaled, shared_or_dense
 from kvtui.memory.compute.recurrent import States, build_rs, hybrid, snapshots, state
@@ -29,7 +29,10 @@ def graph(g: Build) -> None:
         cur, residual = g.outputs_only(il, out_ids, cur, residual)
         inner = g.add(residual, cur)
         cur = g.add(inner, shared_or_dense(g, g.normed(inner, "ffn_norm", il), il, routing))
-    g.finish(cur)
+    if g.ctx.embeddings:  # no logits then
+        embed(g, g.build_norm(cur, g.weight("token_embd_norm.weight"), -1))
+    else:
+        g.finish(cur)
 
 
 def _convolved(g: Build, inp: States, cur: Node, il: int) -> Node:

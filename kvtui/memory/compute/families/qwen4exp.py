@@ -52,7 +52,7 @@ def graph(g: Build) -> None:
         cur, inject = _mixed(g, x, "hc_ffn", il)
         x = _combined(g, x, gated_ffn(g, cur, il, routing), inject)
     cur = _merged(g, x)
-    cur.output = True
+    cur.name, cur.output = "result_norm", True
     g.head(cur)
 
 
