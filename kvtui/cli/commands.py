@@ -12,7 +12,7 @@ from kvtui import __version__
 from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
 from kvtui.base.findings import UsageError
 from kvtui.base.secrets import without_secrets
-from kvtui.cli.boundary import say
+from kvtui.cli.boundary import say, say_over
 from kvtui.cli.exporting import export
 from kvtui.cli.machines import machine
 from kvtui.cli.models import models
@@ -79,7 +79,10 @@ def cli() -> None:
 def _say_progress(seconds: float, bound: float) -> None:
     """The solver's distance, on one line that is written over where a person looks on."""
     line = f"proving: {seconds * 1e3:,.3f} ms a token, none below {bound * 1e3:,.3f} ms ({1 - bound / seconds:.2%} left)"
-    click.echo(f"\r{line}" if sys.stderr.isatty() else line, err=True, nl=not sys.stderr.isatty())
+    if sys.stderr is not None and sys.stderr.isatty():
+        say_over(line)
+    else:
+        say(line)
 
 
 @cli.command()

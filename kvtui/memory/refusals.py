@@ -70,7 +70,7 @@ def _of_pooling(model: ModelSpec, ctx: ContextParams) -> list[Finding]:
     """Mean pooling multiplies the rows of a batch by one number a token; their counts differ where slots do not divide it
     (src/llama-context.cpp, graph_reserve rounds tokens up alone; llama-graph.cpp, build_pooling)."""
     tokens = min(cache_layout(model, ctx).cells, physical_batch(model, ctx))
-    if not ctx.embeddings or pooling_of(model, ctx) != "mean" or tokens % ctx.slots == 0:
+    if not ctx.embeddings or pooling_of(model, ctx.pooling) != "mean" or tokens % ctx.slots == 0:
         return []
     text = f"mean pooling needs a batch that slots divide: {ctx.slots} do not divide {tokens}, and the server stops as it loads"
     return [_error("pooling-batch", text)]

@@ -1,7 +1,7 @@
 """Why a tensor is where a plan has it: the rule that put it there."""
 
 from kvtui.base.sizes import amount
-from kvtui.flags.overrides import compiled
+from kvtui.flags.patterns import compiled
 from kvtui.hardware.device import CPU
 from kvtui.model.spec import Tensor
 from kvtui.placement.plan import Plan

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, mib
-from kvtui.flags.overrides import compiled
+from kvtui.flags.patterns import compiled
 from kvtui.placement.plan import Plan
 from kvtui.report.formulas import explain_lines
 from kvtui.report.parts import beside_lines
