@@ -20,7 +20,7 @@ from kvtui.placement.plan import Optimality, Plan
 from kvtui.placement.speed import Speed
 from kvtui.report.columns import NONE
 from kvtui.report.configuration import configuration, configuration_lines
-from kvtui.report.parts import IN_TEXT, values
+from kvtui.report.parts import IN_TEXT, beside_lines, values
 from kvtui.report.simulated import simulated_lines
 
 _NAME = 8  # columns of a device's name
@@ -37,19 +37,7 @@ def memory_lines(machine: Machine, margins: Sequence[int], memory: Estimate) -> 
     experts = [(names[i], use.expert_cache_bytes) for i, use in enumerate(memory.devices) if use.expert_cache_bytes]
     unit = "; ".join(["all in MiB", *simulated_lines(machine)])
     lines += [unit, *(f"expert cache on {name}: {mib(n_bytes)}" for name, n_bytes in experts)]
-    return [*lines, *(f"beside: {beside_line(part, names[part.device])}" for part in memory.beside)]
-
-
-def beside_line(part: Part, where: str) -> str:
-    """`mtp on CUDA1: K/V 1,024 MiB, compute 1,226 MiB`."""
-    sizes = (
-        ("weights", part.weights_bytes),
-        ("K/V", part.cache_bytes),
-        ("state", part.recurrent_bytes),
-        ("compute", part.compute_bytes),
-        ("logits", part.output_bytes),
-    )
-    return f"{part.what} on {where}: {', '.join(f'{name} {mib(n_bytes)}' for name, n_bytes in sizes if n_bytes)}"
+    return [*lines, *beside_lines(machine, memory)]
 
 
 def _row(name: str, sizes: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ from kvtui.base.sizes import MIB, mib
 from kvtui.flags.patterns import compiled
 from kvtui.placement.plan import Plan
 from kvtui.report.formulas import explain_lines
+from kvtui.report.parts import beside_lines
 from kvtui.report.peaks import Peaks, largest_first
 from kvtui.tui.keys.command import EVERYWHERE, PAGE, PANE_NAMES, Command, shown_key
 from kvtui.tui.lines import Line, line
@@ -75,6 +76,7 @@ def explain_page(state: State, width: int, peaks: "Peaks | None" = None) -> tupl
         host = state.plan.estimate.host
         parts = (host.weights_bytes, host.context_bytes, host.compute_bytes)
         lines.append(line(f"  {'RAM':10}" + _beside(parts, actual.get("RAM"))))
+        lines += [line(f"  {text}") for text in beside_lines(state.request.machine, state.plan.estimate)]
         lines.append(line(("  predicted, and what the running server says of itself, in MiB", "dim")))
         lines += [line(""), *_peaks(peaks)]
     return tuple(lines)
