@@ -20,8 +20,8 @@ from kvtui.hardware.device import Machine
 from kvtui.hardware.ram import host_memory
 from kvtui.model.load import load_model
 from kvtui.placement.request import Request
+from kvtui.server.process.address import Address
 from kvtui.server.process.ports import free_port
-from kvtui.server.process.preflight import Address
 from kvtui.tasks.demo import demo_request
 from kvtui.tasks.remote_devices import rpc_devices
 from kvtui.tui.app import KvtuiApp

@@ -10,9 +10,9 @@ from kvtui.server.log.follow import (
     READ_LIMIT_LINES,
     LogTail,
     level_of,
-    matching,
     parse_line,
 )
+from kvtui.server.log.lines import matching
 from kvtui.server.log.progress import LoadProgress
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from kvtui.placement.table import PairRow
 
 _ROWS_SHARE = 0.5  # of the lines under the headings: pairs that are shown before anything is said of them
-_LEAST_ROWS = 5  # of them, however few lines there are
+_LEAST_ROWS = 5  # of them where there are fewer lines than both need: sentences have a page too, pairs have not
+_BOTH = 8
 _ROOMY = 10  # lines inside from which there is room for remarks on the model
 _INDENT = 3  # the mark of what is recommended, the cursor, a gap
 _UP, _DOWN = "↑", "↓"
@@ -57,7 +58,7 @@ def pair_lines(state: State, room: Room) -> list[Line]:
         return lines
     selected = next((i for i, r in enumerate(rows) if r.pair == chosen), 0)
     left = room.height - len(lines)
-    of_rows = min(max(round(left * _ROWS_SHARE), _LEAST_ROWS), len(rows))
+    of_rows = min(round(left * _ROWS_SHARE) if left >= _BOTH else _LEAST_ROWS, len(rows))
     said = said_lines(state, rows[selected] if rows else None, room, left - of_rows)
     n_ctx = state.plan.request.context.n_ctx if state.plan is not None else context.n_ctx
     cells = min(n_ctx, model.n_ctx_train * context.slots)  # no more is looked for
