@@ -11,7 +11,6 @@ from kvtui.hardware.holders import NOBODY, HeldNow, Holder
 from kvtui.hardware.probe import Inventory
 from kvtui.header.address import ModelAddress
 from kvtui.memory.amounts import Estimate
-from kvtui.memory.beside.part import Part
 from kvtui.memory.described import Described
 from kvtui.memory.device_notes import assumed
 from kvtui.memory.fits import RAM

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from kvtui.base.sizes import mib
 from kvtui.hardware.device import CPU, Machine
-from kvtui.memory.amounts import DeviceMemory, HostUse
-from kvtui.memory.beside import Part as Beside
-from kvtui.memory.estimate import DeviceMemory, Estimate, HostUse
+from kvtui.memory.amounts import DeviceMemory, Estimate, HostUse
+from kvtui.memory.beside.part import Part as Beside
 from kvtui.memory.fits import RAM
 
 
