@@ -1,6 +1,7 @@
 """Where the command line ends: every outcome is an exit code, and every error one line on stderr."""
 
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -12,6 +13,8 @@ from typing import NoReturn
 from kvtui.base.exit_codes import EXIT_OK, EXIT_UNFORESEEN, EXIT_USAGE, INTERRUPTED, NOBODY_READS, by_signal
 
 _ALLOCATIONS = 50_000  # between two looks for garbage; with the usual 700 a tenth of the start goes into looking through modules
+
+_GONE = (errno.EIO, errno.EPIPE, errno.EBADF)  # what a thread that draws hears of a terminal that was closed
 
 
 def main() -> None:
@@ -57,7 +60,8 @@ def _report_thread(args: threading.ExceptHookArgs) -> None:
     """What ends a thread that has no boundary: in a report, not as a traceback over the screen."""
     from kvtui.base.report_file import write_report
 
-    if args.exc_value is not None:
+    gone = isinstance(args.exc_value, OSError) and args.exc_value.errno in _GONE
+    if args.exc_value is not None and not gone:
         write_report(args.exc_value, f"the thread {args.thread.name if args.thread else '?'}")
 
 

@@ -15,6 +15,7 @@ import signal
 
 HEADER_BYTES = 8  # length of what follows, big-endian; the answer is an errno in as many
 STDIN = 0
+LOOKS = 3  # for what it started: one that is forked in the middle of a look can be missed by it
 
 
 def read_exactly(count: int) -> bytes:
@@ -31,9 +32,10 @@ def read_exactly(count: int) -> bytes:
 def watch(seconds: float, mark: bytes) -> None:
     """End everything when nobody is there any more, or it has taken too long."""
     select.select([STDIN], [], [], seconds)
-    for pid in elsewhere(mark):
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+    for _ in range(LOOKS):
+        for pid in elsewhere(mark):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
     os.killpg(0, signal.SIGKILL)
 
 
