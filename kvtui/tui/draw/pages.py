@@ -8,10 +8,6 @@ from kvtui.base.late import Late
 from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, mib
 from kvtui.flags.patterns import compiled
-from kvtui.placement.plan import Plan
-from kvtui.report.formulas import explain_lines
-from kvtui.report.parts import beside_lines
-from kvtui.report.peaks import Peaks, largest_first
 from kvtui.tui.keys.command import EVERYWHERE, PAGE, PANE_NAMES, Command, shown_key
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State
@@ -19,9 +15,11 @@ from kvtui.tui.state import State
 if TYPE_CHECKING:
     from kvtui.placement.plan import Plan
     from kvtui.report.formulas import explain_lines
+    from kvtui.report.parts import beside_lines
     from kvtui.report.peaks import Peaks, largest_first
 else:  # not needed by the first screen
     explain_lines = Late("kvtui.report.formulas", "explain_lines")
+    beside_lines = Late("kvtui.report.parts", "beside_lines")
     largest_first = Late("kvtui.report.peaks", "largest_first")
 
 
