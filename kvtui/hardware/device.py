@@ -8,6 +8,11 @@ CPU = -1  # host memory, in place of an index into Machine.devices
 DEFAULT_MARGIN_BYTES = 1024 * 2**20  # common/fit.cpp: fit's target is 1024 MiB a device
 
 
+def column(place: int, places: int) -> int:
+    """Where a device, or CPU, stands in a row of so many places: RAM is the last."""
+    return places - 1 if place == CPU else place
+
+
 @dataclass(frozen=True)
 class Device:
     """A device as llama-server sees it, in llama.cpp's order. Bytes; bandwidths in bytes a second."""

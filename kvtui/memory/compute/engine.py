@@ -11,7 +11,7 @@ from kvtui.cache.kernels import Attention, Batch, Card, choose
 from kvtui.cache.layout import flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
-from kvtui.hardware.device import CPU, Machine
+from kvtui.hardware.device import CPU, Machine, column
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.alloc import Peak, allocate
 from kvtui.memory.compute.collapse import kinds, representatives, sequence
@@ -285,7 +285,7 @@ class Engine:
         pins = [] if self.context.offload_kqv else [(i, self.n - 1) for i in ends]
         if CPU in layers and tokens >= _SMALL_BATCH:
             return pins
-        return [*pins, *[(i, layers[il] % self.n) for i, il in g.pinned if i not in ends]]
+        return [*pins, *[(i, column(layers[il], self.n)) for i, il in g.pinned if i not in ends]]
 
     def _turned_off(self, g: Graph, assignment: Assignment) -> bool:
         """Whether -fa auto ends with flash attention off: a block's device has no kernel (llama-context.cpp,
@@ -328,7 +328,7 @@ class Engine:
             g = self._whole(sizes)
             homes, pins = self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens)
             at = place(g, homes, pins, self._ends(g, assignment))
-            self._strayed[asked] = any(at[i] != layers[self._block_of(g, i)] % self.n for i in g.attention)
+            self._strayed[asked] = any(at[i] != column(layers[self._block_of(g, i)], self.n) for i in g.attention)
         return self._strayed[asked]
 
     def _block_of(self, g: Graph, i: int) -> int:
@@ -391,5 +391,5 @@ class Engine:
             else:
                 assert kind == CACHE
                 home = layers[number] if self.context.offload_kqv else CPU
-            homes[i] = home % n
+            homes[i] = column(home, n)
         return homes

@@ -11,7 +11,7 @@ from itertools import combinations_with_replacement, product
 import numpy as np
 from numpy.typing import NDArray
 
-from kvtui.hardware.device import CPU
+from kvtui.hardware.device import CPU, column
 from kvtui.placement.solve.problem import HANDOFF_SECONDS, Problem
 
 Floats = NDArray[np.float64]
@@ -58,11 +58,6 @@ class Menu:
     def whole(self) -> bool:
         """Whether every way to spread the tensors is on the menu: a bound over it is a bound."""
         return all(k.whole for k in self.kinds)
-
-
-def column(place: int, places: int) -> int:
-    """A device's number, and for CPU the last of `places` columns."""
-    return places - 1 if place == CPU else place
 
 
 def build_menu(problem: Problem) -> Menu:
@@ -118,7 +113,7 @@ def _kind(
     home_seconds = np.array(problem.home_seconds[blocks[0]])
     cost = read[:, None] + home_seconds[None, :] + 2 * HANDOFF_SECONDS * others
     lives = problem.pinned_homes[blocks[0]]
-    closed = [p for p in range(places) if not allowed[p] or (lives is not None and p != lives % places)]
+    closed = [p for p in range(places) if not allowed[p] or (lives is not None and p != column(lives, places))]
     closed += [] if problem.ram_is_home else [places - 1]
     cost[:, closed] = np.inf
     members = tuple(tuple(tuple(block[s]) for s in sizes) for block in movables)
