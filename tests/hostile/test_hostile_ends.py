@@ -156,8 +156,9 @@ def test_a_full_disk_is_a_sentence(home: Path, tmp_path: Path, command: str) -> 
 
 
 WAITING = """
-import sys, time
+import signal, sys, time
 from kvtui.cli import boundary, commands
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 def wait(*_):
     try:
         print("waiting", flush=True)
