@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from kvtui.base.text import printable
 
+_PLAIN = "/._ "  # beside letters and digits: printf takes them as they are
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -14,6 +15,17 @@ def shell_word(word: str) -> str:
     if printable(word) == word and not any("\udc80" <= c <= "\udcff" for c in word):
         return shlex.quote(word)
     return f"$'{''.join(map(_escaped, word))}'"
+
+
+def script_word(word: str) -> str:
+    """One word of a script for any POSIX shell, printable too. ValueError for one that cannot be written so."""
+    quoted = shell_word(word)
+    if not quoted.startswith("$"):
+        return quoted
+    if word.endswith("\n"):
+        raise ValueError(f"{quoted} ends in a line break, which no POSIX shell takes from printf")
+    octal = "".join(c if c.isascii() and (c.isalnum() or c in _PLAIN) else _octal(c) for c in word)
+    return f"\"$(printf '{octal}')\""
 
 
 def shell_line(words: Iterable[str]) -> str:
@@ -26,7 +38,11 @@ def _escaped(character: str) -> str:
         return _ESCAPES[character]
     if character.isascii() and character.isprintable():
         return character
-    # the octal form ends after three digits, whatever follows
+    return _octal(character)
+
+
+def _octal(character: str) -> str:
+    """Its bytes; the octal form ends after three digits, whatever follows."""
     return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", _on_disk(character)))
 
 

@@ -103,6 +103,7 @@ def rollback_rows(model: ModelSpec, ctx: ContextParams) -> int:
     return DEFAULT_DRAFT if ctx.n_draft is None else ctx.n_draft
 
 
+@lru_cache(maxsize=256)
 def cache_layout(model: ModelSpec, ctx: ContextParams) -> CacheLayout:
     """Caches of `model`'s main context under `ctx`; what drafting adds is draft_layout."""
     # llama_kv_cache_dsv4 keeps a stream a sequence even when the slots are unified

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ def main() -> None:
     """Entry point. Foreseen errors are one line and exit code 2; anything else one line, a report and exit code 3."""
     _end_in_order()
     gc.set_threshold(_ALLOCATIONS, 10, 10)
+    threading.excepthook = _report_thread
     try:
         from kvtui.base.findings import KvtuiError
 
@@ -51,6 +53,14 @@ def _run(foreseen: type[Exception]) -> int:
         return _told(unforeseen(e, " ".join(["kvtui", *sys.argv[1:]])), EXIT_UNFORESEEN)
 
 
+def _report_thread(args: threading.ExceptHookArgs) -> None:
+    """What ends a thread that has no boundary: in a report, not as a traceback over the screen."""
+    from kvtui.base.report_file import write_report
+
+    if args.exc_value is not None:
+        write_report(args.exc_value, f"the thread {args.thread.name if args.thread else '?'}")
+
+
 def emit(text: str) -> None:
     """Data to stdout, all of it at once. Raises KvtuiError where it cannot be written."""
     from kvtui.base.findings import KvtuiError
@@ -78,6 +88,13 @@ def say(text: str) -> None:
         return
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"kvtui: {' '.join(printable(text).split())}\n")
+        sys.stderr.flush()
+
+
+def say_over(text: str) -> None:
+    """Words to the terminal that stderr is, over those before: our own figures, no newline at their end."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
 
 

@@ -6,7 +6,7 @@ import click
 
 from kvtui.base.exit_codes import EXIT_NO
 from kvtui.base.findings import UsageError
-from kvtui.cli.boundary import say
+from kvtui.cli.boundary import emit, say
 from kvtui.cli.options import address_options, shared_options
 from kvtui.cli.printing import fetched
 from kvtui.header.address import ModelAddress
@@ -59,4 +59,4 @@ def export(form: str, models: tuple[str, ...], options: Options) -> None:
         text = exported(wanted, plan, path, address, binary)
     if said := unguarded(wanted, address):
         say(said)
-    click.echo(text.rstrip("\n"))
+    emit(text.rstrip("\n"))

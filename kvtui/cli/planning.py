@@ -6,7 +6,7 @@ import time
 import click
 
 from kvtui.base.exit_codes import EXIT_NO, EXIT_OK
-from kvtui.cli.boundary import say
+from kvtui.cli.boundary import say, say_over
 from kvtui.cli.naming import named_model
 from kvtui.cli.options import positive_seconds, shared_options
 from kvtui.cli.printing import echo_lines, fetched, print_json
@@ -19,7 +19,10 @@ _BEYOND = 0.1  # of the time a plan may take: what its dry run may take beyond i
 def _say_progress(seconds: float, bound: float) -> None:
     """The solver's distance, on one line that is written over where a person looks on."""
     line = f"proving: {seconds * 1e3:,.3f} ms a token, none below {bound * 1e3:,.3f} ms ({1 - bound / seconds:.2%} left)"
-    click.echo(f"\r{line}" if sys.stderr.isatty() else line, err=True, nl=not sys.stderr.isatty())
+    if sys.stderr is not None and sys.stderr.isatty():
+        say_over(line)
+    else:
+        say(line)
 
 
 @click.command()

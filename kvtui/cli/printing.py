@@ -5,15 +5,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
-from kvtui.cli.boundary import emit, say
+from kvtui.base.text import printable
+from kvtui.cli.boundary import emit, say, say_over
 
 
 def fetched(n_bytes: int) -> None:
     """Tells how much of a remote header was read."""
-    if sys.stderr.isatty():
-        click.echo(f"\rreading the header: {n_bytes / 1000:,.0f} kB", nl=False, err=True)
+    if sys.stderr is not None and sys.stderr.isatty():
+        say_over(f"reading the header: {n_bytes / 1000:,.0f} kB")
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -23,8 +22,6 @@ def print_json(value: dict[str, Any]) -> None:
 
 def echo_lines(lines: Sequence[str]) -> None:
     """Lines, made printable."""
-    from kvtui.base.text import printable
-
     emit("\n".join(map(printable, lines)))
 
 
@@ -39,7 +36,7 @@ class StageLine:
             return
         if sys.stderr.isatty():
             count = f" {done + 1} of {total}" if total else ""
-            click.echo(f"\r\x1b[K{stage}{count}", err=True, nl=False)
+            say_over(f"{printable(stage)}{count}")
         elif stage != self._stage:
             say(stage)
         self._stage = stage
@@ -47,5 +44,5 @@ class StageLine:
     def end(self) -> None:
         """Leave a clean line."""
         if self._stage and sys.stderr is not None and sys.stderr.isatty():
-            click.echo("\r\x1b[K", err=True, nl=False)
+            say_over("")
         self._stage = ""

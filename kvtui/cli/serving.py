@@ -118,7 +118,7 @@ class _Countdown:
 
 
 class _Lines:
-    """JSON lines on stdout, each told at once; a reader that has gone is told no more, and the server goes on."""
+    """JSON lines on stdout, each told at once; where they can't be written any more none is, and the server goes on."""
 
     def __init__(self) -> None:
         self._heard = True
@@ -128,6 +128,8 @@ class _Lines:
             return
         try:
             print(json.dumps(value), flush=True)
-        except BrokenPipeError:
+        except OSError as e:
             self._heard = False
+            if not isinstance(e, BrokenPipeError):
+                say(f"the output cannot be written: {e.strerror}; the server goes on")
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered is not tried again at the end

@@ -3,9 +3,7 @@
 common/arg.cpp, parse_tensor_buffer_overrides; common/common.h, LLM_FFN_EXPS_REGEX and LLM_FFN_DENSE_REGEX;
 src/llama-model-loader.cpp, create_tensor (std::regex_search, ECMAScript)."""
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from kvtui.base.findings import UsageError
 
@@ -35,12 +33,3 @@ def parse_overrides(value: str, flag: str = "-ot") -> tuple[Override, ...]:
             raise UsageError(f"{flag} {part}: a pattern and a buffer are needed, as in 'exps=CPU'")
         found.append(Override(pattern, buffer))
     return tuple(found)
-
-
-@lru_cache(maxsize=4096)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """`pattern` as a regular expression. ECMAScript's and Python's agree on what tensor patterns use. Raises UsageError."""
-    try:
-        return re.compile(pattern)
-    except (re.error, RecursionError) as e:
-        raise UsageError(f"{pattern}: not a regular expression: {e}") from None

@@ -120,6 +120,9 @@ def all_cards() -> tuple[Card, ...]:
     return tuple(card for name in _groups() for card in _group(name))
 
 
+_SIZED = re.compile(r"(.*?)\s+(\d+) ?GB", re.IGNORECASE)
+
+
 def published(name: str, total_bytes: int | None = None) -> Card | None:
     """The card a driver calls `name`. Where several sizes share it, the one of `total_bytes`; None if that leaves a doubt."""
     wanted = _plain(name)
@@ -150,6 +153,10 @@ def _named(name: str, what: str) -> Card:
     wanted = _plain(name)
     exact = [c for c in all_cards() if wanted == _plain(c.name)]
     close = exact or [c for c in all_cards() if wanted in {_plain(n) for n in c.also}]
+    if not close and (sized := _SIZED.fullmatch(name.strip())):  # P100 16GB is the P100
+        of_size = [c for c in all_cards() if c.total_bytes == int(sized[2]) << 30]
+        close = [c for c in of_size if _plain(c.name) == _plain(sized[1])]
+        close = close or [c for c in of_size if _plain(c.name.split()[0]) == _plain(sized[1])]
     if not close and wanted:  # A100 stands for every A100
         close = [c for c in all_cards() if _plain(c.name.split()[0]) == wanted]
     if len(close) == 1:

@@ -157,4 +157,4 @@ def _link(path: str) -> str:
 
 def _bytes(value: str) -> int:
     number, _, unit = value.strip().partition(" ")
-    return int(number) * _UNITS.get(unit, 1) if number.isdigit() else 0
+    return int(number) * _UNITS.get(unit, 1) if number.isdecimal() else 0

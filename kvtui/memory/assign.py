@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 from kvtui.base.findings import UsageError
-from kvtui.flags.overrides import Override, compiled
+from kvtui.flags.overrides import Override
+from kvtui.flags.patterns import compiled
 from kvtui.flags.read import ServerFlags
 from kvtui.hardware.buffers import buffer_device
 from kvtui.hardware.device import CPU, Device, Machine

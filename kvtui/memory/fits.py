@@ -15,11 +15,13 @@ RAM = "RAM"
 
 @dataclass(frozen=True)
 class Lack:
-    """`name` (a device, RAM, or the pool of several) has `n_bytes` less than the `used_bytes` it should hold."""
+    """`name` (a device, RAM, or the pool of several) has `n_bytes` less than the `used_bytes` it should hold. `members`: of a
+    pool, who takes from it."""
 
     name: str
     n_bytes: int
     used_bytes: int
+    members: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return f"{self.name} lacks {mib(self.n_bytes)}"
@@ -51,7 +53,8 @@ def lacking(machine: Machine, limits: Sequence[int], memory: "Estimate", ram_lim
         used = host + sum(u.used_bytes for d, u in zip(machine.devices, memory.devices, strict=True) if d.shared)
         over = used - pool - sum(x.n_bytes for x in found if x.name == RAM or x.name in shared)
         if over > 0:
-            found.append(Lack(f"the pool of RAM and {', '.join(sorted(shared))}", over, used))
+            members = frozenset(shared) | {RAM}
+            found.append(Lack(f"the pool of RAM and {', '.join(sorted(shared))}", over, used, members))
     return tuple(found)
 
 

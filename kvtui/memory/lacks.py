@@ -1,6 +1,7 @@
 """Where memory lacks, in a person's terms: the device or RAM, how much, and the largest parts of what is wanted there."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kvtui.base.sizes import mib
 from kvtui.hardware.device import CPU, Machine
@@ -14,19 +15,31 @@ _BESIDE = {"mtp": "the MTP context", "draft": "the draft model", "projector": "t
 
 def lack_sentences(machine: Machine, margins: Mapping[str, int], lacks: Sequence[Lack], memory: Estimate) -> list[str]:
     """A clause for each of `lacks` that counts, the most first. `margins`: bytes to leave free, by device or RAM."""
+    own, lacks = _pooled(lacks)
     places = {**{d.name: i for i, d in enumerate(machine.devices)}, RAM: CPU}
     found = []
     for lack in sorted(lacks, key=lambda x: -x.n_bytes):
         kept = f" (its margin is {mib(margins[lack.name])})" if margins.get(lack.name) else ""
         what = f": {_parts(memory, places[lack.name])}" if lack.name in places else ""
         if lack.n_bytes >= _WORTH_NAMING * max(x.n_bytes for x in lacks):
-            found.append(f"{lack}{kept}{what}")
+            alone = ", ".join(f"{mib(x.n_bytes)} by {x.name} alone" for x in own) if lack.members else ""
+            found.append(f"{lack}{kept}{f', of these {alone}' if alone else ''}{what}")
     return found
+
+
+def _pooled(lacks: Sequence[Lack]) -> tuple[list[Lack], list[Lack]]:
+    """(what RAM and the devices of a pool lack by themselves, `lacks` with that as a part of what the pool lacks)."""
+    pool = next((x for x in lacks if x.members), None)
+    own = [x for x in lacks if pool is not None and x.name in pool.members]
+    if pool is None:
+        return own, list(lacks)
+    whole = replace(pool, n_bytes=pool.n_bytes + sum(x.n_bytes for x in own))
+    return own, [whole, *[x for x in lacks if x is not pool and x not in own]]
 
 
 def nothing_mends(over_bytes: int) -> str:
     """Where no change that was tried is enough."""
-    text = f"{mib(over_bytes)} more memory is needed, or weights of fewer bits"
+    text = f"{mib(over_bytes)} more memory is needed in all, or weights of fewer bits"
     return f"no context, slots or cache type mends it: {text}"
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from kvtui.base.findings import Finding
 from kvtui.base.sizes import mib
-from kvtui.flags.overrides import Override, compiled
+from kvtui.flags.overrides import Override
+from kvtui.flags.patterns import compiled
 from kvtui.hardware.buffers import buffer_device
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assign import first_matches

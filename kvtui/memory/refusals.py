@@ -73,7 +73,7 @@ def _of_pooling(model: ModelSpec, ctx: ContextParams) -> list[Finding]:
     from kvtui.memory.compute.pooling import pooling_of  # late: the first screen needs refusals, and no graph
 
     tokens = min(cache_layout(model, ctx).cells, physical_batch(model, ctx))
-    if pooling_of(model, ctx) != "mean" or tokens % ctx.slots == 0:
+    if pooling_of(model, ctx.pooling) != "mean" or tokens % ctx.slots == 0:
         return []
     text = f"mean pooling needs a batch that slots divide: {ctx.slots} do not divide {tokens}, and the server stops as it loads"
     return [_error("pooling-batch", text)]

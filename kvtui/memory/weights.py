@@ -1,6 +1,7 @@
 """Weight bytes on every device and in RAM (src/llama-model-loader.cpp and src/llama-model.cpp, load_tensors)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from kvtui.hardware.backends import Backend, backend_of
 from kvtui.hardware.device import CPU, Machine
@@ -31,6 +32,7 @@ def padded_bytes(tensor: Tensor, backend: Backend) -> int:
     return -(-size // backend.alignment_bytes) * backend.alignment_bytes
 
 
+@lru_cache(maxsize=64)
 def weights(model: ModelSpec, assignment: Assignment, machine: Machine) -> WeightBytes:
     """Where the weights of `model` are under `assignment`."""
     backends = [backend_of(d.name) for d in machine.devices]

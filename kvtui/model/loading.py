@@ -6,11 +6,12 @@ from functools import cached_property
 
 from kvtui.base.findings import Finding
 from kvtui.header.reader import Header, HeaderError, SkippedArray
+from kvtui.model.asked import Numbers, asked_misfit
 from kvtui.model.families import FAMILIES
 from kvtui.model.keys import Keys
 from kvtui.model.required import required_keys
 from kvtui.model.spec import Layer
-from kvtui.model.tensor_rules import Dims, Sizes, has_rules, misfit, wrong_shape
+from kvtui.model.tensor_rules import Dims, Sizes, has_all_rules, has_rules, misfit, misfit_scale, wrong_shape
 from kvtui.model.tensors import block_of
 
 UNKNOWN_ARCHITECTURE = "unknown-architecture"
@@ -89,6 +90,10 @@ class Loading:
     def _types(self) -> Iterator[tuple[str, str]]:
         """llama_model_loader::get_key and get_arr (src/llama-model-loader.cpp)."""
         wanted = {**_GENERAL_TYPES, **{f"{self.architecture}.{key}": kind for key, kind in _TYPES.items()}}
+        required = set(required_keys(self.architecture))
+        epsilons = {key for key in wanted if key.endswith("_epsilon")}
+        if epsilons & required:  # the other one is not read
+            wanted = {key: kind for key, kind in wanted.items() if key in required or key not in epsilons}
         for key, kind in wanted.items():
             have = self.header.types.get(key, kind)
             if have != kind:
@@ -161,13 +166,33 @@ class Loading:
             yield "missing-tensor", f"there is no tensor of block {lost}, and the model has {n_all} blocks"
 
     def _tensors(self) -> Iterator[tuple[str, str]]:
+        checks = [self._embedding_sizes, self._scales, self._asked]
         if has_rules(self.architecture):
-            lead = self._number("leading_dense_block_count")
-            blocks = [layer.is_recurrent for layer in self.layers[: self.n_layer]]
-            found = None if self._mtp_only else misfit(self.architecture, blocks, lead, self._sizes(), self._there)
-            if found:
-                yield found
-            return
+            checks = [self._table] if has_all_rules(self.architecture) else [self._table, self._scales, self._asked]
+        for check in checks:
+            yield from check()
+
+    def _table(self) -> Iterator[tuple[str, str]]:
+        lead = self._number("leading_dense_block_count")
+        blocks = [layer.is_recurrent for layer in self.layers[: self.n_layer]]
+        found = None if self._mtp_only else misfit(self.architecture, blocks, lead, self._sizes(), self._there)
+        if found:
+            yield found
+
+    def _scales(self) -> Iterator[tuple[str, str]]:
+        if wrong := misfit_scale(self._there, self._number("expert_count")):
+            yield "wrong-shape", wrong
+
+    def _asked(self) -> Iterator[tuple[str, str]]:
+        start = f"{self.architecture}."
+        keys = {key.removeprefix(start): value for key, value in self.header.metadata.items() if key.startswith(start)}
+        recurrent = tuple(layer.is_recurrent for layer in self.layers[: self.n_layer])
+        numbers = Numbers(keys, self._vocabulary(), recurrent)
+        found = None if self._mtp_only else asked_misfit(self.architecture, numbers, self._there)
+        if found:
+            yield found
+
+    def _embedding_sizes(self) -> Iterator[tuple[str, str]]:
         embd = self.keys.number("embedding_length")
         common = {"token_embd.weight": (embd, self._vocabulary()), "output_norm.weight": (embd,), "output_norm.bias": (embd,)}
         for il in range(self.n_layer):

@@ -18,7 +18,7 @@ _SCALE = re.compile(
     r"|ssm_(?:in|out|alpha|beta)|nextn\.(?:eh_proj|shared_head_head)))\.(?:scale|input_scale)"
 )
 _MODEL = "model"
-_ANY = -1  # a size that is not checked
+ANY = -1  # a size that is not checked
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sizes:
     n_shared: int  # experts that every token takes
     lora_kv: int
     labels: int  # of a classifier
-    any: int = _ANY
+    any: int = ANY
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,30 @@ def misfit(
     return None
 
 
+def is_scale(name: str) -> bool:
+    """Whether the generic pass asks for it."""
+    return _SCALE.fullmatch(name) is not None
+
+
+def misfit_scale(there: Mapping[str, Dims], experts: int) -> str | None:
+    """What is wrong with the first scale beside a weight, or None: the generic pass asks for them in every architecture."""
+    for name, have in there.items():
+        scale = _SCALE.fullmatch(name)
+        if scale is None or f"{scale['base']}.weight" not in there:
+            continue
+        if wrong := wrong_shape(name, (experts if scale["experts"] else 1,), have):
+            return wrong
+    return None
+
+
 def wrong_shape(name: str, want: Dims, have: Dims) -> str | None:
     """check_tensor_dims: dimensions that are not there count 1."""
     most = max(len(want), len(have))
     pairs = zip(want + (1,) * (most - len(want)), have + (1,) * (most - len(have)), strict=True)
-    if all(w in (h, _ANY) for w, h in pairs):
+    if all(w in (h, ANY) for w, h in pairs):
         return None
     return f"tensor '{name}' has wrong shape; expected {_text(want)}, got {_text(have)}"
 
 
 def _text(dims: Dims) -> str:
-    return "[" + ", ".join("any" if d == _ANY else str(d) for d in dims) + "]"
+    return "[" + ", ".join("any" if d == ANY else str(d) for d in dims) + "]"

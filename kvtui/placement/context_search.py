@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvtui.flags.context import CELL_STEP
+from kvtui.memory.compute import Stretches
 from kvtui.memory.fits import spare_bytes
 from kvtui.placement.request import Request
 
@@ -16,7 +17,7 @@ def largest_context(request: Request, most: int) -> int | None:
     from kvtui.placement.solve.problem import build_problem
 
     def spare(cells: int) -> int:
-        best = search(build_problem(replace(request, context=replace(request.context, n_ctx=cells))))
+        best = search(build_problem(replace(request, context=replace(request.context, n_ctx=cells)), engine=Stretches))
         if best.over_bytes:
             return -best.over_bytes
         return spare_bytes(request.machine, request.capacities, best.estimate, request.ram_capacity)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from kvtui.base.findings import Finding, UsageError
 from kvtui.base.sizes import mib
-from kvtui.flags.overrides import compiled
+from kvtui.flags.patterns import compiled
 from kvtui.hardware.device import CPU
 from kvtui.placement.request import Pin, Request
 from kvtui.placement.solve.candidate import Candidate

@@ -6,8 +6,9 @@ through the two nearest contexts that were measured. What is returned was measur
 does not."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from kvtui.cache.layout import cache_layout
 from kvtui.flags.cache_types import CACHE_TYPES
@@ -15,15 +16,15 @@ from kvtui.flags.context import CELL_STEP
 from kvtui.hardware.device import CPU
 from kvtui.memory.amounts import Estimate
 from kvtui.memory.assignment import Assignment
-from kvtui.memory.compute import ComputeModel
+from kvtui.memory.compute import ComputeModel, Courses, Stretches
 from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import spare_bytes
 from kvtui.placement.context_search import last
 from kvtui.placement.request import Request
-from kvtui.placement.solve.greedy import search
-from kvtui.placement.solve.problem import beside_model, build_problem
+from kvtui.placement.solve.greedy import refine, spread
+from kvtui.placement.solve.problem import Problem, beside_model, build_problem
 
-_PLACEMENTS = 2  # the last ones that a search found: a guess is made from the one that reaches farthest
+_LINE = 2  # contexts at which buffers are measured first
 _GUESSES = 6  # after so many, every second halves: buffers are no line there
 
 
@@ -39,6 +40,16 @@ class _Seen:
         at = bisect_left(self.by_cells, cells, key=lambda seen: seen[0])
         self.by_cells[at : at + (at < len(self.by_cells) and self.by_cells[at][0] == cells)] = [(cells, memory)]
 
+    def buffers(self, cells: int) -> tuple[int, ...]:
+        """Bytes that devices need beside what is placed on them."""
+        low, high, share = self._around(cells)
+        return tuple(
+            [
+                a.working_bytes + round((b.working_bytes - a.working_bytes) * share)
+                for a, b in zip(low.devices, high.devices, strict=True)
+            ]
+        )
+
     def steps(self, request: Request, most: int) -> int:
         """Of the largest context with which it would fit."""
 
@@ -49,10 +60,7 @@ class _Seen:
 
     def _supposed(self, request: Request, cells: int) -> Estimate:
         """The pair's caches, and buffers on the line through what is known."""
-        known = self.by_cells
-        at = min(max(bisect_left(known, cells, key=lambda seen: seen[0]), 1), max(len(known) - 1, 1))
-        (at_low, low), (at_high, high) = known[at - 1], known[min(at, len(known) - 1)]
-        share = (cells - at_low) / (at_high - at_low) if at_high > at_low else 0.0
+        low, high, share = self._around(cells)
         cache = self._caches(request, cells)
         devices = []
         for a, b, n_bytes in zip(low.devices, high.devices, cache, strict=False):
@@ -62,6 +70,13 @@ class _Seen:
         more = round((b_host.compute_bytes + b_host.beside_bytes - a_host.compute_bytes - a_host.beside_bytes) * share)
         host = replace(a_host, cache_bytes=cache[CPU], compute_bytes=a_host.compute_bytes + more)
         return replace(low, devices=tuple(devices), host=host)
+
+    def _around(self, cells: int) -> tuple[Estimate, Estimate, float]:
+        """The two measured contexts nearest to a line through `cells`, and where it is on it."""
+        known = self.by_cells
+        at = min(max(bisect_left(known, cells, key=lambda seen: seen[0]), 1), max(len(known) - 1, 1))
+        (at_low, low), (at_high, high) = known[at - 1], known[min(at, len(known) - 1)]
+        return low, high, (cells - at_low) / (at_high - at_low) if at_high > at_low else 0.0
 
     def _caches(self, request: Request, cells: int) -> list[int]:
         """Bytes a device, RAM last."""
@@ -97,17 +112,17 @@ class InPlace:
     def _measured(self, request: Request, cells: int) -> Estimate:
         request = replace(request, context=replace(request.context, n_ctx=cells))
         model, context, machine = request.model, request.context, request.machine
-        compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
+        compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants, engine=Courses)
         beside = beside_model(request)
         return estimate(model, context, self.assignment, machine, compute=compute, learned=request.learned, beside=beside)
 
 
 @dataclass(frozen=True)
 class OnDevices:
-    """Whatever placement a search finds with nothing but the embeddings in RAM; `seen` by how caches are read, a placement
-    each."""
+    """Whatever placement is found with nothing but the embeddings in RAM, by whole blocks, or with tensors moved. A
+    search can miss what there is: each pair's guesses are its own, so that its answer is."""
 
-    seen: dict[Hashable, dict[Hashable, _Seen]] = field(default_factory=dict, repr=False)
+    only: list[InPlace] = field(default_factory=list, repr=False)  # the one placement that there is on one device
 
     def largest(self, request: Request, most: int, runs: Hashable, known: int = 0) -> int | None:
         """The most tokens up to `most`, to 256, for which one is found; None where 256 are too many. `known`: tokens that are
@@ -116,39 +131,130 @@ class OnDevices:
             return most
         if _too_heavy(request):
             return None
-        seen = self.seen.setdefault(_read(request, runs), {})
+        request = replace(request, no_ram=True)
+        if sum(map(bool, request.capacities)) == 1 and not request.pins:
+            self.only.extend(() if self.only else [InPlace(_all_there(request))])
+            return self.only[0].largest(request, most, runs)
+        ways = [_Way(_Blocks.of(request, whole), whole) for whole in (True, False)]
 
-        def spare(cells: int) -> int:
-            best = search(build_problem(replace(request, no_ram=True, context=replace(request.context, n_ctx=cells))))
-            if CPU in best.homes or CPU in best.places:
-                return -max(best.over_bytes, 1)
-            placement = best.homes, best.places
-            there = seen.pop(placement, _Seen(best.homes))
-            there.note(cells, best.estimate)
-            seen[placement] = there
-            left = zip(request.capacities, best.estimate.devices, strict=True)
-            return -best.over_bytes or sum(max(c - u.used_bytes, 0) for c, u in left)
+        def fits(cells: int) -> bool:
+            problem = build_problem(_at(request, cells), engine=Stretches)
+            return any(way.fits(problem) for way in sorted(ways, key=lambda w: -w.reached))
 
-        if not seen:
-            return last(spare, most, known)
-        alone = sum(map(bool, request.capacities)) == 1  # what is known to fit there may well be the answer
+        def guess(_: int) -> int | None:
+            known = [way for way in ways if way.seen.by_cells]
+            if not known:
+                return -(-(request.context.n_ctx or most) // CELL_STEP)
+            return max([way.steps(request, most) for way in known])
 
-        def guess(turn: int) -> int | None:
-            if known and alone and turn == 1:
-                return known // CELL_STEP + 1
-            return max([s.steps(request, most) for s in [*seen.values()][-_PLACEMENTS:]])
+        return _between(fits, guess, most, known // CELL_STEP)
 
-        return _between(lambda cells: spare(cells) >= 0, guess, most, known // CELL_STEP)
+
+@dataclass
+class _Way:
+    """Of finding a placement: by whole blocks, or with tensors moved. `reached`, `failed`: contexts; `left`, `over`: bytes
+    that were free and that lacked there, None where no placement was found at all."""
+
+    blocks: "_Blocks"
+    whole: bool
+    reached: int = 0
+    left: int = 0
+    failed: int | None = None
+    over: int | None = None
+    seen: _Seen = field(default_factory=lambda: _Seen(()))
+
+    def fits(self, problem: Problem) -> bool:
+        """Whether one is found; more than what failed is not tried."""
+        cells = problem.request.context.n_ctx
+        if self.failed is not None and cells >= self.failed:
+            return False
+        if len(self.seen.by_cells) < _LINE:
+            self.seen.note(cells, spread(problem, whole_blocks=self.whole).estimate)
+        found = refine(problem, whole_blocks=self.whole, known=self.seen.buffers(cells))
+        if found is None or found.over_bytes:
+            self.failed, self.over = cells, None if found is None else found.over_bytes
+            return False
+        self.seen.note(cells, found.estimate)
+        used = sum([use.used_bytes for use in found.estimate.devices])
+        self.reached, self.left = cells, max(sum(problem.request.capacities) - used, 0)
+        return True
+
+    def steps(self, request: Request, most: int) -> int:
+        """Of the context up to which one may be found: by what lacked last, or by what has room beside the buffers seen."""
+        if self.failed is not None and self.over is not None and self.reached:
+            share = self.left / max(self.left + self.over, 1)
+            return int(self.reached + (self.failed - self.reached) * share) // CELL_STEP
+        return _steps(request, self.seen, self.blocks, most)
+
+
+def _at(request: Request, cells: int) -> Request:
+    """The same at another context."""
+    return replace(request, context=replace(request.context, n_ctx=cells))
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """What blocks take but for their caches, one behind the other: whole ones, or each without what may move."""
+
+    fixed: tuple[int, ...]
+    loose: int  # bytes that may move
+
+    @staticmethod
+    def of(request: Request, whole: bool) -> "_Blocks":
+        problem = build_problem(_at(request, CELL_STEP))
+        caches = [x.cache_bytes + x.state_bytes for x in problem.layout.layers] if request.context.offload_kqv else []
+        fixed = [n - cache for n, cache in zip_longest(problem.home_bytes, caches, fillvalue=0)]
+        if whole:
+            return _Blocks(tuple([n + more for n, more in zip(fixed, problem.movable_bytes, strict=True)]), 0)
+        return _Blocks(tuple(fixed), sum(problem.movable_bytes))
+
+    def spare(self, request: Request, rooms: Sequence[int]) -> int:
+        """Bytes left over, negative where `rooms`, in the order of blocks, do not hold them."""
+        layers = cache_layout(request.model, request.context).layers if request.context.offload_kqv else ()
+        caches = [x.cache_bytes + x.state_bytes for x in layers]
+        left, rest = list(rooms), sum(rooms) - self.loose
+        device = 0
+        for weights, cache in zip_longest(self.fixed, caches, fillvalue=0):
+            while device < len(left) and left[device] < weights + cache:
+                device += 1
+            if device == len(left):
+                return -weights - cache
+            left[device] -= weights + cache
+            rest -= weights + cache
+        return rest
+
+
+def _steps(request: Request, seen: _Seen, blocks: _Blocks, most: int) -> int:
+    """Of the context up to which `blocks` have room beside buffers on the line through those that were seen."""
+
+    def spare(cells: int) -> int:
+        buffers = seen.buffers(cells)
+        opened = request.opened or range(len(buffers))
+        return blocks.spare(_at(request, cells), [request.capacities[d] - buffers[d] for d in opened])
+
+    return -(-(last(spare, most) or 0) // CELL_STEP)
+
+
+def _all_there(request: Request) -> Assignment:
+    """Everything on the one device that may be used."""
+    problem = build_problem(request, engine=Stretches)
+    device = next(i for i, n_bytes in enumerate(request.capacities) if n_bytes)
+    return problem.assignment((device,) * len(problem.home_bytes), (device,) * len(problem.movables))
 
 
 def _between(fits: Callable[[int], bool], guess: Callable[[int], int | None], most: int, low: int = 0) -> int | None:
     """The largest multiple of 256 up to `most` (or `most` itself) that fits; None where there is none. `guess`: steps, from
     all that `fits` saw, a turn's number given; `low` steps are known to fit, or 0."""
     high, turn = -(-most // CELL_STEP) + 1, 0  # does not fit, or is behind the end
+    crept = False
     while high - low > 1:
         turn += 1
         guessed = guess(turn) if turn <= _GUESSES or turn % 2 else None
-        middle = (low + high) // 2 if guessed is None else min(max(guessed, low + 1), high - 1)
+        crept = guessed is not None and guessed <= low and not crept  # one step more may settle it
+        if guessed is None or (guessed <= low and not crept):
+            middle = (low + high) // 2
+        else:
+            middle = min(max(guessed, low + 1), high - 1)
         low, high = (middle, high) if fits(min(middle * CELL_STEP, most)) else (low, middle)
     return min(low * CELL_STEP, most) or None
 

@@ -12,7 +12,7 @@ from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU
 from kvtui.memory.beside.loaded import BesideModel
-from kvtui.memory.compute import ComputeModel
+from kvtui.memory.compute import ComputeModel, Courses
 from kvtui.memory.estimate import estimate
 from kvtui.memory.fits import lacking
 from kvtui.memory.refusals import equal_types_needed, refusals
@@ -128,7 +128,7 @@ def _row(plan: Plan, shared: _Shared, type_k: str, type_v: str, *, contexts: boo
     found = refusals(model, context, request.build)
     accepted = not any(f.severity == "error" for f in found)
     layout = cache_layout(model, context)
-    compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants)
+    compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants, engine=Courses)
     memory = estimate(
         model,
         context,

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kvtui.base.sizes import amount
-from kvtui.flags.overrides import compiled
+from kvtui.flags.patterns import compiled
 from kvtui.hardware.device import CPU
 from kvtui.model.spec import Tensor
 

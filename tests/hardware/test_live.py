@@ -4,10 +4,12 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
 from test_vendors import amd_card, card, fdinfo, kfd, where
 from trees import tree
 
 from kvtui.hardware import amd, drm_use, intel
+from kvtui.hardware.drm import processes
 from kvtui.hardware.watch import Watch
 from kvtui.tui.state import LiveMemory
 from kvtui.tui.work.live import poll_live
@@ -88,3 +90,26 @@ def test_files_of_a_driver_that_hangs_hold_nobody_up(tmp_path: Path) -> None:
 def test_what_was_read_before_is_handed_on() -> None:
     watch: Watch[int] = Watch(lambda before: before + 1, 0)
     assert [watch.look(5.0) for _ in range(3)] == [(1, None), (2, None), (3, None)]
+
+
+def test_a_look_that_fails_is_told_to_who_looks_and_the_next_one_looks_again() -> None:
+    answers = iter((ValueError("the driver"), 5))
+
+    def read(_: int) -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    watch: Watch[int] = Watch(read, 0)
+    with pytest.raises(ValueError, match="the driver"):
+        watch.look(60)
+    assert watch.look(60) == (5, None)
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_none(tmp_path: Path) -> None:
+    gone, here = tmp_path / "proc/1", tmp_path / "proc/2/fdinfo"
+    gone.mkdir(parents=True)
+    here.mkdir(parents=True)
+    (here / "3").write_text("drm-pdev: 0000:03:00.0\ndrm-client-id: 7\ndrm-memory-vram: 5 MiB\ndrm-memory-local: \u00b2 MiB\n")
+    assert [(p.pid, p.used_bytes) for p in processes(tmp_path, "0000:03:00.0")] == [(2, 5 << 20)]

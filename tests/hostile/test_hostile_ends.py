@@ -21,6 +21,7 @@ from kvtui.server.process.ports import free_port
 from kvtui.tasks.options import Options
 from kvtui.tasks.profiles import Profile, save_profile
 from kvtui.tui.themes import ThemeError, parse_theme
+from tests.tui.stub_server import stub_server
 
 ADDRESS = "https://me:hunter2@host.example:8443/org/Model-00001-of-00002.gguf?token=s3cret#frag"
 DEVICES = ("--device", "CUDA0=23GiB/24GiB@936GB/s", "--ram", "700GiB@300GB/s")
@@ -82,6 +83,29 @@ def test_something_unforeseen_is_one_line_a_report_and_exit_3(home: Path) -> Non
     assert report.parent.stat().st_mode & 0o777 == 0o700
 
 
+THREAD = """
+import threading
+from kvtui.cli import boundary, commands
+def broken(*_):
+    def end():
+        raise RuntimeError("in a thread")
+    thread = threading.Thread(target=end, name="loose")
+    thread.start()
+    thread.join()
+    raise SystemExit(0)
+commands.load = broken
+boundary.main()
+"""
+
+
+def test_a_thread_that_nobody_catches_writes_a_report_and_nothing_on_the_screen(home: Path) -> None:
+    done = run("plan", "x.gguf", code=THREAD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (report,) = (home / ".local/state/kvtui/reports").iterdir()
+    assert "while: the thread loose" in report.read_text()
+    assert "RuntimeError: in a thread" in report.read_text()
+
+
 def test_no_report_where_nothing_can_be_written(home: Path) -> None:
     (home / ".local").write_text("")
     done = run("plan", "x.gguf", code=BROKEN)
@@ -116,11 +140,18 @@ def test_a_reader_that_goes_away(home: Path, tmp_path: Path) -> None:
         assert child.wait(timeout=60) == 141
 
 
-def test_a_full_disk_is_a_sentence(home: Path) -> None:
+PRINTING = ("devices", "plan", "estimate", "export command", "export systemd")
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_a_full_disk_is_a_sentence(home: Path, tmp_path: Path, command: str) -> None:
+    words = command.split()
+    if command != "devices":
+        words += [str(model(tmp_path)), *DEVICES, *(["-c", "8192"] if command != "estimate" else [])]
+    if command.startswith("export"):
+        words += ["--llama-server", str(stub_server(tmp_path / "bin").path)]
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "kvtui", "devices"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
-        )
+        done = subprocess.run([sys.executable, "-m", "kvtui", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (2, "kvtui: the output cannot be written: No space left on device\n")
 
 
@@ -183,6 +214,33 @@ def test_secret_options_go_by_variables() -> None:
     said = redacted("['--api-key', 'k3y'] --hf-token=k3y Authorization: Bearer k3y.k3y http://u:k3y@h/?k3y")
     assert "k3y" not in said
     assert HIDDEN in said
+
+
+SPOKEN = (
+    "--api-key k3y1,k3y2 -c 5",
+    "['--api-key', 'k3y1,k3y2']",
+    '"--api-key","k3y"',
+    "--api-key 'k3y k3y'",
+    "-hft=k3y,k3y",
+    '--hf-token "k3y k3y" -c 5',
+    "'--api-key=k3y k3y'",
+    "--api-key\tk3y)k3y",
+    "LLAMA_API_KEY=k3y,k3y llama-server",
+    "HF_TOKEN='k3y k3y' llama-server",
+    "'HF_TOKEN=k3y k3y'",
+    "a token hf_k3yk3yk3yk3yk3yk3yk3y of somebody's",
+)
+
+
+@pytest.mark.parametrize("said", SPOKEN)
+def test_a_secret_is_blotted_out_to_its_end(said: str) -> None:
+    assert "k3y" not in redacted(said)
+    assert HIDDEN in redacted(said)
+
+
+@pytest.mark.parametrize("said", ["HF_TOKEN is not set", "--api-key-file /keys -c 5", "of --api-key: nothing"])
+def test_what_is_no_secret_stays(said: str) -> None:
+    assert redacted(said) in (said, said.replace("nothing", HIDDEN))
 
 
 SERVER = """#!{python}

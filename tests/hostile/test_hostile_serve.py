@@ -53,6 +53,20 @@ def test_nothing_that_a_terminal_obeys_comes_through(said: bytes, stream: int, t
     assert shown.count("\u0301") <= 2
 
 
+KEYS = ("SECRETKEY-1", "SECRETKEY-2")
+
+
+def test_a_key_that_the_server_tells_is_blotted_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMA_API_KEY", ",".join(KEYS))
+    first = KEYS[0]
+    pieces = (first, f"{first[:4]}\x1b[0m{first[4:]}", ",".join(KEYS), "x" * (2**14 - 5) + first + "y" * 2**15)
+    told = "".join(f"{piece}\n" for piece in pieces)
+    out, err = serving(tmp_path, f"sys.stdout.write({told!r}); sys.stderr.write({told!r})").communicate()
+    for said in (out, err):
+        assert b"SECRETKEY" not in said
+        assert said.count(b"***") == len(pieces)
+
+
 def test_plain_text_comes_through_as_it_is(tmp_path: Path) -> None:
     said = "".join(f"0.00.001.000 I load {i} \u6f22\u5b57 caf\u00e9\n" for i in range(20_000)) + "no line's end"
     text = tmp_path / "said"

@@ -10,11 +10,11 @@ import pytest
 from kvtui.cache.layout import flash_attention
 from kvtui.flags.read import parse_flags
 from kvtui.header.reader import Header
-from kvtui.memory.compute.build import shapes
 from kvtui.memory.compute.collapse import Run
 from kvtui.memory.compute.graph import Graph, freeze
 from kvtui.memory.compute.graphs import build_graph, covered, families, graph_of
 from kvtui.memory.compute.grow import TURNS, Seed, grow
+from kvtui.memory.compute.shapes import shapes
 from kvtui.memory.compute.tape import F32, Node, Tape
 from kvtui.model.load import model_from_header
 from kvtui.model.spec import ModelSpec
@@ -52,7 +52,7 @@ def test_a_grown_graph_is_the_one_that_is_built(models: list[ModelSpec]) -> None
             sizes = shapes(spec, ctx, flash_attention(spec, ctx), prompt=True)
             every = tuple(range(spec.n_layer))
             for blocks in (every, every[: spec.n_layer // 2] + every[spec.n_layer // 2 + 1 :]):
-                found, whole = graph_of(spec, ctx, sizes, blocks), build_graph(spec, ctx, sizes, blocks)
+                found, whole = graph_of(spec, sizes, blocks), build_graph(spec, sizes, blocks)
                 shared += len({id(n) for n in found.nodes}) < len(whole.nodes)
                 if differ := _differ(found, whole):
                     wrong.append((spec.name, flags, len(blocks), differ))

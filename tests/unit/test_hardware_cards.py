@@ -31,6 +31,10 @@ def test_an_amd_target_is_a_number_in_hexadecimal() -> None:
     assert [d.compute_capability for d in expand_cards("7900 XTX,MI210")] == [0x1100, 0x90A]
 
 
+def test_a_card_of_one_size_by_its_name_and_size() -> None:
+    assert [d.description for d in expand_cards("P100 16GB,3090 24 GB")] == ["P100", "RTX 3090"]
+
+
 def test_a_machine_by_its_name() -> None:
     assert [d.name for d in expand_cards("HGX H100")] == [f"CUDA{i}" for i in range(8)]
     assert len(expand_cards("2xMI250X")) == 4  # each is two devices
@@ -42,6 +46,8 @@ def test_a_machine_by_its_name() -> None:
         ("3900", "the nearest is RTX 3090"),
         ("4060 Ti", "comes as RTX 4060 Ti 8GB, RTX 4060 Ti 16GB"),
         ("A100", "comes as A100 PCIe 40GB"),
+        ("A100 80GB", "comes as A100 PCIe 80GB, A100 SXM 80GB"),
+        ("P100 17GB", "no card is called"),
         ("0x3090", "1 to 16"),
         ("17x3090", "1 to 16"),
         ("9x3090,8xA4000", "17 devices"),

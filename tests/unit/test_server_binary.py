@@ -180,3 +180,13 @@ def test_config_files_are_listed_with_what_they_set(tmp_path: Path) -> None:
     (found,) = [c for c in config_files(env) if c.path == path]
     assert found.settings == () or found.problem is None
     assert os.fspath(path) in (found.problem or os.fspath(path))
+
+
+@pytest.mark.parametrize("text", ["key\n  goes on\n", "[a]\nkey\n\n  goes on", "[a\n=5", "=v"])
+def test_a_config_file_that_is_none_is_one_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "llama.cpp" / "config.ini"
+    path.parent.mkdir()
+    path.write_text(text)
+    (found,) = [c for c in config_files({"XDG_CONFIG_HOME": str(tmp_path)}) if c.path == path]
+    assert found.problem is not None
+    assert "\n" not in found.problem

@@ -71,7 +71,9 @@ def test_command_runs_in_a_shell_argument_for_argument(printer: Path) -> None:
 
 def test_script_runs_with_further_arguments_and_without_inherited_settings(printer: Path, tmp_path: Path) -> None:
     script = tmp_path / "run.sh"
-    script.write_text(shell_script([str(printer), *NASTY], ENV), errors="surrogateescape")
+    written = shell_script([str(printer), *NASTY], ENV)
+    assert written.replace("\n", "").isprintable()
+    script.write_text(written)
     subprocess.run(["sh", "-n", script], check=True)
     words, seen = run(["sh", str(script), "more", "and more"], LLAMA_ARG_CTX_SIZE="1", LLAMA_ARG_OVERRIDE_TENSOR="x=CPU")
     assert words == [*NASTY, "more", "and more"]
@@ -278,6 +280,18 @@ def test_compose_says_what_it_cannot_hold(model: str, backends: tuple[str, ...],
 def test_preset_refuses_what_is_no_utf8() -> None:
     with pytest.raises(ValueError, match="a preset is UTF-8"):
         server_preset("gemma", Path(NASTY[-1]), [], BINARY)
+
+
+@pytest.mark.parametrize("name", ["\x1b]52;c;AAAA\x07.gguf", "\u202efdp.gguf", "two\nlines.gguf", "\x9b31m.gguf"])
+def test_what_a_terminal_would_obey_is_in_no_form(name: str) -> None:
+    for form in (environment_file, server_preset):
+        words = (Path(name), ["-c", "1"], {}, BINARY) if form is environment_file else ("gemma", Path(name), ["-c", "1"], BINARY)
+        with pytest.raises(ValueError, match=r"has no escapes|end at"):
+            form(*words)
+    with pytest.raises(ValueError, match="line break"):
+        shell_script(["/x", f"{name}\n"], {})
+    for text in (shell_script(["/x", name], {}), systemd_unit(["/x", name], {}), shell_command(["/x", name], {})):
+        assert text.replace("\n", "").isprintable()
 
 
 def test_a_zero_byte_is_refused_everywhere() -> None:

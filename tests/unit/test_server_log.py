@@ -38,7 +38,7 @@ def test_a_json_line_is_unwrapped() -> None:
 
 def test_secrets_and_escape_codes_never_show() -> None:
     line = parse_line(b"key sesame-1234 \x1b]52;c;AAAA\x07\xff end", 7, ("sesame-1234",))
-    assert line.text == "key **** \ufffd end"
+    assert line.text == "key *** \ufffd end"
     assert line.number == 7
 
 
@@ -187,3 +187,8 @@ def test_progress_by_stages_never_goes_back() -> None:
     assert not progress.ready
     ready = progress.answered().after(["0.01.400.000 I srv    load_model: loading model 'another.gguf'", "." * 9])
     assert (ready.stage, ready.ready) == ("ready", True)
+
+
+def test_a_secret_is_blotted_out_whatever_stands_in_it() -> None:
+    for raw in (b"a k3yk3y b", b"a k3\x1b[0myk3y b", b"a k3y\xe2\x80\x8bk3y b"):
+        assert parse_line(raw, 1, ("k3yk3y",)).text == "a *** b"

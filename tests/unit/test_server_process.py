@@ -106,7 +106,7 @@ def test_its_environment_has_no_settings_of_ours(launch: Launch, monkeypatch: py
 def test_a_key_is_in_a_private_file_only(launch: Launch) -> None:
     server = launch("print('the key:', open(sys.argv[-1]).read(), flush=True); time.sleep(60)", api_key="sesame-1234")
     until_says(server, "the key")
-    assert server.tail.lines[0].text == "the key: ****"
+    assert server.tail.lines[0].text == "the key: ***"
     assert "sesame-1234" not in Path(f"/proc/{server.record.pid}/cmdline").read_text()
     assert "sesame-1234" not in Path(f"/proc/{server.record.pid}/environ").read_text()
     assert "sesame-1234" not in (server.record.folder / RECORD).read_text()

@@ -39,7 +39,7 @@ def test_the_largest_lack_is_the_cause_and_what_takes_it_is_named() -> None:
     assert short > 90_000
     assert weights > 450 * 1024
     assert "CUDA" not in message
-    assert message.endswith("MiB more memory is needed, or weights of fewer bits")
+    assert message.endswith("MiB more memory is needed in all, or weights of fewer bits")
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,10 @@ def test_a_pin_that_stands_in_the_way_is_named_with_its_mib(headers: Mapping[str
 def test_an_excluded_device_is_offered(headers: Mapping[str, Header]) -> None:
     asked = request(headers, "qwen3-30b-a3b-q4_k_m", ("CUDA0=24GiB@900GB/s", "CUDA1=8GiB@900GB/s"), "2GiB", n_ctx=8192)
     assert "using CUDA0 would make it fit" in told(replace(asked, excluded=("CUDA0",)))
+
+
+def test_a_pool_lacks_one_number_with_its_devices_own_part(headers: Mapping[str, Header]) -> None:
+    message = told(request(headers, "kimi-k2-q4_k_m", ("Vulkan0=340GiB@256GB/s,shared",), "340GiB", n_ctx=32768))
+    lack = re.search(r"the pool of RAM and Vulkan0 lacks ([\d,]+) MiB, of these ([\d,]+) MiB by Vulkan0 alone; ", message)
+    assert lack is not None, message
+    assert f"mends it: {lack[1]} MiB more memory is needed in all" in message

@@ -143,7 +143,7 @@ def reserve(file: Projector, kind: str, card: Card | None, flash: bool, most: in
     homes = [-1] * len(g.nodes)
     for i, _, _ in g.homes:
         homes[i] = 0
-    refuses = [g.left_to_cpu if backend in gpus else frozenset[int]() for backend in range(n)]
+    refuses = tuple([g.left_to_cpu if backend in gpus else frozenset[int]() for backend in range(n)])
     ends = Backends(n=n, copies=1, offloads=gpus, fuses=gpus, refuses=refuses)
     alignments = [HOST_ALIGNMENT] if card is None else [DEVICE_ALIGNMENT, HOST_ALIGNMENT]
     peaks = allocate(schedule(g, homes, (), ends, {}).plan, alignments)

@@ -22,8 +22,10 @@ What counts is the order of ggml_build_forward_expand, which source is first, wh
 with its block (it stays on that block's device). A name that a node is given is what people read.
 """
 
+from kvtui.memory.compute.courses import Courses, Stretches
+from kvtui.memory.compute.engine import Engine
 from kvtui.memory.compute.model import ComputeModel
 from kvtui.memory.compute.rpc import ComputeBytes
 from kvtui.memory.compute.terms import Term
 
-__all__ = ["ComputeBytes", "ComputeModel", "Term"]
+__all__ = ["ComputeBytes", "ComputeModel", "Courses", "Engine", "Stretches", "Term"]

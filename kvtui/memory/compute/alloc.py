@@ -5,24 +5,30 @@ CUDA_Host and CPU buffer types have no largest size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 ENDLESS = 1 << 62  # the last free block
 EARLY = -1  # the step at which leafs are placed
 
 
 @dataclass
-class _Buffer:
-    """Free blocks by address."""
+class Buffer:
+    """Free blocks by address. `table`: bytes of every tensor."""
 
     alignment: int
+    table: Sequence[int]
     offsets: list[int] = field(default_factory=lambda: [0])
     sizes: list[int] = field(default_factory=lambda: [ENDLESS])
     peak: int = 0
     peak_at: int = -1  # step
 
-    def take(self, size: int, step: int) -> int:
-        """Best fit among the holes, else the end."""
-        size = -(-size // self.alignment) * self.alignment
+    def padded(self, t: int) -> int:
+        """Bytes that tensor `t` takes."""
+        return -(-self.table[t] // self.alignment) * self.alignment
+
+    def take(self, t: int, step: int) -> int:
+        """Where `t` goes: best fit among the holes, else the end."""
+        size = self.padded(t)
         sizes, best, best_size = self.sizes, -1, ENDLESS
         for i in range(len(sizes) - 1):
             if size <= sizes[i] <= best_size:
@@ -39,9 +45,18 @@ class _Buffer:
             self.peak, self.peak_at = offset + size, step
         return offset
 
-    def give(self, offset: int, size: int) -> None:
+    def hand_on(self, offset: int, old: int, new: int) -> None:
+        """Tensor `new` takes over what `old` held: what is left of it is free."""
+        held, needed = self.padded(old), self.padded(new)
+        if held > needed:
+            self._free(offset + needed, held - needed)
+
+    def give(self, offset: int, t: int) -> None:
+        """Tensor `t` is no longer needed."""
+        self._free(offset, self.padded(t))
+
+    def _free(self, offset: int, size: int) -> None:
         """Free, and merge with what is free beside."""
-        size = -(-size // self.alignment) * self.alignment
         offsets, sizes = self.offsets, self.sizes
         end = offset + size
         for i in range(len(offsets)):
@@ -64,6 +79,22 @@ class _Buffer:
             at += 1
         offsets.insert(at, offset)
         sizes.insert(at, size)
+
+
+Address = TypeVar("Address")
+
+
+class Holder(Protocol[Address]):
+    """What hands out memory: a Buffer, or one that does so for many contexts at once (course.py)."""
+
+    def take(self, t: int, step: int, /) -> Address:
+        """Where tensor `t` goes."""
+
+    def hand_on(self, address: Address, old: int, new: int, /) -> None:
+        """Tensor `new` takes over what `old` held."""
+
+    def give(self, address: Address, t: int, /) -> None:
+        """Tensor `t` is no longer needed."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +127,13 @@ class Peak:
 
 def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -> list[Peak]:
     """The peak of every buffer. `watch`: for each buffer the step at which its tensors are noted (a Peak's `step`)."""
-    buffers = [_Buffer(a) for a in alignments]
+    buffers = [Buffer(a, plan.sizes) for a in alignments]
+    alive = fill(plan, buffers, watch)
+    return [Peak(b.peak, b.peak_at, alive[i]) for i, b in enumerate(buffers)]
+
+
+def fill(plan: Plan, buffers: Sequence[Holder[Any]], watch: Sequence[int] = ()) -> list[tuple[tuple[int, int], ...]]:
+    """Everything placed in empty buffers; what is alive where it was asked for."""
     sources, roots, reusable, sizes, kept, external = (
         plan.sources,
         plan.roots,
@@ -109,7 +146,8 @@ def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -
     children, views = [0] * count, [0] * count
     owned = [False] * count
     fixed = [away or root >= 0 for away, root in zip(external, roots, strict=True)]  # never given memory of their own
-    where, address = list(plan.buffer), [0] * count
+    where = list(plan.buffer)
+    address: list[Any] = [None] * count
     alive: list[tuple[tuple[int, int], ...]] = [()] * len(buffers)
 
     def place(t: int, step: int) -> None:
@@ -123,13 +161,9 @@ def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -
                 continue
             owned[parent] = False
             where[t], address[t] = where[parent], address[parent]
-            buffer = buffers[where[t]]
-            a = buffer.alignment
-            old, new = -(-sizes[parent] // a) * a, -(-sizes[t] // a) * a
-            if old > new:
-                buffer.give(address[t] + new, old - new)
+            buffers[where[t]].hand_on(address[t], parent, t)
             return
-        address[t] = buffers[where[t]].take(sizes[t], step)
+        address[t] = buffers[where[t]].take(t, step)
 
     def note(step: int) -> None:
         for b, at in enumerate(watch):
@@ -139,7 +173,7 @@ def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -
     def release(t: int) -> None:
         if t in kept:
             return
-        buffers[where[t]].give(address[t], sizes[t])
+        buffers[where[t]].give(address[t], t)
         owned[t] = False
 
     for t in plan.early:
@@ -177,4 +211,4 @@ def allocate(plan: Plan, alignments: Sequence[int], watch: Sequence[int] = ()) -
                     release(root)
             elif owned[s]:
                 release(s)
-    return [Peak(b.peak, b.peak_at, alive[i]) for i, b in enumerate(buffers)]
+    return alive

@@ -3,16 +3,11 @@
 A `Build` is one graph under way. Methods stand for those of the same name there; families/ put them together."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
-from kvtui.base.build import DEFAULT_BUILD
-from kvtui.base.build import Build as LlamaBuild
 from kvtui.base.findings import UsageError
-from kvtui.cache.layout import cache_layout, flash_attention, physical_batch
-from kvtui.flags.cache_types import CACHE_TYPES
-from kvtui.flags.context import ContextParams
+from kvtui.memory.compute.shapes import Shapes
 from kvtui.memory.compute.tape import (
     CACHE,
     F16,
@@ -35,58 +30,7 @@ _FLOATS = {"f32": F32, "f16": F16}
 # text or embeddings, never both in a batch (src/llama-arch.cpp, llm_arch_supports_mixed_batch)
 NO_ROPE_STEP = 4  # llama-hparams.h, n_no_rope_layer_step: every fourth block is another
 _UNMIXED = frozenset(("deepseek4", "cogvlm", "graniteswitch"))
-_ENCODERS = frozenset(("t5", "t5encoder"))  # llama_model_has_encoder: every row is asked for (n_outputs_max)
 _PLAIN = frozenset(("f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64"))
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """What one reserved graph is for (src/llama-context.cpp, graph_reserve)."""
-
-    tokens: int
-    seqs: int
-    outputs: int
-    cells: int  # of a stream
-    swa_cells: int
-    streams: int
-    slots: int  # that recurrent state is kept for: `seqs`, or more
-    flash: bool
-    transposed: bool  # how the cache holds V: without flash attention, where that was known before there was a cache
-    type_k: Dtype
-    type_v: Dtype
-    build: LlamaBuild = DEFAULT_BUILD
-
-
-def shapes(
-    model: ModelSpec, ctx: ContextParams, flash: bool, prompt: bool, alone: bool = False, build: LlamaBuild = DEFAULT_BUILD
-) -> Shapes:
-    """The prompt's graph, or the one of a token a slot, as `build` has it. `alone`: the prompt's is one slot's."""
-    layout = cache_layout(model, ctx)
-    seqs = 1 if alone else ctx.slots
-    tokens = min(layout.cells, physical_batch(model, ctx)) if prompt else seqs
-    outputs = tokens if ctx.all_rows or model.architecture in _ENCODERS else min(tokens, ctx.slots)
-    k, v = CACHE_TYPES[ctx.type_k], CACHE_TYPES[ctx.type_v]
-    return Shapes(
-        tokens=-(-tokens // seqs) * seqs,
-        seqs=seqs,
-        outputs=outputs,
-        cells=ctx.cells_per_slot(model.n_ctx_train),
-        swa_cells=layout.swa_cells // layout.streams,
-        streams=1 if alone else layout.streams,
-        slots=ctx.slots,
-        flash=flash,
-        transposed=not flash_attention(model, ctx),
-        type_k=_cache_dtype(k.name),
-        type_v=_cache_dtype(v.name),
-        build=build,
-    )
-
-
-@lru_cache(maxsize=32)
-def _cache_dtype(name: str) -> Dtype:
-    known = {"f32": F32, "f16": F16}
-    t = CACHE_TYPES[name]
-    return known.get(name) or Dtype(name, t.block_values, t.block_bytes)
 
 
 @lru_cache(maxsize=256)
@@ -158,9 +102,9 @@ class Build(Tape):
 
     SECTIONS = 4  # positions a token where rope is in sections (GGML_MROPE_SECTIONS)
 
-    def __init__(self, model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> None:
+    def __init__(self, model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> None:
         super().__init__()
-        self.model, self.ctx, self.at, self.blocks = model, ctx, sizes, Marked(blocks, self)
+        self.model, self.at, self.blocks = model, sizes, Marked(blocks, self)
         self._weights = Weights.of(model).by_name
         self._made: dict[str, Node] = {}
         self.token_ids: Node | None = None  # of inp_embd

@@ -43,6 +43,11 @@ def sparse(g: Build, window: bool = False) -> Sparse:
     return Sparse(k_cache(g, full) if window else full, Indexer(ids, mask, rotation))
 
 
+def reads_of_its_own(model: ModelSpec, type_k: Dtype) -> bool:
+    """Whether an indexer's keys of this type are read by other operations than those of most."""
+    return f"{model.architecture}.attention.indexer.key_length" in model.header.metadata and type_k.name not in _KERNEL_TYPES
+
+
 def in_one(g: Build, type_k: Dtype) -> bool:
     """fused_lid (lightning-indexer.cu, ggml_cuda_lightning_indexer_supported)."""
     values, heads = (int(g.number(f"attention.indexer.{k}")) for k in ("key_length", "head_count"))

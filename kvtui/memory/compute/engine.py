@@ -1,25 +1,27 @@
 """Compute buffers by derivation: the graph of a model's family through llama.cpp's scheduler and allocator."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.base.build import Build as LlamaBuild
-from kvtui.cache.kernels import Attention, Batch, Card, choose, f16_copy_bytes
+from kvtui.cache.kernels import Attention, Batch, Card, choose
 from kvtui.cache.layout import flash_attention, physical_batch
 from kvtui.flags.cache_types import CACHE_TYPES
 from kvtui.flags.context import ContextParams
 from kvtui.hardware.device import CPU, Machine
 from kvtui.memory.assignment import Assignment
 from kvtui.memory.compute.alloc import Peak, allocate
-from kvtui.memory.compute.build import Shapes, shapes
 from kvtui.memory.compute.collapse import kinds, representatives, sequence
+from kvtui.memory.compute.f16_copies import f16_copies
 from kvtui.memory.compute.graph import Graph
-from kvtui.memory.compute.graphs import build_graph, families, graph_of
+from kvtui.memory.compute.graphs import build_graph, families, graph_of, left_to_cpu
 from kvtui.memory.compute.rules import RULES
 from kvtui.memory.compute.sched import OFFLOAD_ROWS, Backends, Schedule, schedule
 from kvtui.memory.compute.sched import assign as place
+from kvtui.memory.compute.shapes import Shapes, shapes
 from kvtui.memory.compute.tape import ATTENDED, CACHE, LAYER_WEIGHT, OUTPUT_WEIGHT, WEIGHT
 from kvtui.memory.compute.terms import Term, terms
 from kvtui.memory.expert_cache import CACHED_BATCH, expert_cache
@@ -38,9 +40,15 @@ def _has_kernel(card: Card, attention: Attention, batch: Batch) -> bool:
     return choose(card, attention, batch).kernel != "none"
 
 
-@lru_cache(maxsize=1024)
-def _copied(card: Card, attention: Attention, batch: Batch) -> int:
-    return f16_copy_bytes(card, attention, batch)
+class Inputs(NamedTuple):
+    """Of the scheduler. `sizes`: what the graph was built of; `extra`: (back end, operation) -> bytes beside its output."""
+
+    sizes: Shapes
+    graph: Graph
+    homes: list[int]
+    pins: list[tuple[int, int]]
+    ends: Backends
+    extra: dict[tuple[int, int], int]
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,10 @@ class Engine:
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
     drafts: bool = False  # the MTP context of the model, not its main one
     build: LlamaBuild = DEFAULT_BUILD
+
+    def shapes(self, prompt: bool, alone: bool = False) -> Shapes:
+        """What a graph is reserved for, with flash attention where it was not turned off beforehand."""
+        return self._shapes(flash_attention(self.model, self.context), prompt, alone)
 
     def _shapes(self, flash: bool, prompt: bool, alone: bool = False) -> Shapes:
         return shapes(self.model, self.context, flash, prompt, alone, self.build)
@@ -137,22 +149,31 @@ class Engine:
         return self._known[asked]
 
     def terms(self, assignment: Assignment) -> tuple[tuple[Term, ...], ...]:
-        """The prompt's peaks by what is alive, a back end each."""
+        """The peaks by what is alive, a back end each: of the graph that needs most there."""
         blocks = self._drafting if self.drafts else tuple(range(self.model.n_layer))
-        alone = self._alone
-        _, _, peaks = self.run(assignment, blocks, prompt=True, alone=alone)
-        g, planned, peaks = self.run(assignment, blocks, prompt=True, alone=alone, watch=[p.step for p in peaks], named=True)
-        return tuple([terms(g, planned, p) for p in peaks])
+        graphs = self._graphs(assignment, blocks)
+        peaks = [self.run(assignment, blocks, prompt, alone)[2] for prompt, alone in graphs]
+        largest = [max(range(len(graphs)), key=lambda i: peaks[i][b].n_bytes) for b in range(self.n)]
+        found: dict[int, tuple[tuple[Term, ...], ...]] = {}
+        for i in set(largest):
+            prompt, alone = graphs[i]
+            g, planned, seen = self.run(assignment, blocks, prompt, alone, watch=[p.step for p in peaks[i]], named=True)
+            found[i] = tuple([terms(g, planned, p) for p in seen])
+        return tuple([found[i][b] for b, i in enumerate(largest)])
 
     def peaks_of(self, assignment: Assignment, blocks: tuple[int, ...]) -> tuple[int, ...]:
         """The same of these blocks alone."""
-        graphs = [(True, False)]
-        if self._token_counts(assignment):
-            graphs.append((False, False))
-        if self._alone:
-            graphs.append((True, True))
-        peaks = [[x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]] for prompt, alone in graphs]
+        peaks = [self.peak_of(assignment, blocks, prompt, alone) for prompt, alone in self._graphs(assignment, blocks)]
         return tuple([max(x) for x in zip(*peaks, strict=True)])
+
+    def peak_of(self, assignment: Assignment, blocks: tuple[int, ...], prompt: bool, alone: bool) -> list[int]:
+        """The same of one graph."""
+        return [x.n_bytes for x in self.run(assignment, blocks, prompt, alone)[2]]
+
+    def _graphs(self, assignment: Assignment, blocks: tuple[int, ...]) -> list[tuple[bool, bool]]:
+        """What is reserved for, where it may need most: (prompt or token, of one slot)."""
+        token = [(False, False)] if self._token_counts(assignment, blocks) else []
+        return [(True, False), *token, *([(True, True)] if self._alone else [])]
 
     def dry_run_peaks(self, assignment: Assignment) -> tuple[int, ...]:
         """`peaks` as the server's own dry run has them: of the prompt's graph, and nothing stays where it was put
@@ -166,13 +187,13 @@ class Engine:
         if not self.context.offload_kqv or not self._alike:
             return False
         # nor are copies for what no GPU runs, where several batches are under way
-        sizes = self._shapes(flash_attention(self.model, self.context), prompt=True)
-        return not self._graph(sizes, representatives([k.shape for k in kinds(self.model)], self._turns)).left_to_cpu
+        blocks = representatives([k.shape for k in kinds(self.model)], self._turns)
+        return not left_to_cpu(self.model, self.shapes(prompt=True), blocks)
 
     def _graph(self, sizes: Shapes, blocks: tuple[int, ...], named: bool = False) -> Graph:
         if named or self.drafts or not self._alike:
-            return build_graph(self.model, self.context, sizes, blocks, self.drafts)
-        return graph_of(self.model, self.context, sizes, blocks)
+            return build_graph(self.model, sizes, blocks, self.drafts)
+        return graph_of(self.model, sizes, blocks)
 
     @cached_property
     def _alike(self) -> bool:
@@ -190,11 +211,19 @@ class Engine:
         """Turns of a run that are built (`Family.turns`)."""
         return families()[self.model.architecture].turns
 
-    def _token_counts(self, assignment: Assignment) -> bool:
+    def _token_counts(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
         """Whether a token's graph may need more anywhere: its rows are few, but what is left to the CPU there is taken to
         the first device for a prompt; without flash attention that holds scores of all heads."""
         few = physical_batch(self.model, self.context) < _MANY_ROWS * self.context.slots
-        return few or (CPU in assignment.layer_devices and not flash_attention(self.model, self.context))
+        return few or (CPU in assignment.layer_devices and not self._ends_with_flash(assignment, blocks))
+
+    def _ends_with_flash(self, assignment: Assignment, blocks: tuple[int, ...]) -> bool:
+        """Whether flash attention is on in the graphs that memory is reserved for."""
+        flash = flash_attention(self.model, self.context)
+        if not flash or not self._may_turn_off:
+            return flash
+        g = self._graph(self._shapes(flash, prompt=True), blocks)
+        return not self._turned_off(g, assignment) and not self._strays(assignment)
 
     def run(
         self,
@@ -208,29 +237,25 @@ class Engine:
     ) -> tuple[Graph, Schedule, list[Peak]]:
         """One graph, scheduled and allocated. `alone`: a prompt of one slot; `named`: its nodes are each block's own;
         `pinned`: what llama.cpp puts somewhere by itself stays there."""
-        model, ctx = self.model, self.context
-        flash = flash_attention(model, ctx)
-        sizes = self._shapes(flash, prompt, alone)
-        g = self._graph(sizes, blocks, named)
-        if self._turned_off(g, assignment) or self._strays(assignment):
-            sizes = self._shapes(False, prompt, alone)
-            g = self._graph(sizes, blocks, named)
-        homes = self._homes(g, assignment, sizes.tokens)
-        pins, ends = self._pins(g, assignment, sizes.tokens) if pinned else [], self._ends(g, assignment)
-        extra = {
-            (b, i): more
-            for b in ends.fuses
-            for (attention, batch), ids in g.kernels.items()
-            if (more := _copied(self.cards[b], attention, batch))
-            for i in ids
-        }
-        planned = schedule(g, homes, pins, ends, extra)
-        return g, planned, allocate(planned.plan, self._alignments, watch)
+        x = self.inputs(assignment, blocks, self.shapes(prompt, alone), named)
+        planned = schedule(x.graph, x.homes, x.pins if pinned else [], x.ends, x.extra)
+        return x.graph, planned, allocate(planned.plan, self.alignments, watch)
 
     @cached_property
-    def _alignments(self) -> list[int]:
+    def alignments(self) -> tuple[int, ...]:
+        """Of every back end's buffer, bytes."""
         rules = [RULES.get(d.backend) for d in self.machine.devices]
-        return [DEVICE_ALIGNMENT if r is None else r.alignment for r in rules] + [HOST_ALIGNMENT]
+        return (*[DEVICE_ALIGNMENT if r is None else r.alignment for r in rules], HOST_ALIGNMENT)
+
+    def inputs(self, assignment: Assignment, blocks: tuple[int, ...], sizes: Shapes, named: bool = False) -> Inputs:
+        """What the scheduler gets of a graph of `sizes`, or of one without flash attention where that is turned off."""
+        g = self._graph(sizes, blocks, named)
+        if self._turned_off(g, assignment) or self._strays(assignment):
+            sizes = replace(sizes, flash=False)
+            g = self._graph(sizes, blocks, named)
+        homes, ends = self._homes(g, assignment, sizes.tokens), self._ends(g, assignment)
+        pins, extra = self._pins(g, assignment, sizes.tokens), f16_copies(self.cards, g, homes, ends)
+        return Inputs(sizes, g, homes, pins, ends, extra)
 
     def _ends(self, g: Graph, assignment: Assignment) -> Backends:
         cpu = self.n - 1
@@ -240,7 +265,7 @@ class Engine:
             copies=COPIES if self.pipelined(assignment) else 1,
             offloads=frozenset(i for i, r in enumerate(rules) if r is not None and r.stages and self.context.op_offload),
             fuses=frozenset(i for i, r in enumerate(rules) if r is not None and r.fuses),
-            refuses=[*(self._refuses(g, device) for device in range(cpu)), frozenset()],
+            refuses=(*[self._refuses(g, device) for device in range(cpu)], frozenset()),
             idle_inputs=self.build.has("idle_inputs"),
             keeps=self.build.has("kept_for_kernels"),
         )
@@ -300,7 +325,7 @@ class Engine:
         if asked not in self._strayed:
             sizes = self._shapes(True, prompt=False)
             # the main context's, for an MTP context too: flash attention ends in both
-            g = build_graph(self.model, self.context, sizes, tuple(range(self.model.n_layer)))
+            g = self._whole(sizes)
             homes, pins = self._homes(g, assignment, sizes.tokens), self._pins(g, assignment, sizes.tokens)
             at = place(g, homes, pins, self._ends(g, assignment))
             self._strayed[asked] = any(at[i] != layers[self._block_of(g, i)] % self.n for i in g.attention)
@@ -314,6 +339,10 @@ class Engine:
         while made.home is None:
             made = made.src[0]
         return self.model.tensors[made.home.number].block or 0
+
+    def _whole(self, sizes: Shapes) -> Graph:
+        """The main context's graph of all blocks."""
+        return build_graph(self.model, sizes, tuple(range(self.model.n_layer)))
 
     def _may_stray(self, assignment: Assignment) -> bool:
         """What K and V are stored by comes right before attention and is where the block is, if its cache is on a device: no

@@ -5,15 +5,18 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import NamedTuple
 
-from kvtui.flags.context import ContextParams
+from kvtui.flags.context import CELL_STEP
 from kvtui.memory.compute import families as folder
-from kvtui.memory.compute.build import NO_ROPE_STEP, Build, NoGraphError, Shapes, weight_node
+from kvtui.memory.compute.build import NO_ROPE_STEP, Build, NoGraphError, weight_node
 from kvtui.memory.compute.collapse import kinds, representatives, runs
 from kvtui.memory.compute.family import Family
 from kvtui.memory.compute.graph import Graph, freeze, padding_bytes
 from kvtui.memory.compute.grow import TURNS, Grown, Placed, Seed, finish, grow
 from kvtui.memory.compute.pooling import pool
+from kvtui.memory.compute.shapes import Shapes
+from kvtui.memory.compute.stretch import Ends, Stretch, ends_of, stretched
 from kvtui.memory.compute.tape import OUTPUT_WEIGHT, WEIGHT, Home, Node
 from kvtui.model.spec import ModelSpec
 
@@ -35,9 +38,9 @@ def covered(model: ModelSpec, drafts: bool = False) -> bool:
 
 
 @lru_cache(maxsize=64)
-def build_graph(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...], drafts: bool = False) -> Graph:
+def build_graph(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...], drafts: bool = False) -> Graph:
     """The graph of these blocks; `drafts`: of the MTP context."""
-    return _frozen(Build(model, ctx, sizes, blocks), drafts)
+    return _frozen(Build(model, sizes, blocks), drafts)
 
 
 def _frozen(g: Build, drafts: bool = False) -> Graph:
@@ -56,30 +59,35 @@ def _frozen(g: Build, drafts: bool = False) -> Graph:
 
 
 @lru_cache(maxsize=8)
-def _blocks(model: ModelSpec) -> tuple[Hashable, ...]:
-    """What a block is built by: its tensors' shapes, numbers that the header has for each block, and its place where the
-    family counts blocks (`Family.stepped`)."""
+def _blocks(model: ModelSpec) -> tuple[int, ...]:
+    """A number for what each block is built by: its tensors' shapes, numbers that the header has for each block, and its place
+    where the family counts blocks (`Family.stepped`)."""
     arch, keys = model.architecture, model.header.metadata
     lists = [v for k, v in keys.items() if k.startswith(f"{arch}.") and isinstance(v, (list, tuple)) and len(v) >= model.n_layer]
     stepped = arch in families()[arch].stepped
     images = keys.get(f"{arch}.n_deepstack_layers", 0)  # the first blocks get an image's rows again
     again = images if isinstance(images, int) else 0
+    known: dict[Hashable, int] = {}
     return tuple(
         [
-            (kind.shape, tuple([v[il] for v in lists]), il % NO_ROPE_STEP if stepped else 0, il if il < again else -1)
+            known.setdefault(
+                (kind.shape, tuple([v[il] for v in lists]), il % NO_ROPE_STEP if stepped else 0, il if il < again else -1),
+                len(known),
+            )
             for il, kind in enumerate(kinds(model))
         ]
     )
 
 
 @lru_cache(maxsize=64)
-def graph_of(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[int, ...]) -> Graph:
+def graph_of(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...], over: bool = False) -> Graph:
     """The graph of these blocks as `build_graph` gives it, where equal blocks are built alike: a few are built and stand for
-    the others, whichever they are."""
+    the others, whichever they are. `over`: it will be asked for at many contexts."""
     alike = _blocks(model)
-    found = _grown(model, ctx, sizes, tuple([alike[il] for il in blocks]))
+    keys = tuple([alike[il] for il in blocks])
+    found = _grown_over(model, sizes, keys) if over else _grown(model, sizes, keys)
     if found is None:
-        return build_graph(model, ctx, sizes, blocks)
+        return build_graph(model, sizes, blocks)
     g, own, tensors = found.graph, kinds(model), model.tensors
     homes: list[tuple[int, int, int]] = []
     others: dict[int, Node] = {}  # weights whose type is not that of what they repeat
@@ -108,23 +116,90 @@ def graph_of(model: ModelSpec, ctx: ContextParams, sizes: Shapes, blocks: tuple[
     return replace(g, nodes=nodes, sizes=n_bytes, padding=padding)
 
 
+def left_to_cpu(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> bool:
+    """Whether CUDA leaves operations of these blocks to the CPU; how many cells there are is nothing that it asks."""
+    found = ends_of(model, sizes)
+    return bool(_left(model, sizes if found is None else found.at(CELL_STEP), blocks))
+
+
 @lru_cache(maxsize=32)
-def _grown(model: ModelSpec, ctx: ContextParams, sizes: Shapes, keys: tuple[Hashable, ...]) -> Grown | None:
+def _left(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> frozenset[int]:
+    return graph_of(model, sizes, blocks).left_to_cpu
+
+
+def _grown_over(model: ModelSpec, sizes: Shapes, keys: tuple[int, ...]) -> Grown | None:
+    """`_grown`, by what is known of contexts around."""
+    ends = ends_of(model, sizes)
+    found = _stretched(model, ends, keys) if ends is not None else None
+    if found is None:
+        return _grown(model, sizes, keys)
+    grown, stretch = found
+    return replace(grown, graph=stretch.at(sizes))
+
+
+@lru_cache(maxsize=64)
+def _stretched(model: ModelSpec, ends: Ends, keys: tuple[int, ...]) -> tuple[Grown, Stretch] | None:
+    """The graph of blocks that are `keys` at the low end, and how it grows from there."""
+    first = tuple([keys[i] for i in representatives(keys, TURNS)])
+    stretch, seed = _stretch(model, ends, first), _seed(model, ends.at(ends.low), first)
+    tables = grow(seed, runs(keys, TURNS)) if seed is not None and stretch is not None else None
+    if seed is None or stretch is None or tables is None:
+        return None
+    grown = finish(seed, tables)
+    return grown, stretch.repeated(grown.graph, tables.of)
+
+
+@lru_cache(maxsize=32)
+def _stretch(model: ModelSpec, ends: Ends, keys: tuple[int, ...]) -> Stretch | None:
+    """Of graphs of the first blocks that are `keys`."""
+
+    def build(sizes: Shapes) -> Graph | None:
+        seed = _seed(model, sizes, keys)
+        return None if seed is None else seed.graph
+
+    return stretched(ends, build)
+
+
+class Reach(NamedTuple):
+    """Between two contexts graphs are alike. `key`: of types and blocks that are alike too; `low`, `high`: shapes at the ends."""
+
+    key: Hashable
+    low: Shapes
+    high: Shapes
+
+    @property
+    def steps(self) -> int:
+        """From end to end."""
+        return (self.high.cells - self.low.cells) // CELL_STEP
+
+
+def reach_of(model: ModelSpec, sizes: Shapes, blocks: tuple[int, ...]) -> Reach | None:
+    """Over which contexts around `sizes` `graph_of` gives the same graph but for sizes; None where it does not."""
+    alike, found = _blocks(model), ends_of(model, sizes)
+    keys = tuple([alike[il] for il in blocks])
+    if found is None or _stretched(model, found, keys) is None:
+        return None
+    low, high = (replace(found.at(n), type_k=sizes.type_k, type_v=sizes.type_v) for n in (found.low, found.high))
+    return Reach(found, low, high)
+
+
+@lru_cache(maxsize=32)
+def _grown(model: ModelSpec, sizes: Shapes, keys: tuple[int, ...]) -> Grown | None:
     """The graph of blocks that are `keys`; None where it must be built block by block."""
-    seed = _seed(model, ctx, sizes, tuple([keys[i] for i in representatives(keys, TURNS)]))
+    seed = _seed(model, sizes, tuple([keys[i] for i in representatives(keys, TURNS)]))
     tables = grow(seed, runs(keys, TURNS)) if seed is not None else None
     return finish(seed, tables) if seed is not None and tables is not None else None
 
 
 @lru_cache(maxsize=32)
-def _seed(model: ModelSpec, ctx: ContextParams, sizes: Shapes, keys: tuple[Hashable, ...]) -> Seed | None:
+def _seed(model: ModelSpec, sizes: Shapes, keys: tuple[int, ...]) -> Seed | None:
     """A graph of the first blocks that are `keys`; None where a block's weights are looked into: what is seen there may be
     of another type in the next block."""
-    unused: dict[Hashable, list[int]] = {}
+    unused: dict[int, list[int]] = {}
     for il, key in reversed(list(enumerate(_blocks(model)))):
         unused.setdefault(key, []).append(il)
     blocks = tuple([unused[key].pop() for key in keys])
-    g = Build(model, ctx, sizes, blocks)
+    g = Build(model, sizes, blocks)
     graph = _frozen(g)
     where = {il: i for i, il in enumerate(blocks)}
     number = {t: n for il in blocks for n, t in enumerate(kinds(model)[il].tensors)}

@@ -20,6 +20,7 @@ class ComputeModel(Formulas):
 
     fa_quants: tuple[str, ...] | None = None  # pairs that the binary has kernels for; None: the default set
     drafts: bool = False  # the MTP context of the model, not its main one
+    engine: type[Engine] = Engine  # or one for many contexts (courses.py)
 
     @property
     def derived(self) -> bool:
@@ -78,7 +79,7 @@ class ComputeModel(Formulas):
     def _engine(self, opened: tuple[int, ...]) -> Engine:
         if opened not in self._engines:
             machine = Machine(tuple([self.machine.devices[i] for i in opened]), self.machine.ram)
-            self._engines[opened] = Engine(self.model, self.context, machine, self.fa_quants, self.drafts, self.build)
+            self._engines[opened] = self.engine(self.model, self.context, machine, self.fa_quants, self.drafts, self.build)
         return self._engines[opened]
 
 

@@ -4,9 +4,10 @@ from functools import lru_cache
 
 from kvtui.base.build import DEFAULT_BUILD
 from kvtui.flags.context import ContextParams
-from kvtui.memory.compute.build import MissingTensorError, NoGraphError, shapes
+from kvtui.memory.compute.build import MissingTensorError, NoGraphError
 from kvtui.memory.compute.collapse import kinds, representatives
 from kvtui.memory.compute.graphs import build_graph, covered
+from kvtui.memory.compute.shapes import shapes
 from kvtui.model.spec import ModelSpec
 
 _SMALL = ContextParams(n_ctx=256, n_parallel=1, flash_attn="on")  # the number of operations does not depend on it
@@ -21,7 +22,7 @@ def operations_a_block(model: ModelSpec) -> float:
     flash = not model.family.no_flash_attention
     chosen = representatives([kind.shape for kind in kinds(model)])
     try:
-        graph = build_graph(model, _SMALL, shapes(model, _SMALL, flash, False, True, DEFAULT_BUILD), chosen)
+        graph = build_graph(model, shapes(model, _SMALL, flash, False, True, DEFAULT_BUILD), chosen)
     except (MissingTensorError, NoGraphError):  # such a file is refused: whatever is said of its speed
         return _USUAL
     return len(graph.work) / len(chosen)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kvtui.memory.compute.graph import Graph
 
-_MAX_REDUCED = 15  # moe-weighted-reduction.cuh: experts summed by one kernel
+MOST_REDUCED = 15  # moe-weighted-reduction.cuh: experts summed by one kernel
 _TOPK_EXPERTS = frozenset((288, 576))  # topk-moe.cu, ggml_cuda_should_use_topk_moe: beside powers of two up to 512
 _TOPK_MAX = 512
 _ROUTED, _SHARED = ["mul_mat_id", "mul_mat_id", "glu"], ["mul_mat", "mul_mat", "glu"]  # experts up to their product
@@ -43,7 +43,7 @@ class Fusions:
         nodes, order = self.g.nodes, self.order
         first = nodes[order[i]]
         used = first.ne[1]
-        if not 2 <= used <= _MAX_REDUCED:
+        if not 2 <= used <= MOST_REDUCED:
             return 0
         inputs = self._experts_and_weights(order[i])
         weighted, scaled = order[i], None

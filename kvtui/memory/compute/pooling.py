@@ -1,7 +1,7 @@
 """What --embedding adds behind a graph: one row a slot made of all rows, and the heads that read it (src/llama-graph.cpp,
 build_pooling, build_dense_out)."""
 
-from kvtui.flags.context import POOLINGS, ContextParams
+from kvtui.flags.context import POOLINGS
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.tape import F32, I32, Node
 from kvtui.model.spec import ModelSpec
@@ -12,9 +12,9 @@ _SOFT_MAX = ("qwen3", "qwen3vl")
 ROWS = ("result_norm", "result_embd")  # t_embd
 
 
-def pooling_of(model: ModelSpec, ctx: ContextParams) -> str:
+def pooling_of(model: ModelSpec, asked: str | None) -> str:
     """As asked, else the model's own (llama-context.cpp, llama_context)."""
-    return ctx.pooling or _kind(model, "pooling_type", "none")
+    return asked or _kind(model, "pooling_type", "none")
 
 
 def _kind(model: ModelSpec, key: str, default: str) -> str:
@@ -24,10 +24,10 @@ def _kind(model: ModelSpec, key: str, default: str) -> str:
 
 def pool(g: Build) -> None:
     """Behind the graph of any family."""
-    if not g.ctx.embeddings:
+    if not g.at.embeddings:
         return
     rows = next(n for n in reversed(g.nodes) if n.name in ROWS)
-    kind = pooling_of(g.model, g.ctx)
+    kind = pooling_of(g.model, g.at.pooling)
     cur = rows if kind == "none" else _pooled(g, rows, kind)
     if kind == "rank":
         cur = _ranked(g, cur)

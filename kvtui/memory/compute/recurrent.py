@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kvtui.cache.layout import rollback_rows
 from kvtui.memory.compute.attention import Caches, caches
 from kvtui.memory.compute.build import Build
 from kvtui.memory.compute.mla import k_cache
@@ -37,7 +36,7 @@ def states(g: Build) -> States:
 
 def snapshots(g: Build) -> int:
     """States kept a slot: the present one, and those that drafting may go back to (n_rs_seq)."""
-    return 1 + rollback_rows(g.model, g.ctx)
+    return g.at.snapshots
 
 
 def hybrid_k(g: Build) -> Hybrid:

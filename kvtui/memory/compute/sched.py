@@ -3,7 +3,7 @@
 ggml/src/ggml-backend.cpp: ggml_backend_sched_split_graph, with one buffer type a back end (no back end here reads another's
 buffers). Back ends by their position in the scheduler: the devices in llama.cpp's order, the CPU last."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kvtui.memory.compute.alloc import Plan
@@ -11,6 +11,8 @@ from kvtui.memory.compute.graph import Graph
 from kvtui.memory.compute.optimize import Fusions
 from kvtui.memory.compute.tape import CACHE
 
+# of a plan: all but its sizes
+DECIDED = ("steps", "waits", "early", "sources", "roots", "reusable", "buffer", "kept", "external")
 OFFLOAD_ROWS = 32  # ggml-cuda.cu, op_offload_min_batch_size (GGML_OP_OFFLOAD_MIN_BATCH)
 
 
@@ -25,7 +27,7 @@ class Backends:
     copies: int
     offloads: frozenset[int]
     fuses: frozenset[int]
-    refuses: Sequence[frozenset[int]]
+    refuses: tuple[frozenset[int], ...]
     keeps: bool = True
     idle_inputs: bool = True
 
@@ -40,7 +42,7 @@ class Split:
     inputs: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schedule:
     """`backend` by tensor id, copies behind the graph's own ids; `copy_of`: what each copy copies."""
 
@@ -210,13 +212,6 @@ def _plan(
             buffer.extend([at[i]] * (ends.copies - 1))
         held = [*inputs, *range(behind, count + len(copy_of)), *range(count, behind)]
         early, kept = [*held, *own], g.outputs.union(held)
-    sizes = list(g.sizes)
-    for (backend, i), more in extra.items():
-        if at[i] == backend:
-            sizes[i] += more
-    padding, cpu = g.padding, ends.n - 1
-    for j, i in enumerate(copy_of):
-        sizes.append(g.sizes[i] + (padding.get(i, 0) if buffer[count + j] != cpu else 0))
     none = [()] * len(copy_of)
     plan = Plan(
         steps=steps,
@@ -226,8 +221,21 @@ def _plan(
         roots=[*g.roots, *([-1] * len(copy_of))],
         reusable=[*g.reusable, *none],
         buffer=buffer,
-        sizes=sizes,
+        sizes=sizes_of(g, buffer, copy_of, ends.n - 1, extra),
         kept=kept,
         external=[*(h >= 0 for h in homes), *([False] * len(copy_of))],
     )
     return Schedule(plan, len(splits), buffer, copy_of)
+
+
+def sizes_of(
+    g: Graph, buffer: Sequence[int], copy_of: Sequence[int], cpu: int, extra: Mapping[tuple[int, int], int]
+) -> list[int]:
+    """Bytes of every tensor in its buffer, copies behind the graph's own."""
+    count, padding, sizes = len(g.sizes), g.padding, list(g.sizes)
+    for (backend, i), more in extra.items():
+        if buffer[i] == backend:
+            sizes[i] += more
+    for j, i in enumerate(copy_of):
+        sizes.append(g.sizes[i] + (padding.get(i, 0) if buffer[count + j] != cpu else 0))
+    return sizes

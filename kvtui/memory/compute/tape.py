@@ -93,7 +93,7 @@ class Node:
             return 0
         rest = (ne[1] - 1) * nb[1] + (ne[2] - 1) * nb[2] + (ne[3] - 1) * nb[3]
         if self.dtype.block == 1:
-            return nb[0] * ne[0] + rest
+            return int(self.dtype.block_bytes) + (ne[0] - 1) * nb[0] + rest
         return self.dtype.row_bytes(ne[0]) + rest
 
 

@@ -3,7 +3,9 @@
 Prices are the value of a byte on each device, from the fractional solution. Everything works to a fixed amount, so that
 the same request gives the same answer."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 
 from kvtui.hardware.device import CPU
 from kvtui.placement.solve.candidate import Candidate, evaluate, pick
@@ -34,10 +36,23 @@ def placed(problem: Problem, reserve: Sequence[int]) -> tuple[tuple[int, ...], t
     return None if homes is None else (homes, _places(problem, homes, rooms))
 
 
-def refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
-    """Plans against a reserve for compute buffers, measures the buffers, and plans again."""
-    count = len(problem.request.machine.devices)
-    reserve = [0] * count
+def spread(problem: Problem, *, whole_blocks: bool) -> Candidate:
+    """Blocks over all devices that are opened, as much on each as it has room: whole ones, or with a tensor moved. It need not
+    fit: it shows the buffers of plans that use all."""
+    devices = [d for d in problem.order if problem.request.capacities[d]]
+    ends = list(accumulate([problem.request.capacities[d] for d in devices]))
+    sizes = list(accumulate([a + b for a, b in zip(problem.home_bytes, problem.movable_bytes, strict=True)]))
+    homes = [devices[bisect_left(ends, size / sizes[-1] * ends[-1], hi=len(ends) - 1)] for size in sizes]
+    places = [homes[m.block] for m in problem.movables]
+    if not whole_blocks and places and len(devices) > 1:
+        places[-1] = next(d for d in devices if d != places[-1])
+    return evaluate(problem, homes, places)
+
+
+def refine(problem: Problem, *, whole_blocks: bool, known: Sequence[int] = ()) -> Candidate | None:
+    """Plans against a reserve for compute buffers, measures the buffers, and plans again. `known`: buffers of such a plan, a
+    device each: the first that fits is taken then, and where nothing has room beside them there is none."""
+    reserve = list(known or [0] * len(problem.request.machine.devices))
     best: Candidate | None = None
     for _ in range(_ROUNDS):
         rooms = [
@@ -45,7 +60,7 @@ def refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
         ]
         homes = _homes(problem, rooms, whole_blocks=whole_blocks)
         if homes is None:
-            if best is None and max(reserve, default=0) > 0:
+            if best is None and not known and max(reserve, default=0) > 0:
                 reserve = [r // 2 for r in reserve]
                 continue
             return best
@@ -58,9 +73,12 @@ def refine(problem: Problem, *, whole_blocks: bool) -> Candidate | None:
             for use, cap in zip(candidate.estimate.devices, problem.request.capacities, strict=True)
         ]
         needed = [use.working_bytes for use in candidate.estimate.devices]
-        if not candidate.over_bytes and all(n >= r for n, r in zip(needed, reserve, strict=True)):
+        if not candidate.over_bytes and (known or all(n >= r for n, r in zip(needed, reserve, strict=True))):
             return best
+        before = reserve
         reserve = [max(n, r + max(lack, 0)) if lack > 0 else n for n, r, lack in zip(needed, reserve, lacking, strict=True)]
+        if reserve == before:  # what was planned would be planned again
+            return best
     return best
 
 

@@ -2,22 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from kvtui.base.findings import UsageError
 from kvtui.cache.layout import CacheLayout, cache_layout
 from kvtui.cache.reading import cache_reads
 from kvtui.cache.support import runs_at
-from kvtui.flags.overrides import compiled
+from kvtui.flags.patterns import compiled
 from kvtui.hardware.backends import HOST, backend_of
-from kvtui.hardware.device import CPU, Machine
+from kvtui.hardware.device import CPU, Device, Machine
 from kvtui.memory.assignment import Assignment, default_place, opened_of, split_of
 from kvtui.memory.beside.loaded import BesideModel
-from kvtui.memory.compute import ComputeModel
+from kvtui.memory.compute import ComputeModel, Engine
 from kvtui.memory.one_buffer import smallest_limit
 from kvtui.memory.weights import EMBEDDING, padded_bytes
 from kvtui.model.spec import ModelSpec, Tensor
-from kvtui.placement.request import Request
+from kvtui.placement.request import Pin, Request
 
 HANDOFF_SECONDS = 20e-6  # this program's own choice: a change of device in the yardstick; data/pace.toml has measured ones
 _DENSE_FFN = (".ffn_up.weight", ".ffn_gate.weight", ".ffn_down.weight")
@@ -145,19 +145,29 @@ def _attending(request: Request, layout: CacheLayout, speeds: Sequence[float]) -
     return cache_reads(layout, as_f16, runs, speeds)
 
 
-def build_problem(request: Request, layout: CacheLayout | None = None) -> Problem:
-    """The numbers of `request`; `layout`: its caches, where they are known already. Raises UsageError for pins that name no
-    device or are no regular expression."""
-    model, machine = request.model, request.machine
-    layout = layout or cache_layout(model, request.context)
-    names = {d.name: i for i, d in enumerate(machine.devices)} | {"CPU": CPU}
+@dataclass(frozen=True)
+class _Weights:
+    """What does not depend on the context: a block's fixed weights, those that may move, those that are pinned."""
+
+    home_bytes: tuple[int, ...]
+    home_read: tuple[float, ...]
+    movables: tuple[Movable, ...]
+    pinned: tuple[tuple[int, int], ...]
+    pinned_read: tuple[float, ...]
+    pinned_bytes: tuple[int, ...]
+    pinned_homes: tuple[int | None, ...]
+
+
+@lru_cache(maxsize=16)
+def _weights(model: ModelSpec, devices: tuple[Device, ...], pins: tuple[Pin, ...]) -> _Weights:
+    names = {d.name: i for i, d in enumerate(devices)} | {"CPU": CPU}
     rules = []
-    for pin in request.pins:
+    for pin in pins:
         if pin.device not in names:
             raise UsageError(f"--pin {pin.pattern}={pin.device}: no such device; there are {', '.join(names)}")
         rules.append((compiled(pin.pattern), names[pin.device]))
-    kinds = {backend_of(d.name) for d in machine.devices}
-    largest = smallest_limit(machine.devices)
+    kinds = {backend_of(d.name) for d in devices}
+    largest = smallest_limit(devices)
 
     def most_bytes(t: Tensor) -> int:
         """What a tensor takes on the device that pads it most: a block must have room wherever it goes."""
@@ -166,7 +176,7 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
     n_blocks = model.n_layer_all + 1
     home_bytes, home_read = [0] * n_blocks, [0.0] * n_blocks
     movables, pinned = [], []
-    count = len(machine.devices)
+    count = len(devices)
     pinned_read, pinned_bytes = [0.0] * (count + 1), [0] * (count + 1)
     for t in model.tensors:
         if not t.loaded or t.kind == "input":
@@ -188,6 +198,24 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
         embedding = next(t for t in model.tensors if t.name == EMBEDDING)
         home_bytes[-1] += most_bytes(embedding)
         home_read[-1] += embedding.n_bytes
+    return _Weights(
+        home_bytes=tuple(home_bytes),
+        home_read=tuple(home_read),
+        movables=tuple(movables),
+        pinned=tuple(pinned),
+        pinned_read=tuple(pinned_read),
+        pinned_bytes=tuple(pinned_bytes),
+        pinned_homes=tuple(_pinned_homes(model, dict(pinned))),
+    )
+
+
+def build_problem(request: Request, layout: CacheLayout | None = None, *, engine: type[Engine] = Engine) -> Problem:
+    """The numbers of `request`; `layout`: its caches, where they are known already; `engine`: what works out
+    buffers. Raises UsageError for pins that name no device or are no regular expression."""
+    model, machine = request.model, request.machine
+    layout = layout or cache_layout(model, request.context)
+    fixed = _weights(model, machine.devices, request.pins)
+    n_blocks, pinned_read, home_bytes = len(fixed.home_bytes), [*fixed.pinned_read], [*fixed.home_bytes]
     speeds = seconds_per_byte(machine)
     attend = _attending(request, layout, speeds)
     for i, layer in enumerate(layout.layers):
@@ -197,18 +225,18 @@ def build_problem(request: Request, layout: CacheLayout | None = None) -> Proble
     return Problem(
         request=request,
         layout=layout,
-        compute=ComputeModel(model, request.context, machine, request.build, fa_quants=request.fa_quants),
+        compute=ComputeModel(model, request.context, machine, request.build, fa_quants=request.fa_quants, engine=engine),
         beside=beside_model(request),
         home_bytes=tuple(home_bytes),
-        home_read=tuple([w + min(c[:-1] or c) for w, c in zip(home_read, caches, strict=True)]),
+        home_read=tuple([w + min(c[:-1] or c) for w, c in zip(fixed.home_read, caches, strict=True)]),
         home_seconds=tuple(
-            [tuple([(w + c) * s for c, s in zip(by, speeds, strict=True)]) for w, by in zip(home_read, caches, strict=True)]
+            [tuple([(w + c) * s for c, s in zip(by, speeds, strict=True)]) for w, by in zip(fixed.home_read, caches, strict=True)]
         ),
         one_pace=all(len(set(c)) == 1 for c in caches),
-        movables=tuple(movables),
-        pinned=tuple(pinned),
+        movables=fixed.movables,
+        pinned=fixed.pinned,
         pinned_read=tuple(pinned_read),
-        pinned_bytes=tuple(pinned_bytes),
-        pinned_homes=tuple([None] * n_blocks if request.weights_only else _pinned_homes(model, dict(pinned))),
+        pinned_bytes=fixed.pinned_bytes,
+        pinned_homes=(None,) * n_blocks if request.weights_only else fixed.pinned_homes,
         seconds_per_byte=speeds,
     )

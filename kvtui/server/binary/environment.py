@@ -67,6 +67,8 @@ def _read_config(path: Path) -> ConfigFile:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             parser.read_string("[*]\n" + file.read(CONFIG_LIMIT_BYTES))
+    except AttributeError:  # CPython's parser goes on with a key that has no value (cpython#88750)
+        return ConfigFile(path, (), f"{path} cannot be read: a line that goes on follows a key without a value")
     except (OSError, configparser.Error) as error:
         return ConfigFile(path, (), f"{path} cannot be read: {str(error).splitlines()[0]}")
     settings = tuple((key, value or "") for section in parser.sections() for key, value in parser.items(section))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kvtui.base.findings import KvtuiError
-from kvtui.base.shell import shell_line, shell_word
+from kvtui.base.shell import script_word, shell_line, shell_word
 from kvtui.server.binary.abilities import split_options
 from kvtui.server.binary.environment import LAUNCH_ENVIRONMENT, child_environment
 from kvtui.server.binary.help import Option
@@ -45,9 +45,9 @@ def shell_script(command: Sequence[str], env: Mapping[str, str]) -> str:
         "# llama-server with the placement that kvtui planned",
         "set -eu",
         "for name in $(env | sed -n 's/^\\(LLAMA_ARG_[A-Z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done",
-        *(f"export {name}={shlex.quote(value)}" for name, value in env.items()),
-        f"exec {shlex.quote(command[0])} \\",
-        *(f"    {shlex.quote(word)} \\" for word in command[1:]),
+        *(f"export {name}={_script_word(value)}" for name, value in env.items()),
+        f"exec {_script_word(command[0])} \\",
+        *(f"    {_script_word(word)} \\" for word in command[1:]),
         '    "$@"',
     ]
     return "\n".join(lines) + "\n"
@@ -118,6 +118,7 @@ def server_preset(name: str, model: Path, argv: Sequence[str], binary: ServerBin
             text = "false" if _is_negative(known, option) else "true"
         if re.search(r"[;#\r\n]", text) or text != text.strip():
             raise ExportError(f"a preset cannot hold {text!r}: it would end at ; # or the line's end")
+        _check_shown("a preset", [text])
         lines.append(f"{_long(known).lstrip('-')} = {text}")
     return "\n".join(lines) + "\n"
 
@@ -143,6 +144,7 @@ def environment_file(model: Path, argv: Sequence[str], env: Mapping[str, str], b
             raise ExportError(f"{option} has no variable in {binary.build or 'this build'}")
         variables[found[1]] = value if known.value_hint else ("0" if _is_negative(known, option) else "1")
     check_words((), variables)
+    _check_shown("an environment file", list(variables.values()))
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
@@ -159,6 +161,20 @@ def _check_utf8(form: str, words: Sequence[str]) -> None:
     for word in words:
         if any("\ud800" <= c <= "\udfff" for c in word):
             raise ExportError(f"{form} is UTF-8, and {shell_word(word)} is not")
+
+
+def _check_shown(form: str, words: Sequence[str]) -> None:
+    """For forms that have no escapes. Raises ExportError."""
+    for word in words:
+        if (shown := shell_word(word)).startswith("$"):
+            raise ExportError(f"{form} has no escapes, and a terminal would obey what stands in {shown}")
+
+
+def _script_word(word: str) -> str:
+    try:
+        return script_word(word)
+    except ValueError as e:
+        raise ExportError(f"a script: {e}") from None
 
 
 def _known(option: str, binary: ServerBinary) -> Option:

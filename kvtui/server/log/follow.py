@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvtui.base.parse import parse_json
+from kvtui.base.secrets import without
 from kvtui.base.text import printable
 from kvtui.server.log.bounds import FIRST_LIMIT_BYTES, before, beginning, mark_of
 from kvtui.server.log.lines import Level, LogLine
@@ -45,8 +46,8 @@ def parse_line(raw: bytes, number: int = 0, secrets: Sequence[str] = ()) -> LogL
     level: Level | None = None
     if text.startswith('{"type":"log"'):  # --log-jsonl
         level, text = _unwrapped(text)
-    for secret in secrets:
-        text = text.replace(secret, "****")
+    if secrets:  # one that an escape sequence stands in is whole only then
+        text = without(printable(text), secrets)
     text = printable(text, LINE_LIMIT)
     return LogLine(number, level or level_of(text), text)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from kvtui.base.exit_codes import as_shells_say
+from kvtui.base.secrets import own_secrets
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.inspect import ServerBinary
 from kvtui.server.process.outlet import Outlet
@@ -60,7 +61,8 @@ def run_foreground(
     assert child.stdout is not None
     assert child.stderr is not None
     sys.stdout.flush()
-    outlets = [Outlet(child.stdout.fileno(), STDOUT), Outlet(child.stderr.fileno(), STDERR)]
+    hidden = own_secrets(environment)
+    outlets = [Outlet(child.stdout.fileno(), STDOUT, hidden), Outlet(child.stderr.fileno(), STDERR, hidden)]
     for number in tuple(came):
         child.send_signal(number)
     code = child.wait()

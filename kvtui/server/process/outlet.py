@@ -5,7 +5,9 @@ import os
 import re
 import selectors
 import threading
+from collections.abc import Sequence
 
+from kvtui.base.secrets import HIDDEN
 from kvtui.base.text import printable
 
 READ_BYTES = 2**16
@@ -16,10 +18,11 @@ _UNSAFE = re.compile(rb"[^\n -~]")
 
 class Outlet:
     """Reads one descriptor in a thread and writes to another, line by line. A target that has gone is told no more; the
-    source is read all the same, so that its writer never waits."""
+    source is read all the same, so that its writer never waits. `secrets` are blotted out."""
 
-    def __init__(self, source: int, target: int) -> None:
+    def __init__(self, source: int, target: int, secrets: Sequence[str] = ()) -> None:
         self._source, self._target = source, target
+        self._secrets = tuple(map(os.fsencode, secrets))
         self._over = threading.Event()
         self._heard = True
         self._thread = threading.Thread(target=self._pass, daemon=True)
@@ -48,12 +51,15 @@ class Outlet:
                 whole, newline, rest = (rest + data).rpartition(b"\n")
                 self._write(whole + newline)
                 if len(rest) > PIECE_BYTES:
-                    self._write(rest)
-                    rest = b""
+                    held = max(map(len, self._secrets), default=1) - 1  # the beginning of a secret, it may be
+                    self._write(rest[: len(rest) - held])
+                    rest = rest[len(rest) - held :]
         self._write(rest)
 
     def _write(self, data: bytes) -> None:
         data = data if _UNSAFE.search(data) is None else b"\n".join(map(_cleaned, data.split(b"\n")))
+        for secret in self._secrets:
+            data = data.replace(secret, HIDDEN.encode())
         while data and self._heard:
             try:
                 data = data[os.write(self._target, data) :]

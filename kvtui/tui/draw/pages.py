@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kvtui.base.late import Late
 from kvtui.base.shell import shell_line, shell_word
 from kvtui.base.sizes import MIB, mib
-from kvtui.flags.overrides import compiled
+from kvtui.flags.patterns import compiled
 from kvtui.tui.keys.command import EVERYWHERE, PAGE, PANE_NAMES, Command, shown_key
 from kvtui.tui.lines import Line, line
 from kvtui.tui.state import State

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kvtui.base.findings import UsageError
 from kvtui.base.sizes import mib
-from kvtui.flags.overrides import compiled
+from kvtui.flags.patterns import compiled
 from kvtui.model.spec import ModelSpec, Tensor
 from kvtui.placement.request import Pin, Request
 from kvtui.tui.keys.changes import Change

@@ -29,7 +29,7 @@ def graph(g: Build) -> None:
         cur, residual = g.outputs_only(il, out_ids, cur, residual)
         inner = g.add(residual, cur)
         cur = g.add(inner, shared_or_dense(g, g.normed(inner, "ffn_norm", il), il, routing))
-    if g.ctx.embeddings:  # no logits then
+    if g.at.embeddings:  # no logits then
         embed(g, g.build_norm(cur, g.weight("token_embd_norm.weight"), -1))
     else:
         g.finish(cur)
