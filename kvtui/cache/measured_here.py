@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kvtui.cache.divergence import Divergence
-from kvtui.flags.cache_types import CACHE_TYPES
+from kvtui.flags.cache_types import no_fewer_bits
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,3 @@ def _scaled(cost: float, known: Sequence[tuple[float, float]]) -> float:
             return low + (high - low) * (cost - before) / (at - before) if at > before else high
         before, low = at, high
     return low + (cost - before) * max(low / before if before else 0.0, 1.0)
-
-
-def no_fewer_bits(a: tuple[str, str], b: tuple[str, str]) -> bool:
-    """Whether pair `a` has as many bits a value as `b`, or more, on both sides."""
-    return all(CACHE_TYPES[x].bits >= CACHE_TYPES[y].bits for x, y in zip(a, b, strict=True))

@@ -41,3 +41,8 @@ CACHE_TYPES: dict[str, CacheType] = {
     )
 }
 ALL_PAIRS = len(CACHE_TYPES) ** 2  # of K and V
+
+
+def no_fewer_bits(a: tuple[str, str], b: tuple[str, str]) -> bool:
+    """Whether pair `a` has as many bits a value as `b`, or more, on both sides."""
+    return all(CACHE_TYPES[x].bits >= CACHE_TYPES[y].bits for x, y in zip(a, b, strict=True))

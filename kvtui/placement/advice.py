@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kvtui.cache.labels import HERE, RANKS
-from kvtui.cache.measured_here import no_fewer_bits
+from kvtui.flags.cache_types import no_fewer_bits
 from kvtui.placement.goals import GOALS, Goal
 
 if TYPE_CHECKING:

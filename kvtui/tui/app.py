@@ -23,7 +23,6 @@ from kvtui.tui.keys.changes import (
 from kvtui.tui.keys.command import LOG, PLACEMENT, TABLE
 from kvtui.tui.keys.commands import command_for
 from kvtui.tui.keys.marking import Marking
-from kvtui.tui.keys.palette import Palette, why_not
 from kvtui.tui.keys.pins import EXPERTS, FFN, pinned, pinned_further, unpinned
 from kvtui.tui.log_view import LogView
 from kvtui.tui.ram_speed import RamSpeedDesk
@@ -32,6 +31,7 @@ from kvtui.tui.reviewing import ReviewDesk
 if TYPE_CHECKING:
     from kvtui.report.peaks import plan_peaks
     from kvtui.tui.draw.pages import command_page, command_text, explain_page, help_page
+    from kvtui.tui.keys.palette import Palette, why_not
     from kvtui.tui.work.messages import PeaksReady
 else:  # not needed by the first screen
     plan_peaks = Late("kvtui.report.peaks", "plan_peaks")
@@ -40,6 +40,8 @@ else:  # not needed by the first screen
     explain_page = Late("kvtui.tui.draw.pages", "explain_page")
     help_page = Late("kvtui.tui.draw.pages", "help_page")
     PeaksReady = Late("kvtui.tui.work.messages", "PeaksReady")
+    Palette = Late("kvtui.tui.keys.palette", "Palette")
+    why_not = Late("kvtui.tui.keys.palette", "why_not")
 
 EXPLAINED = "where the figures come from"
 

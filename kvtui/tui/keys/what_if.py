@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from kvtui.base.findings import UsageError
 from kvtui.base.late import Late
 from kvtui.hardware.device import DEFAULT_MARGIN_BYTES, Device
-from kvtui.hardware.found import Found
 from kvtui.memory.corrections import NOTHING
 from kvtui.placement.request import Request
 from kvtui.tui.keys.changes import Change
 
 if TYPE_CHECKING:
     from kvtui.hardware.cards import expand_cards
+    from kvtui.hardware.found import Found
     from kvtui.placement.plan import Plan
 else:  # not needed by the first screen
     expand_cards = Late("kvtui.hardware.cards", "expand_cards")
@@ -47,7 +47,7 @@ def without_device(request: Request, name: str) -> Change:
     return Change(_on(request, tuple(d for d, _ in kept), tuple(m for _, m in kept)))
 
 
-def has_devices(request: Request, found: Found) -> bool:
+def has_devices(request: Request, found: "Found") -> bool:
     """Whether a request is for those cards under those names already."""
     return [_who(d) for d in request.machine.devices if not d.endpoint] == [_who(d) for d in found.devices]
 
@@ -56,7 +56,7 @@ def _who(device: Device) -> tuple[str, str | None, str | None]:
     return device.name, device.pci_id, device.slot
 
 
-def with_found(request: Request, found: Found) -> Request:
+def with_found(request: Request, found: "Found") -> Request:
     """On what another llama-server finds in this machine; devices behind a network stay."""
     far = [(d, m) for d, m in zip(request.machine.devices, request.margin_bytes, strict=True) if d.endpoint]
     margin = request.margins[0] if len(set(request.margins)) == 1 else DEFAULT_MARGIN_BYTES
