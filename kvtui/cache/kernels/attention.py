@@ -65,6 +65,9 @@ class Card:
         return "all" in pairs or type_k == type_v == "f16" or f"{type_k}-{type_v}" in pairs
 
 
+KQ_STRIDE = 256  # FATTN_KQ_STRIDE (ggml-cuda/fattn-common.cuh; ggml-sycl has the same): cells
+
+
 @dataclass(frozen=True)
 class Batch:
     """Tokens of each stream, streams side by side, and cells of one stream that the operation reads."""

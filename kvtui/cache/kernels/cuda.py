@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from kvtui.cache.kernels.attention import FLOATS, NO_KERNEL, UNKNOWN_KERNEL, Attention, Batch, Card, Choice, Kernel
+from kvtui.cache.kernels.attention import FLOATS, KQ_STRIDE, NO_KERNEL, UNKNOWN_KERNEL, Attention, Batch, Card, Choice, Kernel
 
 # what a card multiplies matrices with (ggml-cuda/common.cuh: turing_mma_available, volta_mma_available, ...)
 Units = Literal["turing", "volta", "mfma", "wmma", "none"]
@@ -19,7 +19,6 @@ _HEADS = {(n, n): 0 for n in (40, 64, 72, 80, 96, 112, 128, 256)} | {
 _TYPES = frozenset(("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"))  # ggml_cuda_fattn_kv_type_supported
 _VECTOR_HEADS = frozenset((64, 128, 256))
 _ODD_HEADS = frozenset((40, 72))  # no tensor-core kernel has them
-_KQ_STRIDE = 256  # FATTN_KQ_STRIDE: cells
 _MOST_COLUMNS = {320: 32, 576: 16, 192: 16}  # ncols2_max by head
 _USUAL_COLUMNS = 8  # elsewhere
 _VOLTA_VECTOR, _VOLTA_TILE = 2, 16  # columns (tokens x shared heads) up to which Volta takes these kernels
@@ -67,14 +66,14 @@ def units(card: Card) -> Units:
 def _kernel(card: Card, attention: Attention, batch: Batch) -> Kernel:
     types = (attention.op_type_k, attention.op_type_v)
     multiple = _HEADS.get((attention.head_k, attention.head_v))
-    grouped = attention.gqa_ratio >= 2 and attention.mask and not attention.alibi and batch.n_cells % _KQ_STRIDE == 0
+    grouped = attention.gqa_ratio >= 2 and attention.mask and not attention.alibi and batch.n_cells % KQ_STRIDE == 0
     if multiple is None or (multiple and (not grouped or attention.gqa_ratio % multiple)):
         return "none"
     if not _TYPES.issuperset(types):
         return "none"
     if card.build < FIRST_ANY_PAIR and _needs_new_build(card, *types):
         return "none" if card.build <= LAST_EQUAL_ONLY else "unknown"
-    vector = attention.head_k in _VECTOR_HEADS and batch.n_cells % _KQ_STRIDE == 0
+    vector = attention.head_k in _VECTOR_HEADS and batch.n_cells % KQ_STRIDE == 0
     floats = FLOATS.issuperset(types)
     found = units(card)
     if found == "turing" and attention.head_k not in _ODD_HEADS:

@@ -1,6 +1,6 @@
 """Kernels of the back ends beside CUDA and ROCm, read in b11434 and not measured."""
 
-from kvtui.cache.kernels.attention import NO_KERNEL, Attention, Batch, Card, Choice
+from kvtui.cache.kernels.attention import KQ_STRIDE, NO_KERNEL, Attention, Batch, Card, Choice
 
 _QUANTS = frozenset(("q8_0", "q5_1", "q5_0", "q4_1", "q4_0"))
 
@@ -14,7 +14,6 @@ _SYCL_HEADS = {(n, n): False for n in (40, 64, 72, 80, 96, 112, 128, 256, 512)} 
 _SYCL_TYPES = frozenset(("f16", "bf16", "q8_0", "q4_0"))  # without GGML_SYCL_FA_ALL_QUANTS
 _SYCL_VECTOR_TOKENS = 2
 _SYCL_VECTOR_HEAD, _SYCL_VECTOR_MULTIPLE = 512, 64  # can_use_vector_kernel: the largest head, and what divides it
-_KQ_STRIDE = 256  # cells
 
 # Vulkan (ggml-vulkan.cpp, ggml_backend_vk_device_supports_op, ggml_vk_flash_attn)
 _VULKAN_TYPES = _QUANTS | {"f16", "bf16", "iq4_nl"}
@@ -50,13 +49,13 @@ def vulkan(_card: Card, attention: Attention, batch: Batch) -> Choice:
 def sycl(_card: Card, attention: Attention, batch: Batch) -> Choice:
     """SYCL without all quants; on cards before Battlemage few tokens of quantised K and V have a kernel."""
     needs_gqa = _SYCL_HEADS.get((attention.head_k, attention.head_v))
-    grouped = attention.gqa_ratio >= 2 and attention.mask and not attention.alibi and batch.n_cells % _KQ_STRIDE == 0
+    grouped = attention.gqa_ratio >= 2 and attention.mask and not attention.alibi and batch.n_cells % KQ_STRIDE == 0
     if needs_gqa is None or (needs_gqa and not grouped):
         return NO_KERNEL
     head_k, type_k = attention.head_k, attention.op_type_k
     if type_k != attention.op_type_v or type_k not in _SYCL_TYPES:
         return NO_KERNEL
-    vector = head_k <= _SYCL_VECTOR_HEAD and head_k % _SYCL_VECTOR_MULTIPLE == 0 and batch.n_cells % _KQ_STRIDE == 0
+    vector = head_k <= _SYCL_VECTOR_HEAD and head_k % _SYCL_VECTOR_MULTIPLE == 0 and batch.n_cells % KQ_STRIDE == 0
     few = batch.n_tokens == 1 and not grouped if type_k == "f16" else batch.n_tokens <= _SYCL_VECTOR_TOKENS
     if vector and few and type_k != "bf16":
         return Choice("vec")

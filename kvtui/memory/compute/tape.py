@@ -206,9 +206,6 @@ class Tape:
     def l2_norm(self, a: Node) -> Node:
         return self._result("l2_norm", a, a)
 
-    def group_norm(self, a: Node) -> Node:
-        return self._result("group_norm", a, a)
-
     def rope(self, a: Node, positions: Node, factors: Node | None = None) -> Node:
         return self._result("rope", a, a, positions, *([factors] if factors else []))
 

@@ -87,12 +87,6 @@ class ServerBinary:
         said = _PORT.search(option.text) if option else None
         return int(said[1]) if said else (self.rules or DEFAULT_BUILD).port
 
-    @property
-    def cache_types(self) -> tuple[str, ...]:
-        """The K/V types its parser takes; empty if the help does not list them."""
-        option = self.by_name.get("--cache-type-k")
-        return option.allowed if option else ()
-
 
 def inspect(path: Path, cache: Path | None = None) -> ServerBinary:
     """Ask a binary what it is (0.03 s; seconds where a GPU driver starts), or remember it. OSError if it won't
