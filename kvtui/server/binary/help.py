@@ -6,7 +6,6 @@ from dataclasses import dataclass
 _NAME = r"-{1,2}[A-Za-z][\w.-]*"
 _ENTRY = re.compile(rf"^ {{0,16}}({_NAME}(?:,\s+{_NAME})*)(?: (?! )(\S.*?))?(?:\s{{2,}}(.*)|)$")
 _WORDS = re.compile(r"[A-Z]+(?: [A-Z]+)+$")
-_ALLOWED = re.compile(r"allowed values: ([\w, ]+)")
 
 
 @dataclass(frozen=True)
@@ -21,12 +20,6 @@ class Option:
     def values(self) -> int:
         """How many arguments follow it: two only for "START END"."""
         return len(self.value_hint.split()) if _WORDS.match(self.value_hint) else int(bool(self.value_hint))
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        """The values its description lists; empty if it lists none."""
-        found = _ALLOWED.search(self.text)
-        return tuple(v.strip() for v in found[1].split(",") if v.strip()) if found else ()
 
 
 def parse_help(text: str) -> tuple[Option, ...]:
