@@ -1,7 +1,9 @@
 """One look at every GPU through nvidia-ml-py. It may hang where the driver does: watch.Watch calls it."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from kvtui.hardware.nvidia.gpu import Gpu, GpuProcess, NvmlState
@@ -28,6 +30,9 @@ def _ask(call: Callable[..., Any], *args: Any) -> Any:
     return _try(call, *args)[0]
 
 
+_COMM = 15  # characters that the kernel keeps of a name (include/linux/sched.h, TASK_COMM_LEN less its end)
+
+
 def _text(value: Any) -> str | None:
     if value is None:
         return None
@@ -36,7 +41,11 @@ def _text(value: Any) -> str | None:
 
 def _process_name(pid: int) -> str:
     """By the system, or by the driver where the process is of another container."""
-    import psutil
+    with contextlib.suppress(OSError):  # where there is no /proc, or no such process
+        short = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").rstrip("\n")
+        if 0 < len(short) < _COMM:
+            return short
+    import psutil  # late: 7 ms of a start, for names that the kernel cuts
     import pynvml
 
     try:
