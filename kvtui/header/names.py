@@ -1,40 +1,35 @@
-"""ggml's tensor types: what a header's numbers stand for."""
+"""ggml and GGUF constants from the `gguf` package, without the 0.15 s that importing all of it costs.
 
-# ggml type number -> (name, values a block, bytes a block): ggml/include/ggml.h, enum ggml_type; ggml/src/ggml.c, type_traits;
-# ggml/src/ggml-common.h, the block_* structures. Numbers that are missing were taken out of ggml.
-BLOCK_SIZES: dict[int, tuple[str, int, int]] = {
-    0: ("f32", 1, 4),
-    1: ("f16", 1, 2),
-    2: ("q4_0", 32, 18),
-    3: ("q4_1", 32, 20),
-    6: ("q5_0", 32, 22),
-    7: ("q5_1", 32, 24),
-    8: ("q8_0", 32, 34),
-    9: ("q8_1", 32, 40),
-    10: ("q2_k", 256, 84),
-    11: ("q3_k", 256, 110),
-    12: ("q4_k", 256, 144),
-    13: ("q5_k", 256, 176),
-    14: ("q6_k", 256, 210),
-    15: ("q8_k", 256, 292),
-    16: ("iq2_xxs", 256, 66),
-    17: ("iq2_xs", 256, 74),
-    18: ("iq3_xxs", 256, 98),
-    19: ("iq1_s", 256, 50),
-    20: ("iq4_nl", 32, 18),
-    21: ("iq3_s", 256, 110),
-    22: ("iq2_s", 256, 82),
-    23: ("iq4_xs", 256, 136),
-    24: ("i8", 1, 1),
-    25: ("i16", 1, 2),
-    26: ("i32", 1, 4),
-    27: ("i64", 1, 8),
-    28: ("f64", 1, 8),
-    29: ("iq1_m", 256, 56),
-    30: ("bf16", 1, 2),
-    34: ("tq1_0", 256, 54),
-    35: ("tq2_0", 256, 66),
-    39: ("mxfp4", 32, 17),
-    40: ("nvfp4", 64, 36),
-    41: ("q1_0", 128, 18),
-}
+`import gguf` brings numpy, its reader and its vocabularies; only `gguf/constants.py` is needed here,
+so that file alone is loaded."""
+
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+
+@cache
+def constants() -> ModuleType:
+    """The module `gguf.constants`."""
+    if "gguf.constants" in sys.modules:
+        return sys.modules["gguf.constants"]
+    package = importlib.util.find_spec("gguf")
+    assert package is not None
+    assert package.submodule_search_locations
+    path = Path(package.submodule_search_locations[0]) / "constants.py"
+    spec = importlib.util.spec_from_file_location("kvtui._gguf_constants", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def block_sizes() -> dict[int, tuple[str, int, int]]:
+    """ggml type number -> (name, values a block, bytes a block)."""
+    module = constants()
+    return {int(t): (t.name.lower(), block, size) for t, (block, size) in module.GGML_QUANT_SIZES.items()}

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from kvtui.base.findings import KvtuiError
 from kvtui.base.text import printable
-from kvtui.header.names import BLOCK_SIZES
+from kvtui.header.names import block_sizes
 
 MAX_ARRAY = 4096  # longer arrays are vocabularies: no per-layer array is (llama-hparams.h, LLAMA_MAX_LAYERS 512)
 MAX_DIMS = 4  # ggml.h, GGML_MAX_DIMS
@@ -224,9 +224,9 @@ def _tensor(walk: _Walk) -> TensorInfo:
         raise HeaderError(f"the tensor {name!r} has {n_dims} dimensions, at most {MAX_DIMS} are possible")
     dims = struct.unpack(f"<{n_dims}Q", walk.take(8 * n_dims, name))
     kind, offset = walk.u32(name), walk.u64(name)
-    if kind not in BLOCK_SIZES:
+    if kind not in block_sizes():
         raise HeaderError(f"the tensor {name!r} has unknown type {kind}")
-    type_name, block, size = BLOCK_SIZES[kind]
+    type_name, block, size = block_sizes()[kind]
     count = 1
     for d in dims:
         count *= d

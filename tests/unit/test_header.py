@@ -7,7 +7,7 @@ import gguf
 import numpy as np
 import pytest
 
-from kvtui.header.names import BLOCK_SIZES
+from kvtui.header.names import block_sizes
 from kvtui.header.reader import HeaderError, SkippedArray, read_header
 from kvtui.header.source import HeaderBytes, open_header
 from kvtui.tasks.demo import demo_header
@@ -37,7 +37,7 @@ def write_model(path: Path, *, part: int | None = None, parts: int = 1, tensors:
 
 
 def test_types_are_those_of_the_package() -> None:
-    assert {int(kind): (kind.name.lower(), block, size) for kind, (block, size) in gguf.GGML_QUANT_SIZES.items()} == BLOCK_SIZES
+    assert {int(kind): (kind.name.lower(), block, size) for kind, (block, size) in gguf.GGML_QUANT_SIZES.items()} == block_sizes()
 
 
 def test_agrees_with_the_packages_own_reader(tmp_path: Path) -> None:
