@@ -27,11 +27,11 @@ ADDRESS = "https://me:hunter2@host.example:8443/org/Model-00001-of-00002.gguf?to
 DEVICES = ("--device", "CUDA0=23GiB/24GiB@936GB/s", "--ram", "700GiB@300GB/s")
 BROKEN = """
 import sys
-from kvtui.cli import boundary, commands
+from kvtui.cli import boundary, planning
 def broken(*_):
     local_secret = "do-not-tell"
     raise RuntimeError("no such thing at https://me:hunter2@host/x?token=s3cret\\nin two lines")
-commands.load = broken
+planning.load = broken
 sys.argv = ["kvtui", *sys.argv[1:]]
 boundary.main()
 """
@@ -85,7 +85,7 @@ def test_something_unforeseen_is_one_line_a_report_and_exit_3(home: Path) -> Non
 
 THREAD = """
 import threading
-from kvtui.cli import boundary, commands
+from kvtui.cli import boundary, planning
 def broken(*_):
     def end():
         raise RuntimeError("in a thread")
@@ -93,7 +93,7 @@ def broken(*_):
     thread.start()
     thread.join()
     raise SystemExit(0)
-commands.load = broken
+planning.load = broken
 boundary.main()
 """
 
@@ -157,7 +157,7 @@ def test_a_full_disk_is_a_sentence(home: Path, tmp_path: Path, command: str) -> 
 
 WAITING = """
 import signal, sys, time
-from kvtui.cli import boundary, commands
+from kvtui.cli import boundary, planning
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 def wait(*_):
     try:
@@ -165,7 +165,7 @@ def wait(*_):
         time.sleep(60)
     finally:
         print("in order", flush=True)
-commands.load = wait
+planning.load = wait
 sys.argv = ["kvtui", "plan", "x.gguf"]
 boundary.main()
 """
