@@ -1,4 +1,4 @@
-"""The largest contexts of many K/V pairs: what one pair's search saw says where the next one's answer is.
+"""The largest contexts of many K/V pairs: what was measured says where the answer is, for one placement other pairs' too.
 
 A pair's caches are known to the byte at every context, and cost little to know; the buffers are what takes time, and are nearly
 the same lines over the context for pairs whose caches are read alike. So each guess is the exact answer for buffers on the line
@@ -62,10 +62,10 @@ class _Seen:
         """The pair's caches, and buffers on the line through what is known."""
         low, high, share = self._around(cells)
         cache = self._caches(request, cells)
-        devices = []
-        for a, b, n_bytes in zip(low.devices, high.devices, cache, strict=False):
-            more = round((b.working_bytes - a.working_bytes) * share)
-            devices.append(replace(a, cache_bytes=n_bytes, compute_bytes=a.compute_bytes + more))
+        devices = [
+            replace(a, cache_bytes=n_bytes, compute_bytes=a.compute_bytes + buffers - a.working_bytes)
+            for a, n_bytes, buffers in zip(low.devices, cache, self.buffers(cells), strict=False)
+        ]
         a_host, b_host = low.host, high.host
         more = round((b_host.compute_bytes + b_host.beside_bytes - a_host.compute_bytes - a_host.beside_bytes) * share)
         host = replace(a_host, cache_bytes=cache[CPU], compute_bytes=a_host.compute_bytes + more)
@@ -80,7 +80,7 @@ class _Seen:
 
     def _caches(self, request: Request, cells: int) -> list[int]:
         """Bytes a device, RAM last."""
-        layout = cache_layout(request.model, replace(request.context, n_ctx=cells))
+        layout = cache_layout(request.model, _at(request, cells).context)
         cache = [0] * (len(request.machine.devices) + 1)
         for home, layer in zip(self.layer_devices, layout.layers, strict=False):
             cache[home if request.context.offload_kqv else CPU] += layer.cache_bytes
@@ -104,13 +104,13 @@ class InPlace:
             seen.note(cells, memory)
             return spare_bytes(request.machine, request.capacities, memory, request.ram_capacity) >= 0
 
-        def guess(turn: int) -> int | None:
+        def guess() -> int:
             return seen.steps(request, most) if seen.by_cells else -(-(request.context.n_ctx or most) // CELL_STEP)
 
         return _between(fits, guess, most)
 
     def _measured(self, request: Request, cells: int) -> Estimate:
-        request = replace(request, context=replace(request.context, n_ctx=cells))
+        request = _at(request, cells)
         model, context, machine = request.model, request.context, request.machine
         compute = ComputeModel(model, context, machine, request.build, fa_quants=request.fa_quants, engine=Courses)
         beside = beside_model(request)
@@ -141,7 +141,7 @@ class OnDevices:
             problem = build_problem(_at(request, cells), engine=Stretches)
             return any(way.fits(problem) for way in sorted(ways, key=lambda w: -w.reached))
 
-        def guess(_: int) -> int | None:
+        def guess() -> int:
             known = [way for way in ways if way.seen.by_cells]
             if not known:
                 return -(-(request.context.n_ctx or most) // CELL_STEP)
@@ -242,14 +242,14 @@ def _all_there(request: Request) -> Assignment:
     return problem.assignment((device,) * len(problem.home_bytes), (device,) * len(problem.movables))
 
 
-def _between(fits: Callable[[int], bool], guess: Callable[[int], int | None], most: int, low: int = 0) -> int | None:
+def _between(fits: Callable[[int], bool], guess: Callable[[], int], most: int, low: int = 0) -> int | None:
     """The largest multiple of 256 up to `most` (or `most` itself) that fits; None where there is none. `guess`: steps, from
-    all that `fits` saw, a turn's number given; `low` steps are known to fit, or 0."""
+    all that `fits` saw; `low` steps are known to fit, or 0."""
     high, turn = -(-most // CELL_STEP) + 1, 0  # does not fit, or is behind the end
     crept = False
     while high - low > 1:
         turn += 1
-        guessed = guess(turn) if turn <= _GUESSES or turn % 2 else None
+        guessed = guess() if turn <= _GUESSES or turn % 2 else None
         crept = guessed is not None and guessed <= low and not crept  # one step more may settle it
         if guessed is None or (guessed <= low and not crept):
             middle = (low + high) // 2

@@ -1,7 +1,6 @@
 """Where llama-server may be on this machine."""
 
 import os
-import shutil
 import site
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from kvtui.base.findings import UsageError
 from kvtui.server.binary.chosen import remembered_choice
 from kvtui.server.binary.inspect import ServerBinary, inspect
+from kvtui.server.binary.named import asked
 
 NAME = "llama-server.exe" if sys.platform == "win32" else "llama-server"
 
@@ -87,16 +87,7 @@ def _glob(folder: Path, pattern: str) -> list[Path]:
 
 
 def _asked_for(text: str, where: str, cache: Path | None) -> ServerBinary:
-    resolved = shutil.which(os.path.expanduser(text))
-    path = Path(resolved) if resolved else Path(text).expanduser()
-    if path.is_dir():
-        path = path / NAME
-    if not path.exists():
-        raise UsageError(f"{where}: no such program: {text!r}")
-    try:
-        binary = inspect(path.absolute(), cache)
-    except OSError as error:
-        raise UsageError(f"{where}: {text!r} cannot be started: {error.strerror or error}") from error
+    binary = asked(text, NAME, where, lambda path: inspect(path, cache))
     if binary.declined:
         raise UsageError(f"{where}: {binary.declined}")
     return binary

@@ -1,7 +1,6 @@
 """The llama-perplexity that belongs to a llama-server: of the same build, named by a person or found beside it."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from kvtui.base.findings import UsageError
 from kvtui.server.binary.environment import child_environment
 from kvtui.server.binary.help import parse_help
 from kvtui.server.binary.inspect import ServerBinary, version_line
+from kvtui.server.binary.named import asked
 from kvtui.server.program.run import run_program
 
 NAME = "llama-perplexity.exe" if sys.platform == "win32" else "llama-perplexity"
@@ -37,16 +37,7 @@ def perplexity_of(server: ServerBinary, explicit: str | None = None) -> tuple[Se
 
 
 def _named(text: str, where: str, server: ServerBinary) -> ServerBinary:
-    resolved = shutil.which(os.path.expanduser(text))
-    path = Path(resolved) if resolved else Path(text).expanduser()
-    if path.is_dir():
-        path = path / NAME
-    if not path.exists():
-        raise UsageError(f"{where}: no such program: {text!r}")
-    try:
-        found, problem = _asked(path.absolute(), server)
-    except OSError as error:
-        raise UsageError(f"{where}: {text!r} cannot be started: {error.strerror or error}") from error
+    found, problem = asked(text, NAME, where, lambda path: _asked(path, server))
     if found is None:
         raise UsageError(f"{where}: {problem}")
     return found
